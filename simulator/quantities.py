@@ -1,0 +1,70 @@
+"""Numbers with provenance: every figure in the data folders carries unit, source and kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from simulator.errors import TableError, unknown
+
+KINDS = ("spec", "measured", "fitted", "assumed")
+"""How a number came to be: vendor specification, measurement, fit to measurements, judgement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number with its unit, its source and its kind."""
+
+    value: float
+    unit: str
+    source: str
+    kind: str
+
+    @classmethod
+    def read(cls, entry: Any, origin: str) -> Quantity:
+        """Read ``{value, unit, source, kind}``.
+
+        Parameters
+        ----------
+        entry
+            The mapping as it stands in a data file.
+        origin
+            File and key, for the error message.
+
+        Raises
+        ------
+        TableError
+            If a field is missing or empty, or the kind is unknown.
+        """
+        if not isinstance(entry, Mapping):
+            raise TableError(f"{origin} is {entry!r}; write {{value, unit, source, kind}}.")
+        missing = [key for key in ("value", "unit", "source", "kind") if not str(entry.get(key, ""))]
+        if missing:
+            raise TableError(f"{origin} lacks {', '.join(missing)}; every number states all four.")
+        if entry["kind"] not in KINDS:
+            raise TableError(unknown("kind", str(entry["kind"]), KINDS, origin))
+        return cls(float(entry["value"]), str(entry["unit"]), str(entry["source"]), entry["kind"])
+
+
+def data_names(package: str, suffix: str = ".yaml") -> list[str]:
+    """List the names (without suffix) of the data files of a package."""
+    return sorted(p.name.removesuffix(suffix) for p in files(package).iterdir() if p.name.endswith(suffix))
+
+
+def read_data(package: str, name: str, what: str) -> dict[str, Any]:
+    """Read one YAML data file of a package, by name.
+
+    Raises
+    ------
+    TableError
+        If there is no such file; the message names the nearest.
+    """
+    names = data_names(package)
+    if name not in names:
+        raise TableError(unknown(what, name, names))
+    content = yaml.safe_load(files(package).joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
+    return dict(content)

@@ -1,0 +1,31 @@
+"""Unit constants. Inside the simulator times are seconds, sizes bytes, work FLOP."""
+
+US = 1e-6
+"""One microsecond in seconds."""
+
+MS = 1e-3
+"""One millisecond in seconds."""
+
+KILO = 1e3
+MEGA = 1e6
+GIGA = 1e9
+TERA = 1e12
+
+KIB = 2**10
+MIB = 2**20
+GIB = 2**30
+
+BYTES_PER_WEIGHT = {
+    "bfloat16": 2.0,
+    "fp8": 1.0,
+    "fp8_block": 1.0 + 4.0 / (128 * 128),
+    "int4_wo": 0.5 + 2.0 / 128,
+    "w4a16_mxfp4": 0.5 + 1.0 / 32,
+    "nvfp4": 0.5 + 1.0 / 16,
+}
+"""Bytes that one stored weight takes, its block scales included, by the tables' dtype names.
+
+Block sizes: fp8_block has one fp32 scale per 128x128 block (DeepSeek-V3 report, 3.3.2), int4_wo
+one bf16 scale per group of 128 (AWQ/GPTQ default), mxfp4 one 8-bit scale per 32 (OCP MX v1.0), nvfp4
+one fp8 scale per 16 (NVIDIA Blackwell architecture brief).
+"""
