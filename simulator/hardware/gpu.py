@@ -1,0 +1,119 @@
+"""GPUs as data: peaks, memory, and which measured kernel tables stand for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from simulator.errors import TableError
+from simulator.quantities import Quantity, data_names, read_data
+
+_PACKAGE = "simulator.hardware_specs.gpus"
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU model. Peaks are vendor peaks; efficiency is never folded into them.
+
+    Parameters
+    ----------
+    name, title
+        Key in ``hardware_specs/gpus`` and the name people use.
+    memory_bytes
+        HBM or GDDR capacity, bytes.
+    memory_bandwidth
+        Peak memory bandwidth, bytes/s.
+    l2_bytes
+        Last-level cache, bytes.
+    peak_flops
+        Dense tensor-core peak by weight dtype, FLOP/s.
+    link
+        Key in ``hardware_specs/links`` of the link between the GPUs of one node.
+    node_gpus
+        GPUs in one node.
+    power_w
+        Board power, W.
+    tables
+        GPU whose measured kernel tables stand for this one.
+    provenance
+        Every figure above as it stands in the data file.
+    """
+
+    name: str
+    title: str
+    memory_bytes: float
+    memory_bandwidth: float
+    l2_bytes: float
+    peak_flops: dict[str, float]
+    link: str
+    node_gpus: int
+    power_w: float
+    tables: str
+    provenance: dict[str, Quantity]
+
+    def ridge_flop_per_byte(self, dtype: str) -> float:
+        """Arithmetic intensity at which compute and memory time are equal, FLOP/byte (MoESD eq. 1)."""
+        return self.peak(dtype) / self.memory_bandwidth
+
+    def peak(self, dtype: str) -> float:
+        """Return the dense peak for a weight dtype, FLOP/s.
+
+        Weight-only formats (int4_wo, w4a16_mxfp4) compute in bf16.
+
+        Raises
+        ------
+        TableError
+            If this GPU has no tensor cores for the dtype.
+        """
+        compute = {"int4_wo": "bfloat16", "w4a16_mxfp4": "bfloat16", "fp8_block": "fp8"}.get(dtype, dtype)
+        if compute not in self.peak_flops:
+            raise TableError(
+                f"{self.title} has no {compute} tensor-core peak; it computes in {', '.join(self.peak_flops)}."
+            )
+        return self.peak_flops[compute]
+
+
+def gpu_names() -> list[str]:
+    """List the GPUs in ``hardware_specs/gpus``."""
+    return data_names(_PACKAGE)
+
+
+@cache
+def load_gpu(name: str) -> Gpu:
+    """Load one GPU by name.
+
+    Raises
+    ------
+    TableError
+        If there is no such GPU, or a figure lacks its source.
+
+    Examples
+    --------
+    >>> round(load_gpu("a100_sxm").ridge_flop_per_byte("bfloat16"))
+    153
+    """
+    data = read_data(_PACKAGE, name, "GPU")
+    origin = f"hardware_specs/gpus/{name}.yaml"
+    provenance = {
+        key: Quantity.read(entry, f"{origin}: {key}")
+        for key, entry in data.items()
+        if key not in ("title", "link", "tables", "peak_flops")
+    }
+    peaks = {
+        dtype: Quantity.read(entry, f"{origin}: peak_flops.{dtype}")
+        for dtype, entry in data["peak_flops"].items()
+    }
+    provenance |= {f"peak_flops.{dtype}": peak for dtype, peak in peaks.items()}
+    return Gpu(
+        name=name,
+        title=str(data["title"]),
+        memory_bytes=provenance["memory"].value,
+        memory_bandwidth=provenance["memory_bandwidth"].value,
+        l2_bytes=provenance["l2_cache"].value,
+        peak_flops={dtype: peak.value for dtype, peak in peaks.items()},
+        link=str(data["link"]),
+        node_gpus=int(provenance["node_gpus"].value),
+        power_w=provenance["power"].value,
+        tables=str(data.get("tables", name)),
+        provenance=provenance,
+    )
