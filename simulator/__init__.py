@@ -1,0 +1,1 @@
+"""moesim: a discrete-event simulator of LLM serving with speculative decoding."""

@@ -42,7 +42,9 @@ class Quantity:
         """
         if not isinstance(entry, Mapping):
             raise TableError(f"{origin} is {entry!r}; write {{value, unit, source, kind}}.")
-        missing = [key for key in ("value", "unit", "source", "kind") if not str(entry.get(key, ""))]
+        missing = [
+            key for key in ("value", "unit", "source", "kind") if not str(entry.get(key, ""))
+        ]
         if missing:
             raise TableError(f"{origin} lacks {', '.join(missing)}; every number states all four.")
         if entry["kind"] not in KINDS:
@@ -52,7 +54,9 @@ class Quantity:
 
 def data_names(package: str, suffix: str = ".yaml") -> list[str]:
     """List the names (without suffix) of the data files of a package."""
-    return sorted(p.name.removesuffix(suffix) for p in files(package).iterdir() if p.name.endswith(suffix))
+    return sorted(
+        p.name.removesuffix(suffix) for p in files(package).iterdir() if p.name.endswith(suffix)
+    )
 
 
 def read_data(package: str, name: str, what: str) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Named random streams, drawn in blocks.
 
-Every stochastic part of a scenario draws from a stream of its own, and every block of a stream has a
-generator of its own, keyed by (seed, replication, stream, block). So adding a stream never shifts
-another, blocks can be drawn in any order, and no draw depends on the draft length: speculative and
-baseline runs see the same arrivals, lengths and acceptances (common random numbers).
+Every stochastic part of a scenario draws from a stream of its own, and every block of a stream
+has a generator of its own, keyed by (seed, replication, stream, block). So adding a stream never
+shifts another, blocks can be drawn in any order, and no draw depends on the draft length:
+speculative and baseline runs see the same arrivals, lengths and acceptances (common random
+numbers).
 """
 
 from __future__ import annotations

@@ -26,6 +26,6 @@ BYTES_PER_WEIGHT = {
 """Bytes that one stored weight takes, its block scales included, by the tables' dtype names.
 
 Block sizes: fp8_block has one fp32 scale per 128x128 block (DeepSeek-V3 report, 3.3.2), int4_wo
-one bf16 scale per group of 128 (AWQ/GPTQ default), mxfp4 one 8-bit scale per 32 (OCP MX v1.0), nvfp4
-one fp8 scale per 16 (NVIDIA Blackwell architecture brief).
+one bf16 scale per group of 128 (AWQ/GPTQ default), mxfp4 one 8-bit scale per 32 (OCP MX v1.0),
+nvfp4 one fp8 scale per 16 (NVIDIA Blackwell architecture brief).
 """

@@ -1,0 +1,1 @@
+"""Step times: what one engine step takes, part by part."""

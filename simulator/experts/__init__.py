@@ -1,0 +1,1 @@
+"""Experts: how many a step activates."""

@@ -52,7 +52,7 @@ class Gpu:
     provenance: dict[str, Quantity]
 
     def ridge_flop_per_byte(self, dtype: str) -> float:
-        """Arithmetic intensity at which compute and memory time are equal, FLOP/byte (MoESD eq. 1)."""
+        """Arithmetic intensity where compute and memory time are equal, FLOP/byte (eq. 1)."""
         return self.peak(dtype) / self.memory_bandwidth
 
     def peak(self, dtype: str) -> float:
@@ -65,10 +65,13 @@ class Gpu:
         TableError
             If this GPU has no tensor cores for the dtype.
         """
-        compute = {"int4_wo": "bfloat16", "w4a16_mxfp4": "bfloat16", "fp8_block": "fp8"}.get(dtype, dtype)
+        compute = {"int4_wo": "bfloat16", "w4a16_mxfp4": "bfloat16", "fp8_block": "fp8"}.get(
+            dtype, dtype
+        )
         if compute not in self.peak_flops:
             raise TableError(
-                f"{self.title} has no {compute} tensor-core peak; it computes in {', '.join(self.peak_flops)}."
+                f"{self.title} has no {compute} tensor-core peak; it computes in "
+                f"{', '.join(self.peak_flops)}."
             )
         return self.peak_flops[compute]
 

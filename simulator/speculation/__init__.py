@@ -1,0 +1,1 @@
+"""Speculation: closed forms of MoESD, acceptance, draft length."""

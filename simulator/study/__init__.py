@@ -1,0 +1,1 @@
+"""Studies: paired runs and what follows from them."""

@@ -1,0 +1,126 @@
+"""The configuration of a run, as frozen dataclasses.
+
+Hydra composes YAML groups from ``conf/`` onto this schema; `scenario.build` turns the result into
+parts. Values that make no sense by themselves are refused here, combinations there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from simulator.errors import ConfigError
+from simulator.experts.config import RoutingConfig
+from simulator.models.architecture import Architecture
+from simulator.serving.config import SchedulerConfig
+from simulator.speculation.config import SpeculationConfig
+from simulator.workload.config import WorkloadConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardwareConfig:
+    """The config group ``hardware``.
+
+    Parameters
+    ----------
+    gpu
+        Name in ``hardware_specs/gpus``.
+    tensor_parallel
+        GPUs that share one replica; null takes the fewest that hold the model.
+    replicas
+        Replicas behind the router.
+    engine
+        Name in ``hardware_specs/engines``.
+    """
+
+    gpu: str = "a100_sxm"
+    tensor_parallel: int | None = None
+    replicas: int = 1
+    engine: str = "vllm"
+
+    def __post_init__(self) -> None:
+        if self.tensor_parallel is not None and self.tensor_parallel < 1:
+            raise ConfigError(
+                f"hardware.tensor_parallel={self.tensor_parallel!r} must be at least 1, or null "
+                f"for the fewest GPUs that hold the model."
+            )
+        if not 1 <= self.replicas <= 4096:
+            raise ConfigError(f"hardware.replicas={self.replicas!r} must lie in 1..4096.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """How long and how often to simulate.
+
+    Parameters
+    ----------
+    seed
+        Root of all randomness.
+    replications
+        Independent repetitions; the intervals come from them.
+    requests
+        Requests per replication.
+    warmup_fraction
+        Share of the arrival horizon that is cut before anything is measured.
+    workers
+        Worker processes; null uses the cores of the machine. Results do not depend on it.
+    picture
+        Whether to draw the latency distributions.
+    """
+
+    seed: int = 0
+    replications: int = 5
+    requests: int = 2500
+    warmup_fraction: float = 0.1
+    workers: int | None = None
+    picture: bool = True
+
+    def __post_init__(self) -> None:
+        self._check_range("seed", 0, 2**63 - 1)
+        self._check_range("replications", 1, 10_000)
+        self._check_range("requests", 1, 100_000_000)
+        if not 0.0 <= self.warmup_fraction < 1.0:
+            raise ConfigError(
+                f"run.warmup_fraction={self.warmup_fraction!r} must lie in [0, 1): it is the share "
+                f"of the run that is cut."
+            )
+        if self.workers is not None:
+            self._check_range("workers", 1, 1024)
+
+    def _check_range(self, key: str, low: int, high: int) -> None:
+        value = getattr(self, key)
+        if not low <= value <= high:
+            raise ConfigError(f"run.{key}={value!r} must lie in {low}..{high}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A whole scenario.
+
+    Parameters
+    ----------
+    title
+        One line that says what the scenario is.
+    model, hardware, workload, speculation, routing, scheduler
+        The config groups.
+    run
+        How long and how often to simulate.
+    """
+
+    title: str = ""
+    model: Architecture
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+    workload: WorkloadConfig = field(default_factory=WorkloadConfig)
+    speculation: SpeculationConfig = field(default_factory=SpeculationConfig)
+    routing: RoutingConfig = field(default_factory=RoutingConfig)
+    scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        tokens = self.scheduler.max_num_seqs * (self.speculation.gamma + 1)
+        if tokens > self.scheduler.max_batched_tokens:
+            raise ConfigError(
+                f"scheduler.max_num_seqs={self.scheduler.max_num_seqs} requests verify "
+                f"{self.speculation.gamma + 1} tokens each, {tokens} in all, but "
+                f"scheduler.max_batched_tokens={self.scheduler.max_batched_tokens}. Raise the "
+                f"latter to {tokens}, or lower scheduler.max_num_seqs or speculation.gamma."
+            )

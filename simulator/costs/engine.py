@@ -1,0 +1,95 @@
+"""The serving engine's own costs: host work between kernels, launches, sampling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from simulator.hardware.gpu import Gpu
+from simulator.quantities import Quantity, data_names, read_data
+
+_PACKAGE = "simulator.hardware_specs.engines"
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What an engine adds to the model's kernels. Times in seconds.
+
+    Parameters
+    ----------
+    name, title
+        Key in ``hardware_specs/engines`` and the name people use.
+    plain_step_s, plain_request_s
+        Host time of a step, and per request in it.
+    verify_step_s, verify_request_s
+        The same for a draft-and-verify round, its draft steps not counted.
+    draft_step_s
+        Host time of one draft step.
+    kernel_launch_s, memory_efficiency
+        Floor of an elementwise kernel, and the share of peak bandwidth it reaches.
+    sampling_passes, sampling_kernels
+        Passes over the fp32 logits, and kernels, that sampling takes.
+    memory_reserve, activation_reserve_bytes
+        Share of GPU memory the engine leaves free, and bytes it keeps for activations.
+    provenance
+        Every figure above as it stands in the data file.
+    """
+
+    name: str
+    title: str
+    plain_step_s: float
+    plain_request_s: float
+    verify_step_s: float
+    verify_request_s: float
+    draft_step_s: float
+    kernel_launch_s: float
+    memory_efficiency: float
+    sampling_passes: float
+    sampling_kernels: float
+    memory_reserve: float
+    activation_reserve_bytes: float
+    provenance: dict[str, Quantity]
+
+    def elementwise_s(self, moved_bytes: float, kernels: float, gpu: Gpu) -> float:
+        """Time of memory-bound kernels: ``kernels * launch + bytes / (efficiency * bandwidth)``."""
+        bandwidth = self.memory_efficiency * gpu.memory_bandwidth
+        return kernels * self.kernel_launch_s + moved_bytes / bandwidth
+
+    def sampling_s(self, rows: float, vocab: int, gpu: Gpu) -> float:
+        """Time to sample ``rows`` tokens from fp32 logits of ``vocab`` entries."""
+        if not rows:
+            return 0.0
+        return self.elementwise_s(
+            rows * vocab * 4 * self.sampling_passes, self.sampling_kernels, gpu
+        )
+
+
+def engine_names() -> list[str]:
+    """List the engines in ``hardware_specs/engines``."""
+    return data_names(_PACKAGE)
+
+
+@cache
+def load_engine(name: str) -> Engine:
+    """Load one engine by name.
+
+    Raises
+    ------
+    TableError
+        If there is no such engine, or a figure lacks its source.
+
+    Examples
+    --------
+    >>> load_engine("vllm").plain_step_s
+    0.00052
+    """
+    data = read_data(_PACKAGE, name, "engine")
+    origin = f"hardware_specs/engines/{name}.yaml"
+    provenance = {
+        key: Quantity.read(entry, f"{origin}: {key}")
+        for key, entry in data.items()
+        if key != "title"
+    }
+    units = {"s": "_s", "byte": "_bytes", "1": ""}
+    figures = {f"{key}{units[entry.unit]}": entry.value for key, entry in provenance.items()}
+    return Engine(name=name, title=str(data["title"]), provenance=provenance, **figures)

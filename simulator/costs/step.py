@@ -1,0 +1,199 @@
+"""The time of one engine step: a plain decode step, or a draft-and-verify round, prefill mixed in.
+
+Terms of MoESD (eq. 2): a round takes ``gamma T_D + T_T(B, gamma + 1 tokens) + T_rej``. What the
+engine and the sampler cost in a plain step belongs to T_T; what a round adds to that belongs to
+T_rej.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simulator.costs.engine import Engine
+from simulator.costs.forward import ForwardCost, Parts, add_part, merge_parts, total_s
+from simulator.experts.laws import RoutingLaw
+
+
+@dataclass(frozen=True, slots=True)
+class StepShape:
+    """What one engine step processes.
+
+    Parameters
+    ----------
+    decode_requests
+        Requests that decode or verify.
+    query_tokens
+        Target tokens of each of them: 1, or gamma + 1.
+    context_tokens
+        Mean cache length of those requests, tokens.
+    prefill
+        Prompt chunks ``(start, end)``, one per request that prefills, tokens.
+    """
+
+    decode_requests: float
+    query_tokens: int = 1
+    context_tokens: float = 0.0
+    prefill: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def prefill_tokens(self) -> int:
+        """Prompt tokens in the step."""
+        return sum(end - start for start, end in self.prefill)
+
+    @property
+    def tokens(self) -> float:
+        """Tokens that enter the target model."""
+        return self.decode_requests * self.query_tokens + self.prefill_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class StepCost:
+    """Time of a step by part; `total_s` is their sum.
+
+    Parameters
+    ----------
+    parts
+        Times by part, with how each is known.
+    active_experts
+        Distinct experts that the step activates in one MoE layer; 0 for a dense model.
+    """
+
+    parts: Parts
+    active_experts: float
+
+    @property
+    def total_s(self) -> float:
+        """Time of the whole step, seconds."""
+        return total_s(self.parts)
+
+    def share_s(self, kind: str) -> float:
+        """Seconds whose part is of the given kind (``measured``, ``fitted``, ``assumed``)."""
+        return sum(timing.seconds for timing in self.parts.values() if timing.kind == kind)
+
+
+@dataclass(frozen=True, slots=True)
+class StepModel:
+    """Prices engine steps of one replica.
+
+    Parameters
+    ----------
+    target
+        The model being served.
+    drafter
+        The draft model or head; None for a drafter that costs no GPU time (n-gram).
+    law
+        How many distinct experts a step activates.
+    engine
+        Host overheads and sampling.
+    vocab
+        Rows of the LM head, for the sampler.
+    """
+
+    target: ForwardCost
+    drafter: ForwardCost | None
+    law: RoutingLaw
+    engine: Engine
+    vocab: int
+
+    def target_step(self, shape: StepShape) -> StepCost:
+        """Price T_T: the target's forward pass, sampling, and the engine's plain host work."""
+        independent = self.independent_tokens(shape)
+        parts = merge_parts(
+            self.target.dense(shape.tokens),
+            self.target.logits(self.sampled_tokens(shape)),
+            self.target.experts(shape.tokens, independent),
+            self.decode_attention(self.target, shape),
+            *(self.target.prefill_attention(start, end) for start, end in shape.prefill),
+            self.host(shape.decode_requests + len(shape.prefill)),
+        )
+        return StepCost(parts, self.target.active_experts(independent))
+
+    def draft_step(self, requests: float, context_tokens: float) -> Parts:
+        """Price T_D: one draft step of one token per request."""
+        parts: Parts = {}
+        if self.drafter is None or not requests:
+            return parts
+        forward = merge_parts(
+            self.drafter.dense(requests),
+            self.drafter.logits(requests),
+            self.drafter.experts(requests, self.law.independent_tokens(requests, 1, 0)),
+            self.drafter.decode_attention(requests, 1, context_tokens),
+        )
+        for timing in forward.values():
+            add_part(parts, "draft", timing.seconds, timing.kind)
+        sampling = self.engine.sampling_s(requests, self.vocab, self.target.tables.gpu)
+        add_part(parts, "draft", sampling + self.engine.draft_step_s, "assumed")
+        return parts
+
+    def draft_prefill(self, shape: StepShape) -> Parts:
+        """Price the drafter's own pass over the prompt chunks of a step."""
+        parts: Parts = {}
+        if self.drafter is None or not shape.prefill:
+            return parts
+        tokens = float(shape.prefill_tokens)
+        forward = merge_parts(
+            self.drafter.dense(tokens),
+            self.drafter.experts(tokens, self.law.independent_tokens(0, 1, tokens)),
+            *(self.drafter.prefill_attention(start, end) for start, end in shape.prefill),
+        )
+        for timing in forward.values():
+            add_part(parts, "draft", timing.seconds, timing.kind)
+        return parts
+
+    def rejection(self, requests: float, gamma: int) -> Parts:
+        """Price T_rej: comparing gamma drafts per request, and the host work a round adds."""
+        parts: Parts = {}
+        if requests and gamma:
+            engine = self.engine
+            seconds = engine.sampling_s(requests * gamma, self.vocab, self.target.tables.gpu)
+            seconds += engine.verify_step_s - engine.plain_step_s
+            seconds += requests * (engine.verify_request_s - engine.plain_request_s)
+            add_part(parts, "rejection", seconds, "assumed")
+        return parts
+
+    def step(self, shape: StepShape, gamma: int) -> StepCost:
+        """Price a whole engine step with draft length gamma (0: a plain step)."""
+        target = self.target_step(shape)
+        drafts = self.draft_step(shape.decode_requests, shape.context_tokens) if gamma else {}
+        parts = merge_parts(
+            target.parts,
+            *[drafts] * gamma,
+            self.draft_prefill(shape) if gamma else {},
+            self.rejection(shape.decode_requests, gamma),
+        )
+        return StepCost(parts, target.active_experts)
+
+    def target_efficiency(self, requests: float, gamma: int, context_tokens: float) -> float:
+        """Return ``T_T(B, 1) / T_T(B, gamma + 1 tokens)``, engine overhead included."""
+        plain = self.target_step(StepShape(requests, 1, context_tokens))
+        verify = self.target_step(StepShape(requests, gamma + 1, context_tokens))
+        return plain.total_s / verify.total_s
+
+    def independent_tokens(self, shape: StepShape) -> float:
+        """Tokens of the step as the routing law counts them."""
+        return self.law.independent_tokens(
+            shape.decode_requests, shape.query_tokens, shape.prefill_tokens
+        )
+
+    @staticmethod
+    def sampled_tokens(shape: StepShape) -> float:
+        """Tokens whose logits a step needs: all decode tokens, and one per prompt chunk."""
+        return shape.decode_requests * shape.query_tokens + len(shape.prefill)
+
+    @staticmethod
+    def decode_attention(forward: ForwardCost, shape: StepShape) -> Parts:
+        """Attention of the requests that decode; nothing when there are none."""
+        if not shape.decode_requests:
+            return {}
+        return forward.decode_attention(
+            shape.decode_requests, shape.query_tokens, shape.context_tokens
+        )
+
+    def host(self, requests: float) -> Parts:
+        """Price sampling of one token per request, and the host work of a plain step."""
+        parts: Parts = {}
+        seconds = self.engine.sampling_s(requests, self.vocab, self.target.tables.gpu)
+        add_part(parts, "sampling", seconds, "assumed")
+        overhead = self.engine.plain_step_s + requests * self.engine.plain_request_s
+        add_part(parts, "engine", overhead, "fitted")
+        return parts

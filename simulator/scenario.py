@@ -1,0 +1,189 @@
+"""The one place that builds things: from a configuration to the parts of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simulator.config import Config
+from simulator.costs.compiled import CompiledSteps
+from simulator.costs.engine import Engine, load_engine
+from simulator.costs.forward import ForwardCost
+from simulator.costs.memory import plan_memory
+from simulator.costs.step import StepModel
+from simulator.errors import CapacityError, ConfigError, SimulatorError
+from simulator.experts.laws import ROUTING_LAWS
+from simulator.hardware.gpu import Gpu, load_gpu
+from simulator.kernels.tables import KernelTables
+from simulator.models.architecture import Architecture
+from simulator.models.catalog import default_drafter, load_drafter
+from simulator.models.drafters import Drafter, drafter_operators, shares_vocabulary
+from simulator.models.forward import forward_operators
+from simulator.models.parallelism import COMMON_SIZES, check_parallelism
+from simulator.serving.cluster import Deployment
+from simulator.serving.router import ROUTERS, Router
+from simulator.speculation.acceptance import ACCEPTANCE, Acceptance
+from simulator.units import GIGA
+from simulator.workload.build import build_workload
+from simulator.workload.requests import Workload
+
+RESIDENT_REQUESTS = 8
+"""Longest requests that must fit at once when the GPU count is chosen for the user (judgement)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """The parts of a run.
+
+    Parameters
+    ----------
+    config
+        What it was built from.
+    gpu, engine, drafter
+        Hardware, serving engine, and drafter (also at gamma = 0, where it is not loaded).
+    tensor_parallel
+        GPUs per replica, chosen or given.
+    step_model
+        The operator-by-operator cost model.
+    acceptance, workload
+        What is accepted, and what arrives.
+    """
+
+    config: Config
+    gpu: Gpu
+    engine: Engine
+    drafter: Drafter
+    tensor_parallel: int
+    step_model: StepModel
+    acceptance: Acceptance
+    workload: Workload
+
+    def deployment(self, gamma: int) -> Deployment:
+        """Return the cluster at a draft length; 0 is the baseline.
+
+        The baseline does not load the drafter: the memory it takes is a price of speculation.
+        """
+        scheduler = self.config.scheduler
+        drafter = self.drafter if gamma else None
+        memory = plan_memory(
+            self.gpu, self.engine, self.config.model, drafter, self.tensor_parallel
+        )
+        return Deployment(
+            costs=CompiledSteps(self.step_model, gamma),
+            replicas=self.config.hardware.replicas,
+            kv_capacity_tokens=memory.kv_capacity_tokens,
+            max_num_seqs=scheduler.max_num_seqs,
+            max_batched_tokens=scheduler.max_batched_tokens,
+        )
+
+    def router(self) -> Router:
+        """Return a fresh router."""
+        return ROUTERS.get(self.config.scheduler.router, "scheduler.router")()
+
+
+def build(config: Config) -> Scenario:
+    """Build a scenario, refusing what cannot run.
+
+    Raises
+    ------
+    SimulatorError
+        If a name is unknown, or the model, its context or its drafter do not fit the hardware.
+    """
+    gpu, engine = load_gpu(config.hardware.gpu), load_engine(config.hardware.engine)
+    target = config.model
+    drafter = load_drafter(config.speculation.drafter or default_drafter(target.name))
+    ROUTERS.get(config.scheduler.router, "scheduler.router")
+    acceptance = ACCEPTANCE.get(config.speculation.acceptance, "speculation.acceptance")
+    law = ROUTING_LAWS.get(config.routing.law, "routing.law")
+    workload = build_workload(config.workload, config.run.requests)
+    _check_context(target, workload)
+    if config.speculation.gamma:
+        _check_vocabulary(drafter, target)
+    tensor_parallel = _place(
+        config, gpu, engine, drafter if config.speculation.gamma else None, workload
+    )
+    tables = KernelTables.load(gpu)
+    draft_operators = drafter_operators(drafter, target, tensor_parallel)
+    step_model = StepModel(
+        target=ForwardCost(forward_operators(target, tensor_parallel), tables, engine),
+        drafter=ForwardCost(draft_operators, tables, engine) if draft_operators else None,
+        law=law(config.routing),
+        engine=engine,
+        vocab=target.vocab,
+    )
+    return Scenario(
+        config,
+        gpu,
+        engine,
+        drafter,
+        tensor_parallel,
+        step_model,
+        acceptance(config.speculation),
+        workload,
+    )
+
+
+def _check_context(target: Architecture, workload: Workload) -> None:
+    longest = workload.max_prompt_tokens + workload.max_output_tokens
+    if longest > target.max_context_tokens:
+        raise ConfigError(
+            f"{workload.title} has requests of up to {longest} tokens "
+            f"({workload.max_prompt_tokens} prompt + {workload.max_output_tokens} output), but {target.title} is limited to "
+            f"{target.max_context_tokens}. Lower workload.max_prompt_tokens and "
+            f"workload.max_output_tokens, or pick a model with a longer context."
+        )
+
+
+def _check_vocabulary(drafter: Drafter, target: Architecture) -> None:
+    if not shares_vocabulary(drafter, target):
+        raise ConfigError(
+            f"speculation.drafter={drafter.name} has another vocabulary than {target.title} "
+            f"({target.vocab} tokens), so its drafts are not tokens of the target. Use "
+            f"speculation.drafter={default_drafter(target.name)}."
+        )
+
+
+def _place(
+    config: Config, gpu: Gpu, engine: Engine, drafter: Drafter | None, workload: Workload
+) -> int:
+    """Choose or check the number of GPUs of a replica."""
+    longest = workload.max_prompt_tokens + workload.max_output_tokens
+    chosen = config.hardware.tensor_parallel
+    if chosen is not None:
+        _check_memory(config, gpu, engine, drafter, chosen, longest)
+        return chosen
+    failure: SimulatorError | None = None
+    for size in COMMON_SIZES:
+        if size > gpu.node_gpus:
+            break
+        try:
+            _check_memory(config, gpu, engine, drafter, size, RESIDENT_REQUESTS * longest)
+        except ConfigError as error:
+            failure = error
+            continue
+        return size
+    raise CapacityError(
+        f"{config.model.title} fits no tensor-parallel group of up to {gpu.node_gpus} "
+        f"{gpu.title}: {failure}"
+    )
+
+
+def _check_memory(
+    config: Config, gpu: Gpu, engine: Engine, drafter: Drafter | None, size: int, tokens: int
+) -> None:
+    """Refuse a group size that does not divide the model or leaves too little cache."""
+    check_parallelism(config.model, size)
+    if size > gpu.node_gpus:
+        raise ConfigError(
+            f"hardware.tensor_parallel={size} exceeds the {gpu.node_gpus} GPUs of one "
+            f"{gpu.title} node."
+        )
+    memory = plan_memory(gpu, engine, config.model, drafter, size)
+    if memory.kv_capacity_tokens < tokens:
+        what = config.model.title + (f" with drafter {drafter.title}" if drafter else "")
+        raise CapacityError(
+            f"{what} needs {memory.weight_bytes / GIGA:.1f} GB of weights per GPU at "
+            f"hardware.tensor_parallel={size}; {gpu.title} offers "
+            f"{memory.usable_bytes / GIGA:.1f} GB, which leaves {memory.kv_capacity_tokens} tokens "
+            f"of KV cache where {tokens} are needed. Use more or larger GPUs, or shorter requests "
+            f"(workload.max_prompt_tokens, workload.max_output_tokens)."
+        )

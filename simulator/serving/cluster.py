@@ -1,0 +1,137 @@
+"""A cluster run: arrivals, a router, replicas, and the trace they leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import simpy
+
+from simulator.serving.replica import Replica, StepTimes
+from simulator.serving.request import Request
+from simulator.serving.router import Router
+from simulator.serving.trajectories import draw_trajectories, spans
+from simulator.speculation.acceptance import Acceptance
+from simulator.streams import Streams
+from simulator.trace.writer import TraceWriter
+from simulator.workload.requests import Workload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """What serves: replicas behind a router, at one draft length.
+
+    Parameters
+    ----------
+    costs
+        Step times at this draft length, shared by the replicas.
+    replicas
+        How many.
+    kv_capacity_tokens, max_num_seqs, max_batched_tokens
+        Limits of each replica.
+    """
+
+    costs: StepTimes
+    replicas: int
+    kv_capacity_tokens: int
+    max_num_seqs: int
+    max_batched_tokens: int
+
+
+def serve(
+    deployment: Deployment,
+    router: Router,
+    workload: Workload,
+    acceptance: Acceptance,
+    streams: Streams,
+    *,
+    requests_trace: TraceWriter,
+    iterations_trace: TraceWriter,
+) -> int:
+    """Serve a workload to its last token.
+
+    Parameters
+    ----------
+    deployment, router
+        The cluster.
+    workload, acceptance, streams
+        What arrives, what is accepted, and the randomness of both.
+    requests_trace, iterations_trace
+        Where the run is written; the caller closes them.
+
+    Returns
+    -------
+    int
+        SimPy events scheduled: one per step, one per arrival at a time of its own, and a few more.
+    """
+    env = simpy.Environment()
+    requests = _requests(workload, acceptance, deployment.costs.query_tokens - 1, streams)
+    closed = workload.concurrency is not None
+    replicas: list[Replica] = []
+
+    def submit(request: Request) -> None:
+        # The clock, not the workload's own figure: they differ in the last bit, and causality is
+        exact. request.arrival_s = env.now replicas[router.choose(replicas)].submit(request)
+
+    def send_next() -> None:
+        request = next(requests, None)
+        if request is not None:
+            submit(request)
+
+    replicas.extend(
+        Replica(
+            env,
+            index,
+            deployment.costs,
+            kv_capacity_tokens=deployment.kv_capacity_tokens,
+            max_num_seqs=deployment.max_num_seqs,
+            max_batched_tokens=deployment.max_batched_tokens,
+            max_rounds=workload.max_output_tokens,
+            requests_trace=requests_trace,
+            iterations_trace=iterations_trace,
+            on_finish=send_next if closed else None,
+        )
+        for index in range(deployment.replicas)
+    )
+    if closed:
+        for _ in range(workload.concurrency or 0):
+            send_next()
+    else:
+        env.process(_arrivals(env, requests, submit))
+    env.run()
+    return next(env._eid)  # how SimPy's own benchmarks count events
+
+
+def _requests(
+    workload: Workload, acceptance: Acceptance, gamma: int, streams: Streams
+) -> Iterator[Request]:
+    """Turn blocks of the workload into requests that know their trajectory, lazily."""
+    for number, block in enumerate(workload.blocks(streams)):
+        generator = streams.block("acceptance", number)
+        for span in spans(block.output_tokens):
+            drawn = draw_trajectories(block.output_tokens[span], gamma, acceptance, generator)
+            columns = zip(
+                block.arrival_s[span].tolist(),
+                block.prompt_tokens[span].tolist(),
+                block.output_tokens[span].tolist(),
+                drawn.starts,
+                drawn.rounds,
+                drawn.accepted,
+                strict=True,
+            )
+            first_id = block.first_id + span.start
+            for offset, (arrival_s, prompt, output, start, rounds, accepted) in enumerate(columns):
+                emitted = drawn.emitted[start : start + rounds]
+                yield Request(first_id + offset, arrival_s, prompt, output, emitted, accepted)
+
+
+def _arrivals(
+    env: simpy.Environment, requests: Iterator[Request], submit: Callable[[Request], None]
+) -> Generator[simpy.Event, Any, None]:
+    """Submit every request at its arrival time."""
+    for request in requests:
+        delay_s = request.arrival_s - env.now
+        if delay_s > 0:
+            yield env.timeout(delay_s)
+        submit(request)

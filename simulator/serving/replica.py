@@ -1,0 +1,253 @@
+"""One replica: continuous batching with chunked prefill, as one SimPy process.
+
+The process yields one event per engine step. A step is planned, priced, waited for and committed;
+the *emission ring* keeps that O(1) in the batch size. The ring has one cell per coming decode
+step; a request that enters decode adds its whole trajectory to the cells of the steps it will
+take part in (every resident takes part in every step), so a step only reads its own cell.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import Any, Protocol
+
+import numpy as np
+import simpy
+
+from simulator.errors import InvariantError
+from simulator.serving.request import Request
+from simulator.trace.writer import BLOCK_ROWS, TraceWriter
+
+Chunk = tuple[int, int]
+
+
+class StepTimes(Protocol):
+    """What a replica asks of the cost model (`costs.compiled.CompiledSteps`)."""
+
+    query_tokens: int
+
+    def decode_s(self, requests: int, context_tokens: int) -> float:
+        """Time of a step without prefill."""
+        ...
+
+    def mixed_s(self, requests: int, context_tokens: int, chunks: list[Chunk]) -> float:
+        """Time of a step with prefill."""
+        ...
+
+    def active_experts(self, requests: int, prompt_tokens: int) -> float:
+        """Distinct experts the step activates in one MoE layer."""
+        ...
+
+
+class Replica:
+    """A replica of the served model.
+
+    Parameters
+    ----------
+    env, index
+        The SimPy environment, and the replica's number.
+    costs
+        Step times at the replica's draft length.
+    kv_capacity_tokens
+        KV cache entries it can hold.
+    max_num_seqs, max_batched_tokens
+        Scheduler limits.
+    max_rounds
+        Upper bound of the decode rounds of one request; sizes the ring.
+    requests_trace, iterations_trace
+        Where finished requests and steps are written.
+    on_finish
+        Called after a request's last token (a closed loop sends the next one).
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        index: int,
+        costs: StepTimes,
+        *,
+        kv_capacity_tokens: int,
+        max_num_seqs: int,
+        max_batched_tokens: int,
+        max_rounds: int,
+        requests_trace: TraceWriter,
+        iterations_trace: TraceWriter,
+        on_finish: Callable[[], None] | None = None,
+    ) -> None:
+        self._env = env
+        self._index = index
+        self._costs = costs
+        self._kv_free_tokens = kv_capacity_tokens
+        self._max_num_seqs = max_num_seqs
+        self._max_batched_tokens = max_batched_tokens
+        self._requests_trace = requests_trace
+        self._iterations_trace = iterations_trace
+        self._on_finish = on_finish
+        self._waiting: deque[Request] = deque()
+        self._prefilling: deque[Request] = deque()
+        self._decoding = 0
+        self._context_tokens = 0
+        self._round = 0
+        self._ring = np.zeros(1 << max_rounds.bit_length(), np.int64)
+        self._ends: dict[int, list[Request]] = {}
+        self._wake: simpy.Event | None = None
+        env.process(self._serve())
+
+    @property
+    def outstanding(self) -> int:
+        """Requests waiting or running."""
+        return len(self._waiting) + len(self._prefilling) + self._decoding
+
+    def submit(self, request: Request) -> None:
+        """Queue a request; wakes the replica when it is idle."""
+        self._waiting.append(request)
+        if self._wake is not None and not self._wake.triggered:
+            self._wake.succeed()
+
+    def _serve(self) -> Generator[simpy.Event, Any, None]:
+        """Step after step: admit, plan, price, wait, commit. One event per step."""
+        env, costs, trace = self._env, self._costs, self._iterations_trace
+        ring, mask = self._ring, len(self._ring) - 1
+        iteration = 0
+        while True:
+            start_s = env.now
+            if self._waiting:
+                self._admit(start_s)
+            requests, context_tokens = self._decoding, self._context_tokens
+            chunks = self._plan_prefill() if self._prefilling else None
+            if chunks:
+                duration_s = costs.mixed_s(requests, context_tokens, chunks)
+                prompt_tokens = sum(end - start for start, end in chunks)
+            elif requests:
+                duration_s = costs.decode_s(requests, context_tokens)
+                prompt_tokens = 0
+            else:
+                yield from self._sleep()
+                continue
+            yield env.timeout(duration_s)
+            emitted = 0
+            if requests:
+                cell = self._round & mask
+                emitted = ring.item(cell)
+                ring[cell] = 0
+                self._context_tokens += emitted
+                done = self._ends.pop(self._round, None)
+                self._round += 1
+                if done:
+                    self._finish_decodes(done)
+            if chunks:
+                emitted += self._advance_prefill(chunks)
+            trace.rows.append(
+                (
+                    self._index,
+                    iteration,
+                    start_s,
+                    duration_s,
+                    requests,
+                    costs.query_tokens,
+                    prompt_tokens,
+                    emitted,
+                    context_tokens,
+                    len(self._waiting),
+                    costs.active_experts(requests, prompt_tokens),
+                )
+            )
+            iteration += 1
+            if len(trace.rows) >= BLOCK_ROWS:
+                trace.flush()
+
+    def _sleep(self) -> Generator[simpy.Event, Any, None]:
+        """Wait for a request. Nothing runs, so whatever waits must have fitted."""
+        if self._waiting:
+            raise InvariantError(
+                f"replica {self._index} is idle but request {self._waiting[0].request_id} waits: "
+                f"it needs {self._waiting[0].kv_tokens} of {self._kv_free_tokens} free KV tokens."
+            )
+        self._wake = self._env.event()
+        yield self._wake
+        self._wake = None
+
+    def _admit(self, now_s: float) -> None:
+        """Let requests in, first come first served, while sequences and KV tokens last."""
+        waiting, running = self._waiting, len(self._prefilling) + self._decoding
+        while waiting and running < self._max_num_seqs:
+            request = waiting[0]
+            if request.kv_tokens > self._kv_free_tokens:
+                return
+            self._kv_free_tokens -= request.kv_tokens
+            request.admitted_s = now_s
+            self._prefilling.append(waiting.popleft())
+            running += 1
+
+    def _plan_prefill(self) -> list[Chunk]:
+        """Share what decode leaves of the token budget among prompts, oldest first."""
+        budget = self._max_batched_tokens - self._decoding * self._costs.query_tokens
+        chunks: list[Chunk] = []
+        for request in self._prefilling:
+            if budget <= 0:
+                break
+            start = request.prefilled_tokens
+            end = min(request.prompt_tokens, start + budget)
+            chunks.append((start, end))
+            budget -= end - start
+        return chunks
+
+    def _advance_prefill(self, chunks: list[Chunk]) -> int:
+        """Commit prompt chunks; return the first tokens that finished prompts emit."""
+        finished = 0
+        prefilling = self._prefilling
+        for _, end in chunks:
+            request = prefilling[0]
+            request.prefilled_tokens = end
+            if end == request.prompt_tokens:
+                prefilling.popleft()
+                self._start_decode(request)
+                finished += 1
+        return finished
+
+    def _start_decode(self, request: Request) -> None:
+        """Emit the first token and lay the trajectory on the ring."""
+        request.first_token_s = self._env.now
+        rounds = len(request.emitted)
+        if not rounds:
+            self._finish(request)
+            return
+        self._decoding += 1
+        self._context_tokens += request.prompt_tokens + 1
+        ring = self._ring
+        start = self._round & (len(ring) - 1)
+        fits = min(rounds, len(ring) - start)
+        ring[start : start + fits] += request.emitted[:fits]
+        if fits < rounds:
+            ring[: rounds - fits] += request.emitted[fits:]
+        self._ends.setdefault(self._round + rounds - 1, []).append(request)
+
+    def _finish_decodes(self, done: list[Request]) -> None:
+        for request in done:
+            self._decoding -= 1
+            self._context_tokens -= request.kv_tokens
+            self._finish(request)
+
+    def _finish(self, request: Request) -> None:
+        """Free the cache, write the row, tell whoever waits for it."""
+        self._kv_free_tokens += request.kv_tokens
+        trace = self._requests_trace
+        trace.rows.append(
+            (
+                request.request_id,
+                self._index,
+                request.arrival_s,
+                request.admitted_s,
+                request.first_token_s,
+                self._env.now,
+                request.prompt_tokens,
+                request.output_tokens,
+                len(request.emitted),
+                request.accepted,
+            )
+        )
+        if len(trace.rows) >= BLOCK_ROWS:
+            trace.flush()
+        if self._on_finish is not None:
+            self._on_finish()

@@ -1,0 +1,106 @@
+"""The closed forms of speculative decoding (MoESD, arXiv 2505.19645, sections 2 and 3).
+
+Notation of the paper: alpha is the chance that a drafted token is accepted given that those
+before it were, gamma the draft length, sigma the share of the most tokens possible that a round
+yields.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from simulator.errors import ConfigError
+
+
+def expected_tokens_per_round(alpha: ArrayLike, gamma: ArrayLike) -> NDArray[np.float64]:
+    """Tokens that one draft-and-verify round yields on average, the bonus token included.
+
+    Parameters
+    ----------
+    alpha
+        Acceptance rate in [0, 1], i.i.d. over positions.
+    gamma
+        Draft length, >= 0.
+
+    Returns
+    -------
+    ndarray
+        ``(1 - alpha^(gamma+1)) / (1 - alpha)``, and ``gamma + 1`` at alpha = 1 (eq. 5 times
+        gamma+1).
+
+    Examples
+    --------
+    >>> float(expected_tokens_per_round(0.8, 4)).__round__(3)
+    3.362
+    """
+    alpha, gamma = np.broadcast_arrays(np.asarray(alpha, float), np.asarray(gamma, float))
+    sure = alpha >= 1.0
+    safe = np.where(sure, 0.0, alpha)
+    return np.where(sure, gamma + 1.0, (1.0 - safe ** (gamma + 1.0)) / (1.0 - safe))
+
+
+def sigma(alpha: ArrayLike, gamma: ArrayLike) -> NDArray[np.float64]:
+    """Share of the most tokens possible that a round yields on average (eq. 5).
+
+    Examples
+    --------
+    >>> float(sigma(0.95, 4)).__round__(2)
+    0.9
+    """
+    return expected_tokens_per_round(alpha, gamma) / (np.asarray(gamma, float) + 1.0)
+
+
+def saturation_tokens(experts: int, top_k: int, share: float = 0.95) -> int:
+    """Tokens from which on almost all experts are active (eq. 9).
+
+    Returns
+    -------
+    int
+        ``ceil(log_{1-K/E}(1 - share))``.
+
+    Examples
+    --------
+    >>> saturation_tokens(64, 8)
+    23
+    """
+    if not 0 < share < 1 or not 0 < top_k < experts:
+        raise ConfigError(
+            f"saturation_tokens needs 0 < share < 1 and 0 < top_k < experts, "
+            f"got share={share!r}, top_k={top_k!r}, experts={experts!r}."
+        )
+    return math.ceil(math.log1p(-share) / math.log1p(-top_k / experts))
+
+
+def speedup(
+    tokens_per_round: ArrayLike,
+    draft_ratio: ArrayLike,
+    verify_ratio: ArrayLike,
+    reject_ratio: ArrayLike,
+) -> NDArray[np.float64]:
+    """Speedup of decoding by speculation (eq. 4).
+
+    Parameters
+    ----------
+    tokens_per_round
+        ``sigma (gamma + 1)``.
+    draft_ratio
+        ``gamma T_D / T_T(B, 1)``: all draft steps of a round against one plain step.
+    verify_ratio
+        ``T_T(B, gamma) / T_T(B, 1)``, the inverse of target efficiency; here the verify step has
+        gamma + 1 query tokens per request.
+    reject_ratio
+        ``T_rej / T_T(B, 1)``.
+
+    Examples
+    --------
+    >>> float(speedup(3.36, 0.4, 1.3, 0.05)).__round__(2)
+    1.92
+    """
+    return np.asarray(tokens_per_round, float) / (
+        np.asarray(draft_ratio, float)
+        + np.asarray(verify_ratio, float)
+        + np.asarray(reject_ratio, float)
+    )

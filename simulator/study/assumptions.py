@@ -1,0 +1,61 @@
+"""What a result rests on, in words, for the report."""
+
+from __future__ import annotations
+
+from simulator.scenario import Scenario
+from simulator.study.decomposition import Decomposition
+
+
+def assumptions(scenario: Scenario, point: Decomposition | None) -> list[str]:
+    """List what was assumed, the weightiest first.
+
+    Parameters
+    ----------
+    scenario
+        The scenario.
+    point
+        The operating point, for the share of time that is measured; None when nothing decoded.
+    """
+    config = scenario.config
+    found = [_acceptance(scenario), _routing(scenario)]
+    if point is not None:
+        found.append(
+            f"{point.measured_share:.0%} of a step's time comes from kernel tables measured on "
+            f"{scenario.gpu.title}; the rest is fitted to them or assumed"
+        )
+    if config.hardware.tensor_parallel is None:
+        found.append(
+            f"tensor parallel {scenario.tensor_parallel}: the fewest GPUs that hold the model"
+        )
+    engine = scenario.engine
+    found.append(
+        f"engine {engine.title}: {engine.plain_step_s * 1e3:.2f} ms of host time a step and "
+        f"{engine.plain_request_s * 1e6:.0f} us a request (fitted on a CPU host), "
+        f"{engine.draft_step_s * 1e3:.1f} ms a draft step (assumed)"
+    )
+    return [*found, *scenario.workload.assumptions]
+
+
+def _acceptance(scenario: Scenario) -> str:
+    speculation = scenario.config.speculation
+    if not speculation.gamma:
+        return "speculation is off in both arms"
+    if speculation.acceptance == "iid":
+        rate = f"{speculation.alpha:g} at every position"
+    else:
+        rate = ", ".join(f"{alpha:g}" for alpha in speculation.alphas) + " by position"
+    return f"drafts of {scenario.drafter.title} are accepted with rate {rate}, on every request"
+
+
+def _routing(scenario: Scenario) -> str:
+    routing, target = scenario.config.routing, scenario.config.model
+    if target.moe is None:
+        return f"{target.title} is dense: every weight is read in every step"
+    if routing.law == "uniform":
+        return (
+            "tokens route to experts independently and uniformly (an upper bound of experts read)"
+        )
+    return (
+        f"routing law {routing.law}: exponent {routing.within_request:g} within a request, "
+        f"{routing.across_requests:g} across requests"
+    )

@@ -1,0 +1,87 @@
+"""Where a speedup comes from: the terms of MoESD's formula at an operating point."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from simulator.costs.forward import total_s
+from simulator.costs.step import StepModel, StepShape
+from simulator.speculation.acceptance import Acceptance
+from simulator.speculation.theory import speedup
+
+
+@dataclass(frozen=True, slots=True)
+class Decomposition:
+    """The closed-form speedup of a full batch and its terms (MoESD eq. 4).
+
+    All times are relative to one plain decode step ``T_T(B, 1)``, engine overhead included; a
+    verify step has gamma + 1 query tokens per request.
+
+    Parameters
+    ----------
+    batch, context_tokens, gamma
+        The operating point: requests, mean cache length, draft length.
+    plain_step_s
+        ``T_T(B, 1)``, seconds.
+    expected_tokens_per_round, sigma
+        Tokens a round yields on average, and as a share of gamma + 1.
+    draft_ratio, verify_ratio, rejection_ratio
+        ``gamma T_D``, ``T_T(B, gamma)`` and ``T_rej`` over ``T_T(B, 1)``.
+    target_efficiency
+        ``T_T(B, 1) / T_T(B, gamma)``.
+    speedup
+        Tokens per round over the sum of the three ratios.
+    measured_share
+        Share of the round's time that comes from measured kernel tables.
+    """
+
+    batch: float
+    context_tokens: float
+    gamma: int
+    plain_step_s: float
+    expected_tokens_per_round: float
+    sigma: float
+    draft_ratio: float
+    verify_ratio: float
+    rejection_ratio: float
+    target_efficiency: float
+    speedup: float
+    measured_share: float
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the terms by name."""
+        return asdict(self)
+
+
+def decompose(
+    model: StepModel, acceptance: Acceptance, batch: float, gamma: int, context_tokens: float
+) -> Decomposition:
+    """Evaluate the closed form at an operating point, with the cost model of the simulation.
+
+    Parameters
+    ----------
+    model, acceptance
+        Costs and acceptance of the scenario.
+    batch, gamma, context_tokens
+        The operating point; batch > 0.
+    """
+    plain = model.target_step(StepShape(batch, 1, context_tokens)).total_s
+    verify = model.target_step(StepShape(batch, gamma + 1, context_tokens)).total_s
+    draft_s = gamma * total_s(model.draft_step(batch, context_tokens)) if gamma else 0.0
+    rejection_s = total_s(model.rejection(batch, gamma))
+    tokens = acceptance.tokens_per_round(gamma)
+    whole = model.step(StepShape(batch, gamma + 1, context_tokens), gamma)
+    return Decomposition(
+        batch=batch,
+        context_tokens=context_tokens,
+        gamma=gamma,
+        plain_step_s=plain,
+        expected_tokens_per_round=tokens,
+        sigma=tokens / (gamma + 1),
+        draft_ratio=draft_s / plain,
+        verify_ratio=verify / plain,
+        rejection_ratio=rejection_s / plain,
+        target_efficiency=plain / verify,
+        speedup=float(speedup(tokens, draft_s / plain, verify / plain, rejection_s / plain)),
+        measured_share=whole.share_s("measured") / whole.total_s,
+    )

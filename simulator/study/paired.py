@@ -1,0 +1,123 @@
+"""Paired runs: with and without speculation on the same arrivals and draws, several times over."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from simulator.config import Config
+from simulator.errors import InvariantError
+from simulator.scenario import Scenario, build
+from simulator.serving.cluster import serve
+from simulator.streams import Streams
+from simulator.trace.merge import merge
+from simulator.trace.schema import ARMS, ITERATIONS, REQUESTS, versions
+from simulator.trace.writer import TraceWriter
+
+Tables = tuple[Path, Path]
+"""The files of a trace: requests and iterations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One arm of one replication."""
+
+    arm: str
+    replication: int
+
+    def part(self, table: Path) -> Path:
+        """Return the file this run writes its share of a table to."""
+        return table.parent / "parts" / f"{table.stem}-{self.arm}-{self.replication:04d}.parquet"
+
+
+def simulate(
+    scenario: Scenario, requests: Path, iterations: Path, advance: Callable[[int], None]
+) -> None:
+    """Run both arms of every replication and write the trace.
+
+    Its columns do not depend on the number of worker processes.
+
+    Parameters
+    ----------
+    scenario
+        What to run.
+    requests, iterations
+        The two files to write, in one folder.
+    advance
+        Called with 1 after every run of one arm (`run_count` of them), for a progress bar.
+    """
+    config = scenario.config
+    runs = [Run(arm, number) for number in range(config.run.replications) for arm in ARMS]
+    workers = min(config.run.workers or os.cpu_count() or 1, len(runs))
+    for _ in _execute(scenario, runs, (requests, iterations), workers):
+        advance(1)
+    metadata = trace_metadata(config)
+    for table in (requests, iterations):
+        merge([run.part(table) for run in runs], table, metadata)
+    runs[0].part(requests).parent.rmdir()
+
+
+def run_count(config: Config) -> int:
+    """Return how many arms `simulate` runs in all."""
+    return config.run.replications * len(ARMS)
+
+
+def trace_metadata(config: Config) -> Mapping[str, str]:
+    """Return what a trace file says of its run: resolved config, seed, versions."""
+    return {
+        "config": json.dumps(asdict(config), sort_keys=True),
+        "seed": str(config.run.seed),
+        "versions": json.dumps(versions(), sort_keys=True),
+    }
+
+
+def run_arm(scenario: Scenario, run: Run, tables: Tables) -> int:
+    """Run one arm of one replication; return the SimPy events it took."""
+    config = scenario.config
+    metadata, constants = trace_metadata(config), asdict(run)
+    gamma = config.speculation.gamma if run.arm == "speculative" else 0
+    requests, iterations = (run.part(table) for table in tables)
+    with (
+        TraceWriter(requests, REQUESTS, metadata, constants) as requests_trace,
+        TraceWriter(iterations, ITERATIONS, metadata, constants) as iterations_trace,
+    ):
+        return serve(
+            scenario.deployment(gamma),
+            scenario.router(),
+            scenario.workload,
+            scenario.acceptance,
+            Streams(config.run.seed, run.replication),
+            requests_trace=requests_trace,
+            iterations_trace=iterations_trace,
+        )
+
+
+def _execute(scenario: Scenario, runs: list[Run], tables: Tables, workers: int) -> Iterator[int]:
+    """Execute the runs, in this process or in several; yield after each, in order."""
+    if workers == 1:
+        for run in runs:
+            yield run_arm(scenario, run, tables)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start_worker, (scenario.config,)) as pool:
+        yield from pool.map(_run_in_worker, runs, [tables] * len(runs))
+
+
+_scenario: Scenario | None = None
+
+
+def _start_worker(config: Config) -> None:
+    """Build the scenario once per worker process."""
+    global _scenario  # noqa: PLW0603 - a worker process has one scenario for its whole life
+    _scenario = build(config)
+
+
+def _run_in_worker(run: Run, tables: Tables) -> int:
+    if _scenario is None:
+        raise InvariantError("a worker process was started without a scenario.")
+    return run_arm(_scenario, run, tables)
