@@ -127,9 +127,10 @@ def _check_context(target: Architecture, workload: Workload) -> None:
     if longest > target.max_context_tokens:
         raise ConfigError(
             f"{workload.title} has requests of up to {longest} tokens "
-            f"({workload.max_prompt_tokens} prompt + {workload.max_output_tokens} output), but {target.title} is limited to "
-            f"{target.max_context_tokens}. Lower workload.max_prompt_tokens and "
-            f"workload.max_output_tokens, or pick a model with a longer context."
+            f"({workload.max_prompt_tokens} prompt + {workload.max_output_tokens} output), but "
+            f"{target.title} is limited to {target.max_context_tokens}. Lower "
+            f"workload.max_prompt_tokens and workload.max_output_tokens, or pick a model with a "
+            f"longer context."
         )
 
 

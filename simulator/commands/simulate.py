@@ -8,18 +8,22 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from simulator.commands.messages import CONFIG_ERRORS, explain
+from simulator.config import Config
 from simulator.errors import ConfigError, SimulatorError
+from simulator.mapping import from_mapping
 from simulator.report.plots import plot_latencies
 from simulator.report.progress import progress
 from simulator.report.terminal import print_summary
 from simulator.scenario import build
-from simulator.schema import OVERRIDE_MODULE, register, to_config
 from simulator.study.paired import run_count, simulate
 from simulator.study.result import conclude
+
+_GROUPS = "pkg://simulator.conf"
+"""Where Hydra finds the shipped config groups."""
 
 
 def main(arguments: list[str]) -> int:
@@ -37,7 +41,7 @@ def main(arguments: list[str]) -> int:
     """
     refused: list[SimulatorError] = []
 
-    @hydra.main(version_base="1.3", config_path=OVERRIDE_MODULE, config_name="config")
+    @hydra.main(version_base="1.3", config_path=_GROUPS, config_name="config")
     def job(composed: DictConfig) -> None:
         # Hydra prints a line of its own about an exception that leaves a job: keep them in.
         try:
@@ -47,13 +51,24 @@ def main(arguments: list[str]) -> int:
         except CONFIG_ERRORS as error:
             refused.append(ConfigError(explain(error)))
 
-    register()
     _call_hydra(job, arguments)
     for error in refused[:-1]:
         sys.stderr.write(f"moesim: {error}\n")
     if refused:
         raise refused[-1]
     return 0
+
+
+def to_config(composed: DictConfig) -> Config:
+    """Turn a composed Hydra config into frozen dataclasses; nothing of Hydra goes further.
+
+    Raises
+    ------
+    ConfigError
+        If a value is of another type, or makes no sense by itself or beside another.
+    """
+    values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    return from_mapping(Config, dict(values), "")  # type: ignore[arg-type]
 
 
 def run(composed: DictConfig, folder: Path) -> None:

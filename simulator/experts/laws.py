@@ -43,7 +43,7 @@ ROUTING_LAWS: Registry[Callable[[RoutingConfig], RoutingLaw]] = Registry("routin
 
 
 def distinct_experts(experts: int, top_k: int, tokens: float) -> float:
-    """Return the expected distinct experts that ``tokens`` independently routed tokens touch (MoESD eq. 8).
+    """Return the expected distinct experts that independently routed tokens touch (eq. 8).
 
     Parameters
     ----------

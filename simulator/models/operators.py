@@ -1,8 +1,8 @@
 """Operators of one forward pass, as the shapes that one GPU runs.
 
-A pass over the whole model is a tuple of operators; each says which part of a step it belongs to, its
-shape on one GPU of a tensor-parallel group, and how many times the pass runs it. What an operator costs
-is decided elsewhere: these are shapes only.
+A pass over the whole model is a tuple of operators; each says which part of a step it belongs to,
+its shape on one GPU of a tensor-parallel group, and how many times the pass runs it. What an
+operator costs is decided elsewhere: these are shapes only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ class Gemm:
     Parameters
     ----------
     part
-        Part of the step: ``"projections"``, ``"mlp"``, ``"shared_experts"``, ``"router"``, ``"lm_head"``.
+        Part of the step: ``"projections"``, ``"mlp"``, ``"shared_experts"``, ``"router"`` or
+        ``"lm_head"``.
     n, k
         Columns of the weight on one GPU, and rows.
     dtype

@@ -71,8 +71,10 @@ def serve(
     replicas: list[Replica] = []
 
     def submit(request: Request) -> None:
-        # The clock, not the workload's own figure: they differ in the last bit, and causality is
-        exact. request.arrival_s = env.now replicas[router.choose(replicas)].submit(request)
+        # The clock, not the workload's own figure: the two can differ in the last bit, and no
+        # request may be admitted before it arrives.
+        request.arrival_s = env.now
+        replicas[router.choose(replicas)].submit(request)
 
     def send_next() -> None:
         request = next(requests, None)

@@ -1,0 +1,259 @@
+"""Transformer architectures as data: the shapes that parameters, bytes and FLOPs are derived from.
+
+The fields are those of a model's published configuration, under names of our own. Instances are
+immutable and valid: whatever cannot be a model is refused on construction, naming the key at fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from simulator.errors import ConfigError, unknown
+from simulator.units import BYTES_PER_WEIGHT
+
+ATTENTION_KINDS = ("gqa", "mla")
+POSITION_KINDS = ("rotary", "learned")
+NORM_KINDS = ("rms", "layer")
+
+_GQA_ONLY = (
+    *("kv_heads", "head_dim", "window_tokens", "windowed_layers"),
+    *("bias", "output_bias", "qk_norm", "sinks"),
+)
+_MLA_ONLY = ("q_lora_rank", "kv_lora_rank", "nope_dim", "rope_dim", "value_dim")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attention:
+    """Attention of every layer: grouped-query (``gqa``) or multi-head latent (``mla``).
+
+    Parameters
+    ----------
+    kind
+        ``"gqa"`` (multi-head when ``kv_heads == heads``) or ``"mla"`` (DeepSeek-V2, arXiv
+        2405.04434).
+    heads
+        Query heads.
+    kv_heads, head_dim
+        KV heads and head width; gqa only.
+    window_tokens, windowed_layers
+        Sliding window, and how many layers use it; the other layers attend to everything. gqa only.
+    bias, output_bias
+        Whether the Q, K and V projections, and the output projection, have biases; gqa only.
+    qk_norm
+        Whether queries and keys are normalised per head (Qwen3); gqa only.
+    sinks
+        Whether each head has one learned sink logit (gpt-oss); gqa only.
+    q_lora_rank, kv_lora_rank, nope_dim, rope_dim, value_dim
+        Ranks of the query and KV compressions (query rank 0: not compressed), and head widths
+        without rotation, with rotation and of the values; mla only.
+    inputs
+        Model-wide vectors that enter the Q, K and V projections side by side: 1 in a transformer,
+        2 in an EAGLE-3 head, whose layer sees embedding and feature (arXiv 2503.01840).
+    """
+
+    kind: str = "gqa"
+    heads: int
+    kv_heads: int = 0
+    head_dim: int = 0
+    window_tokens: int = 0
+    windowed_layers: int = 0
+    bias: bool = False
+    output_bias: bool = False
+    qk_norm: bool = False
+    sinks: bool = False
+    q_lora_rank: int = 0
+    kv_lora_rank: int = 0
+    nope_dim: int = 0
+    rope_dim: int = 0
+    value_dim: int = 0
+    inputs: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moe:
+    """Mixture-of-experts feed-forward of all layers but the leading dense ones.
+
+    Parameters
+    ----------
+    experts, top_k
+        Routed experts of a layer, and how many one token uses (E and K).
+    inter
+        Width of one routed expert.
+    shared_inter
+        Total width of the shared experts, which every token uses; 0 for none.
+    shared_gate
+        Whether a learned scalar gate weighs the shared experts' output (Qwen1.5-MoE, Qwen2-MoE).
+    dense_layers
+        Leading layers with a dense MLP instead of experts.
+    gated
+        Whether experts have gate, up and down matrices (three) or up and down (two).
+    bias
+        Whether router and experts have biases (gpt-oss).
+    """
+
+    experts: int
+    top_k: int
+    inter: int
+    shared_inter: int = 0
+    shared_gate: bool = False
+    dense_layers: int = 0
+    gated: bool = True
+    bias: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """A decoder-only transformer.
+
+    Parameters
+    ----------
+    name, title, source
+        Key in the catalogue, the name people use, and where the figures are published.
+    layers, hidden, vocab, max_context_tokens
+        Decoder layers, model width, vocabulary size, and longest supported context.
+    attention
+        Attention of every layer.
+    mlp_inter
+        Width of the dense MLP; 0 if no layer has one.
+    gated
+        Whether the dense MLP has three matrices (gate, up, down) or two.
+    mlp_bias
+        Whether the dense MLP has biases.
+    moe
+        Experts, or None in a dense model.
+    tied_embeddings
+        Whether the LM head is the embedding matrix.
+    embedding_width
+        Width of the embedding where it differs from ``hidden`` (OPT-350M: 512, projected to and
+        from 1024); 0 when equal.
+    positions
+        ``"rotary"``, or ``"learned"`` for a table of absolute positions.
+    norm
+        ``"rms"``, or ``"layer"`` for LayerNorm with bias.
+    dtype, expert_dtype
+        Weight formats (keys of ``units.BYTES_PER_WEIGHT``) of attention, dense MLP and shared
+        experts, and of routed experts. Embedding, LM head, router and norms always stay bfloat16,
+        as published quantised checkpoints leave them.
+
+    Raises
+    ------
+    ConfigError
+        If the fields contradict each other or name an unknown kind or format.
+
+    Examples
+    --------
+    >>> Architecture(name="toy", title="Toy", source="none", layers=2, hidden=64, vocab=100,
+    ...              max_context_tokens=128, mlp_inter=256,
+    ...              attention=Attention(heads=6, kv_heads=4, head_dim=16))
+    Traceback (most recent call last):
+    ...
+    simulator.errors.ConfigError: model.attention.kv_heads=4 must divide heads=6 (model 'toy').
+    """
+
+    name: str
+    title: str
+    source: str
+    layers: int
+    hidden: int
+    vocab: int
+    max_context_tokens: int
+    attention: Attention
+    mlp_inter: int = 0
+    gated: bool = True
+    mlp_bias: bool = False
+    moe: Moe | None = None
+    tied_embeddings: bool = False
+    embedding_width: int = 0
+    positions: str = "rotary"
+    norm: str = "rms"
+    dtype: str = "bfloat16"
+    expert_dtype: str = "bfloat16"
+
+    def __post_init__(self) -> None:
+        _check_architecture(self)
+        _check_attention(self, self.attention)
+        if self.moe is not None:
+            _check_moe(self, self.moe)
+
+    @property
+    def dense_layers(self) -> int:
+        """Layers with a dense MLP."""
+        return self.layers if self.moe is None else self.moe.dense_layers
+
+    @property
+    def moe_layers(self) -> int:
+        """Layers with experts."""
+        return self.layers - self.dense_layers
+
+    @property
+    def embedding_dim(self) -> int:
+        """Width of embedding and LM head."""
+        return self.embedding_width or self.hidden
+
+
+def _refuse(arch: Architecture, key: str, value: object, why: str) -> ConfigError:
+    return ConfigError(f"model.{key}={value} {why} (model {arch.name!r}).")
+
+
+def _check_sizes(
+    arch: Architecture, owner: object, prefix: str, keys: Iterable[str], least: int
+) -> None:
+    for key in keys:
+        value = getattr(owner, key)
+        if value < least:
+            raise _refuse(arch, prefix + key, value, f"must be at least {least}")
+
+
+def _check_choice(arch: Architecture, key: str, value: str, choices: Iterable[str]) -> None:
+    if value not in choices:
+        raise ConfigError(unknown(f"model.{key}", value, choices, f"model {arch.name!r}"))
+
+
+def _check_architecture(arch: Architecture) -> None:
+    _check_sizes(arch, arch, "", ("layers", "hidden", "vocab", "max_context_tokens"), 1)
+    _check_sizes(arch, arch, "", ("mlp_inter", "embedding_width"), 0)
+    _check_choice(arch, "positions", arch.positions, POSITION_KINDS)
+    _check_choice(arch, "norm", arch.norm, NORM_KINDS)
+    _check_choice(arch, "dtype", arch.dtype, BYTES_PER_WEIGHT)
+    _check_choice(arch, "expert_dtype", arch.expert_dtype, BYTES_PER_WEIGHT)
+    if arch.dense_layers > 0 and arch.mlp_inter == 0:
+        why = f"but {arch.dense_layers} layers have a dense MLP; give its width"
+        raise _refuse(arch, "mlp_inter", 0, why)
+
+
+def _check_attention(arch: Architecture, attention: Attention) -> None:
+    _check_choice(arch, "attention.kind", attention.kind, ATTENTION_KINDS)
+    _check_sizes(arch, attention, "attention.", ("heads", "inputs"), 1)
+    for key in _GQA_ONLY if attention.kind == "mla" else _MLA_ONLY:
+        if getattr(attention, key):
+            why = f"has no meaning with attention.kind={attention.kind}; remove it"
+            raise _refuse(arch, f"attention.{key}", getattr(attention, key), why)
+    if attention.kind == "mla":
+        dims = ("kv_lora_rank", "nope_dim", "rope_dim", "value_dim")
+        _check_sizes(arch, attention, "attention.", dims, 1)
+        _check_sizes(arch, attention, "attention.", ("q_lora_rank",), 0)
+        return
+    _check_sizes(arch, attention, "attention.", ("kv_heads", "head_dim"), 1)
+    _check_sizes(arch, attention, "attention.", ("window_tokens", "windowed_layers"), 0)
+    if attention.heads % attention.kv_heads:
+        why = f"must divide heads={attention.heads}"
+        raise _refuse(arch, "attention.kv_heads", attention.kv_heads, why)
+    if attention.windowed_layers > arch.layers:
+        why = f"exceeds layers={arch.layers}"
+        raise _refuse(arch, "attention.windowed_layers", attention.windowed_layers, why)
+    if attention.windowed_layers > 0 and attention.window_tokens == 0:
+        why = f"but {attention.windowed_layers} layers are windowed; give the window in tokens"
+        raise _refuse(arch, "attention.window_tokens", 0, why)
+
+
+def _check_moe(arch: Architecture, moe: Moe) -> None:
+    _check_sizes(arch, moe, "moe.", ("experts", "top_k", "inter"), 1)
+    _check_sizes(arch, moe, "moe.", ("shared_inter", "dense_layers"), 0)
+    if moe.top_k > moe.experts:
+        raise _refuse(arch, "moe.top_k", moe.top_k, f"exceeds experts={moe.experts}")
+    if moe.dense_layers >= arch.layers:
+        why = f"leaves no layer with experts: layers={arch.layers}"
+        raise _refuse(arch, "moe.dense_layers", moe.dense_layers, why)
+    if moe.shared_gate and moe.shared_inter == 0:
+        raise _refuse(arch, "moe.shared_gate", True, "needs shared experts, but moe.shared_inter=0")

@@ -1,0 +1,106 @@
+"""A small serving bench: fake step times, in-memory traces."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from simulator.serving.cluster import Deployment, serve
+from simulator.serving.router import ROUTERS
+from simulator.speculation.acceptance import PositionAcceptance
+from simulator.streams import Streams
+from simulator.trace.schema import ITERATIONS, REQUESTS, row_columns
+from simulator.workload.requests import RequestBlock
+
+
+@dataclass
+class FakeSteps:
+    """A step takes a constant, plus a share per request and per prompt token."""
+
+    gamma: int = 0
+    step_s: float = 1.0
+    request_s: float = 0.0
+    prompt_token_s: float = 0.0
+
+    @property
+    def query_tokens(self):
+        return self.gamma + 1
+
+    def decode_s(self, requests, context_tokens):
+        return self.step_s + self.request_s * requests
+
+    def mixed_s(self, requests, context_tokens, chunks):
+        tokens = sum(end - start for start, end in chunks)
+        return self.decode_s(requests, context_tokens) + self.prompt_token_s * tokens
+
+    def active_experts(self, requests, prompt_tokens):
+        return 0.0
+
+
+@dataclass
+class FakeTrace:
+    """Keeps the rows of a trace writer in memory."""
+
+    columns: list[str]
+    rows: list = field(default_factory=list)
+    flushes: int = 0
+
+    def flush(self):
+        self.flushes += 1
+
+    def column(self, name):
+        index = self.columns.index(name)
+        return np.array([row[index] for row in self.rows])
+
+
+@dataclass
+class FixedWorkload:
+    """Requests given as lists."""
+
+    arrival_s: list
+    prompt_tokens: list
+    output_tokens: list
+    concurrency: int | None = None
+    title: str = "fixed"
+
+    @property
+    def requests(self):
+        return len(self.prompt_tokens)
+
+    @property
+    def max_output_tokens(self):
+        return max(self.output_tokens)
+
+    def blocks(self, streams):
+        yield RequestBlock(
+            0,
+            np.array(self.arrival_s, float),
+            np.array(self.prompt_tokens),
+            np.array(self.output_tokens),
+        )
+
+
+@dataclass
+class Bench:
+    """Runs a workload and keeps what it wrote."""
+
+    requests: FakeTrace = field(default_factory=lambda: FakeTrace(row_columns(REQUESTS)))
+    iterations: FakeTrace = field(default_factory=lambda: FakeTrace(row_columns(ITERATIONS)))
+    events: int = 0
+
+    def run(self, workload, steps, *, alpha=0.5, router="least_outstanding", seed=1, **limits):
+        settings = {
+            "replicas": 1,
+            "kv_capacity_tokens": 10**9,
+            "max_num_seqs": 256,
+            "max_batched_tokens": 8192,
+        } | limits
+        self.events = serve(
+            Deployment(costs=steps, **settings),
+            ROUTERS.get(router)(),
+            workload,
+            PositionAcceptance([alpha]),
+            Streams(seed),
+            requests_trace=self.requests,
+            iterations_trace=self.iterations,
+        )
+        return self

@@ -1,0 +1,142 @@
+"""The serving core against schedules worked by hand, and its invariants on random runs."""
+
+import numpy as np
+import pytest
+from helpers.serving_bench import Bench, FakeSteps, FixedWorkload
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.errors import InvariantError
+
+
+def test_one_request_prefills_then_decodes():
+    bench = Bench().run(FixedWorkload([2.0], [100], [4]), FakeSteps(prompt_token_s=0.01))
+    # Prefill 1 + 100 * .01 = 2 s emits the first token; three plain steps of 1 s follow.
+    assert bench.requests.column("arrival_s").tolist() == [2.0]
+    assert bench.requests.column("first_token_s").tolist() == [4.0]
+    assert bench.requests.column("finish_s").tolist() == [7.0]
+    assert bench.iterations.column("emitted_tokens").tolist() == [1, 1, 1, 1]
+    assert bench.iterations.column("context_tokens").tolist() == [0, 101, 102, 103]
+
+
+def test_an_output_of_one_token_ends_with_prefill():
+    bench = Bench().run(FixedWorkload([0.0], [10], [1]), FakeSteps())
+    assert bench.requests.column("finish_s").tolist() == [1.0]
+    assert bench.requests.column("rounds").tolist() == [0]
+    assert len(bench.iterations.rows) == 1
+
+
+def test_sure_drafts_emit_gamma_plus_one_and_none_emit_one():
+    sure = Bench().run(FixedWorkload([0.0], [10], [13]), FakeSteps(gamma=3), alpha=1.0)
+    never = Bench().run(FixedWorkload([0.0], [10], [13]), FakeSteps(gamma=3), alpha=0.0)
+    assert sure.iterations.column("emitted_tokens").tolist() == [1, 4, 4, 4]
+    assert sure.requests.column("accepted_draft_tokens").tolist() == [9]
+    assert never.iterations.column("emitted_tokens").tolist() == [1] * 13
+
+
+def test_a_long_prompt_is_chunked_beside_decode():
+    workload = FixedWorkload([0.0, 0.5], [10, 25], [10, 2])
+    bench = Bench().run(workload, FakeSteps(), max_batched_tokens=12, max_num_seqs=4)
+    # One request decodes (1 token), so 11 prompt tokens fit in a step: 11 + 11 + 3.
+    assert bench.iterations.column("prefill_tokens").tolist()[:5] == [10, 11, 11, 3, 0]
+    assert bench.iterations.column("decode_requests").tolist()[:5] == [0, 1, 1, 1, 2]
+
+
+def test_the_kv_cache_admits_no_more_than_it_holds():
+    workload = FixedWorkload([0.0, 0.0], [10, 10], [10, 10])
+    bench = Bench().run(workload, FakeSteps(), kv_capacity_tokens=30)
+    assert bench.iterations.column("decode_requests").max() == 1
+    first, second = bench.requests.column("finish_s")
+    assert bench.requests.column("admitted_s").tolist() == [0.0, first]
+    assert second == 2 * first
+
+
+def test_sequences_are_limited():
+    workload = FixedWorkload([0.0] * 5, [4] * 5, [6] * 5)
+    bench = Bench().run(workload, FakeSteps(), max_num_seqs=2)
+    assert bench.iterations.column("decode_requests").max() == 2
+    assert bench.iterations.column("waiting_requests")[0] == 3
+
+
+def test_a_request_that_never_fits_is_a_broken_promise():
+    with pytest.raises(InvariantError, match="request 0 waits"):
+        Bench().run(FixedWorkload([0.0], [50], [50]), FakeSteps(), kv_capacity_tokens=99)
+
+
+def test_round_robin_deals_in_turn_and_least_outstanding_balances():
+    arrivals, prompts, outputs = [0.0, 0.1, 0.2, 0.3], [5] * 4, [50, 2, 2, 50]
+    workload = FixedWorkload(arrivals, prompts, outputs)
+    turn = Bench().run(workload, FakeSteps(step_s=0.01), replicas=2, router="round_robin")
+    least = Bench().run(workload, FakeSteps(step_s=0.01), replicas=2)
+    by_id = dict(zip(turn.requests.column("request_id"), turn.requests.column("replica"), strict=True))
+    assert [by_id[i] for i in range(4)] == [0, 1, 0, 1]
+    by_id = dict(zip(least.requests.column("request_id"), least.requests.column("replica"), strict=True))
+    # Replica 0 is busy throughout; replica 1 is idle again when each of the others comes.
+    assert [by_id[i] for i in range(4)] == [0, 1, 1, 1]
+
+
+def test_a_closed_loop_keeps_its_users_busy():
+    workload = FixedWorkload([0.0] * 12, [3] * 12, [5] * 12, concurrency=3)
+    bench = Bench().run(workload, FakeSteps())
+    assert len(bench.requests.rows) == 12
+    batch = bench.iterations.column("decode_requests")
+    assert batch.max() == 3
+    assert bench.requests.column("arrival_s").tolist() == [0.0] * 3 + [5.0] * 3 + [10.0] * 3 + [15.0] * 3
+
+
+def test_speed_is_one_event_per_step():
+    """Invariant of the design: no process or event per request beyond its arrival."""
+    requests = 40
+    workload = FixedWorkload(np.arange(requests) * 0.3, [20] * requests, [30] * requests)
+    bench = Bench().run(workload, FakeSteps(gamma=2, step_s=0.1))
+    steps = len(bench.iterations.rows)
+    # Besides: the two processes, the arrivals, and at most one wake-up per idle spell.
+    assert bench.events <= steps + requests + 2 * requests + 6
+
+
+runs = st.lists(
+    st.tuples(st.floats(0, 20), st.integers(1, 60), st.integers(1, 40)), min_size=1, max_size=25
+)
+
+
+@settings(max_examples=60)
+@given(runs, st.integers(0, 5), st.floats(0, 1), st.integers(1, 3), st.integers(1, 8))
+def test_invariants(requests, gamma, alpha, replicas, max_num_seqs):
+    requests = sorted(requests)
+    arrivals, prompts, outputs = (list(column) for column in zip(*requests, strict=True))
+    kv_capacity = max(p + o for p, o in zip(prompts, outputs, strict=True)) * 2
+    bench = Bench().run(
+        FixedWorkload(arrivals, prompts, outputs),
+        FakeSteps(gamma=gamma, step_s=0.05, prompt_token_s=1e-3),
+        alpha=alpha,
+        replicas=replicas,
+        max_num_seqs=max_num_seqs,
+        max_batched_tokens=max(64, max_num_seqs * (gamma + 1)),
+        kv_capacity_tokens=kv_capacity,
+    )
+    done, steps = bench.requests, bench.iterations
+    # INV-1 conservation: every request finishes, once.
+    assert sorted(done.column("request_id")) == list(range(len(requests)))
+    # INV-5 causality.
+    for earlier, later in [
+        ("arrival_s", "admitted_s"),
+        ("admitted_s", "first_token_s"),
+        ("first_token_s", "finish_s"),
+    ]:
+        assert (done.column(earlier) <= done.column(later)).all()
+    # INV-8 tokens: emitted = requested, prefilled = prompts, per round between 1 and gamma + 1.
+    assert steps.column("emitted_tokens").sum() == sum(outputs)
+    assert steps.column("prefill_tokens").sum() == sum(prompts)
+    pure = steps.column("prefill_tokens") == 0
+    batch, emitted = steps.column("decode_requests")[pure], steps.column("emitted_tokens")[pure]
+    assert (batch <= emitted).all()
+    assert (emitted <= batch * (gamma + 1)).all()
+    # INV-4 cache: what decodes never exceeds what the replica holds.
+    assert steps.column("context_tokens").max() <= kv_capacity
+    assert steps.column("decode_requests").max() <= max_num_seqs
+    # INV-7 no step is empty, and INV-3 the clock of a replica never runs back.
+    assert ((steps.column("decode_requests") > 0) | (steps.column("prefill_tokens") > 0)).all()
+    for replica in range(replicas):
+        mine = steps.column("replica") == replica
+        ends = (steps.column("start_s") + steps.column("duration_s"))[mine]
+        assert (steps.column("start_s")[mine][1:] >= ends[:-1] - 1e-9).all()
