@@ -1,0 +1,1 @@
+"""Hardware data with provenance (package ``simulator.hardware_specs``)."""

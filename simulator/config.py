@@ -110,7 +110,7 @@ class Config:
     model: Architecture
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
     workload: WorkloadConfig = field(default_factory=WorkloadConfig)
-    speculation: SpeculationConfig = field(default_factory=SpeculationConfig)
+    speculation: SpeculationConfig
     routing: RoutingConfig = field(default_factory=RoutingConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     run: RunConfig = field(default_factory=RunConfig)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulator.config import Config
 from simulator.costs.compiled import CompiledSteps
@@ -11,7 +11,9 @@ from simulator.costs.forward import ForwardCost
 from simulator.costs.memory import plan_memory
 from simulator.costs.step import StepModel
 from simulator.errors import CapacityError, ConfigError, SimulatorError
+from simulator.experts.config import RoutingConfig
 from simulator.experts.laws import ROUTING_LAWS
+from simulator.experts.overlaps import measured_overlap
 from simulator.hardware.gpu import Gpu, load_gpu
 from simulator.kernels.tables import KernelTables
 from simulator.models.architecture import Architecture
@@ -106,7 +108,7 @@ def build(config: Config) -> Scenario:
     step_model = StepModel(
         target=ForwardCost(forward_operators(target, tensor_parallel), tables, engine),
         drafter=ForwardCost(draft_operators, tables, engine) if draft_operators else None,
-        law=law(config.routing),
+        law=law(routing_of(config)),
         engine=engine,
         vocab=target.vocab,
     )
@@ -120,6 +122,15 @@ def build(config: Config) -> Scenario:
         acceptance(config.speculation),
         workload,
     )
+
+
+def routing_of(config: Config) -> RoutingConfig:
+    """Return the routing settings with the measured overlap of the model filled in."""
+    routing = config.routing
+    measured = measured_overlap(config.model.name)
+    if routing.law != "overlap" or routing.within_request is not None or measured is None:
+        return routing
+    return replace(routing, within_request=measured.value)
 
 
 def _check_context(target: Architecture, workload: Workload) -> None:

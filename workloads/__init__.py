@@ -1,0 +1,1 @@
+"""Workload data with provenance (package ``simulator.workloads``)."""

@@ -1,81 +1,90 @@
 """Step costs compiled for the event loop.
 
-A scenario prices millions of steps of a few thousand shapes. The pieces of a step depend on few
-variables each, so they compile to small lazy tables: dense operators on tokens, experts on
-(decoding requests, prompt tokens), attention on (decoding requests, mean context). Between nodes
-the tables interpolate linearly; `tests/costs` bounds the error against the operator-by-operator
-model.
+A scenario prices millions of steps of a few thousand shapes. What does not depend on the caches is
+priced exactly, once per number of decoding requests. The rest depends on one token count each and
+becomes a `Curve`: decode attention over the summed context, and in steps with prefill the dense
+operators, the experts and the prompt's own attention over their tokens.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
 
-from simulator.costs.forward import ForwardCost, total_s
-from simulator.costs.step import StepModel, StepShape
+from simulator.costs.forward import total_s
+from simulator.costs.step import StepModel
 
-CONTEXT_STEP_TOKENS = 128
-"""Spacing of the attention tables in mean context, tokens."""
-
-EXACT_TOKENS = 128
-"""Up to here every integer is a node: decode batches are small and their costs have steps."""
-
-_NODES = tuple(sorted({round(EXACT_TOKENS * 2 ** (index / 16)) for index in range(16 * 16 + 1)}))
-"""Nodes above: sixteen to the octave, up to 8 Mi tokens."""
+LEADING_BITS = 5
+"""Binary digits of a token count that make a node of a `Curve`."""
 
 
 class Curve:
     """A function of a token count, evaluated lazily at nodes and linear between them.
 
+    Nodes are the integers whose binary digits after the first `LEADING_BITS` are zero: all below
+    32, then sixteen to the octave. Powers of two and their eighths, where kernels are measured and
+    change their tiles, are among them.
+
     Parameters
     ----------
     function
-        The function, of an integer >= 0.
+        The function, of an integer >= 0; evaluated once per node.
 
     Examples
     --------
     >>> square = Curve(lambda n: float(n * n))
-    >>> square(12), abs(square(1000) / 1000**2 - 1) < 1e-3
-    (144.0, True)
+    >>> square(24), square(1000) / 1000**2 - 1 < 1e-3
+    (576.0, True)
     """
 
-    __slots__ = ("_function", "_known")
+    __slots__ = ("_function", "_segments")
 
     def __init__(self, function: Callable[[int], float]) -> None:
-        self._function = function
-        self._known: dict[int, float] = {}
+        self._function = cache(function)
+        self._segments: dict[int, tuple[float, float]] = {}
 
     def __call__(self, tokens: int) -> float:
         """Return the value at ``tokens``."""
-        if tokens < EXACT_TOKENS or tokens in self._known:
-            return self._node(tokens)
-        above = bisect_right(_NODES, tokens)
-        low, high = _NODES[above - 1], _NODES[above]
-        left = self._node(low)
-        return left + (self._node(high) - left) * (tokens - low) / (high - low)
+        shift = tokens.bit_length() - LEADING_BITS
+        low = tokens >> shift << shift if shift > 0 else tokens
+        segment = self._segments.get(low)
+        if segment is None:
+            segment = self._segments[low] = self._segment(low, shift)
+        return segment[0] + segment[1] * (tokens - low)
 
-    def _node(self, tokens: int) -> float:
-        value = self._known.get(tokens)
-        if value is None:
-            value = self._known[tokens] = self._function(tokens)
-        return value
+    def _segment(self, low: int, shift: int) -> tuple[float, float]:
+        """Return the value at a node, and the slope to the next."""
+        value = self._function(low)
+        if shift <= 0:
+            return value, 0.0
+        width = 1 << shift
+        return value, (self._function(low + width) - value) / width
 
 
-class _Prefill:
-    """Prefill costs of one model: dense operators and attention over chunks."""
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Costs with a given number of decoding requests, seconds.
 
-    def __init__(self, forward: ForwardCost) -> None:
-        self._attention = Curve(
-            lambda end: total_s(forward.prefill_attention(0, end)) if end else 0.0
-        )
+    Parameters
+    ----------
+    decode_s
+        A step without prefill, its attention apart.
+    round_s
+        The share of `decode_s` that speculation adds: draft steps and rejection.
+    attention_s
+        Attention, the draft steps' included, by summed context.
+    experts_s
+        Routed experts, by prompt tokens beside the decoding requests.
+    active_experts
+        Distinct experts of a step without prefill.
+    """
 
-    def attention_s(self, chunks: Sequence[tuple[int, int]]) -> float:
-        """Attention of the chunks, one call each."""
-        attention = self._attention
-        return sum(
-            max(attention(end) - attention(start), attention(end - start)) for start, end in chunks
-        )
+    decode_s: float
+    round_s: float
+    attention_s: Curve
+    experts_s: Curve
+    active_experts: float
 
 
 class CompiledSteps:
@@ -93,14 +102,13 @@ class CompiledSteps:
         self.gamma = gamma
         self.query_tokens = gamma + 1
         self._model = model
+        self._drafter = model.drafter if gamma else None
+        self._batches: dict[int, _Batch] = {}
         self._dense = Curve(lambda tokens: total_s(model.target.dense(tokens)))
         self._logits = Curve(lambda tokens: total_s(model.target.logits(tokens)))
-        self._prefill = _Prefill(model.target)
-        self._experts: dict[int, Curve] = {}
-        self._decode: dict[int, tuple[float, float, dict[int, float]]] = {}
-        drafter = model.drafter if gamma else None
-        self._draft_tokens = Curve(self._draft_prefill_tokens_s) if drafter else None
-        self._draft_prefill = _Prefill(drafter) if drafter else None
+        self._host = Curve(lambda requests: total_s(model.host(requests)))
+        self._draft_tokens = Curve(self._draft_tokens_s)
+        self._prompt = Curve(self._prompt_s)
 
     def decode_s(self, requests: int, context_tokens: int) -> float:
         """Time of a step without prefill, seconds.
@@ -112,19 +120,8 @@ class CompiledSteps:
         context_tokens
             Cache length summed over them, tokens.
         """
-        entry = self._decode.get(requests)
-        if entry is None:
-            entry = self._decode[requests] = self._compile_decode(requests)
-        base, _, nodes = entry
-        position = context_tokens / (requests * CONTEXT_STEP_TOKENS)
-        index = int(position)
-        low = nodes.get(index)
-        if low is None:
-            low = nodes[index] = self._attention_s(requests, index)
-        high = nodes.get(index + 1)
-        if high is None:
-            high = nodes[index + 1] = self._attention_s(requests, index + 1)
-        return base + low + (high - low) * (position - index)
+        batch = self._batches.get(requests) or self._compile(requests)
+        return batch.decode_s + batch.attention_s(context_tokens)
 
     def mixed_s(
         self, requests: int, context_tokens: int, chunks: Sequence[tuple[int, int]]
@@ -138,75 +135,85 @@ class CompiledSteps:
         chunks
             Prompt chunks ``(start, end)``, one per request that prefills.
         """
+        batch = self._batches.get(requests) or self._compile(requests)
         prompt_tokens = sum(end - start for start, end in chunks)
         decode_tokens = requests * self.query_tokens
-        seconds = self._experts_s(requests, prompt_tokens)
+        seconds = batch.round_s + batch.attention_s(context_tokens)
+        seconds += batch.experts_s(prompt_tokens)
         seconds += self._dense(decode_tokens + prompt_tokens)
         seconds += self._logits(decode_tokens + len(chunks))
-        seconds += total_s(self._model.host(requests + len(chunks)))
-        seconds += self._prefill.attention_s(chunks)
-        if self._draft_prefill is not None and self._draft_tokens is not None:
-            seconds += self._draft_tokens(prompt_tokens) + self._draft_prefill.attention_s(chunks)
-        if requests:
-            seconds += self.decode_s(requests, context_tokens) - self._decode[requests][0]
-            seconds += self._round_s(requests)
+        seconds += self._host(requests + len(chunks))
+        if self._drafter is not None:
+            seconds += self._draft_tokens(prompt_tokens)
+        prompt = self._prompt
+        for start, end in chunks:
+            if start:
+                seconds += max(prompt(end) - prompt(start), prompt(end - start))
+            else:
+                seconds += prompt(end)
         return seconds
 
     def active_experts(self, requests: int, prompt_tokens: int) -> float:
         """Distinct experts that a step activates in one MoE layer."""
-        if not prompt_tokens and requests in self._decode:
-            return self._decode[requests][1]
-        model = self._model
-        tokens = model.law.independent_tokens(requests, self.query_tokens, prompt_tokens)
-        return model.target.active_experts(tokens)
+        if not prompt_tokens:
+            return (self._batches.get(requests) or self._compile(requests)).active_experts
+        independent = self._independent_tokens(requests, prompt_tokens)
+        return self._model.target.active_experts(independent)
 
-    def _compile_decode(self, requests: int) -> tuple[float, float, dict[int, float]]:
-        """Return (all but attention, active experts, attention nodes) for a batch."""
-        tokens = requests * self.query_tokens
-        base = self._dense(tokens) + self._logits(tokens) + self._experts_s(requests, 0)
-        base += total_s(self._model.host(requests)) + self._round_s(requests)
-        active = self._model.target.active_experts(
-            self._model.law.independent_tokens(requests, self.query_tokens, 0)
-        )
-        return base, active, {}
+    def _compile(self, requests: int) -> _Batch:
+        """Price what steps with so many decoding requests have in common."""
+        model, tokens = self._model, requests * self.query_tokens
+        attention_s = Curve(lambda context: self._attention_s(requests, context))
+        experts_s = Curve(lambda prompt: self._experts_s(requests, prompt))
+        round_s = self._round_s(requests)
+        decode_s = round_s
+        if requests:
+            decode_s += total_s(model.target.dense(tokens)) + total_s(model.target.logits(tokens))
+            decode_s += total_s(model.host(requests)) + experts_s(0)
+        active = model.target.active_experts(self._independent_tokens(requests, 0))
+        batch = _Batch(decode_s, round_s, attention_s, experts_s, active)
+        self._batches[requests] = batch
+        return batch
 
-    def _attention_s(self, requests: int, index: int) -> float:
-        """Attention of a batch, the draft steps' included, at one context node."""
-        context_tokens = max(index * CONTEXT_STEP_TOKENS, 1)
-        shape = StepShape(requests, self.query_tokens, context_tokens)
-        seconds = total_s(self._model.decode_attention(self._model.target, shape))
-        if self._model.drafter is not None and self.gamma:
-            drafts = self._model.drafter.decode_attention(requests, 1, context_tokens)
-            seconds += self.gamma * total_s(drafts)
-        return seconds
+    def _attention_s(self, requests: int, context_tokens: int) -> float:
+        """Attention over a summed context, the draft steps' included."""
+        if not requests:
+            return 0.0
+        mean_tokens = max(context_tokens / requests, 1.0)
+        target = self._model.target.decode_attention(requests, self.query_tokens, mean_tokens)
+        if self._drafter is None:
+            return total_s(target)
+        draft = self._drafter.decode_attention(requests, 1, mean_tokens)
+        return total_s(target) + self.gamma * total_s(draft)
 
     def _round_s(self, requests: int) -> float:
         """Draft steps without their attention, and rejection."""
-        if not self.gamma:
-            return 0.0
         seconds = total_s(self._model.rejection(requests, self.gamma))
-        if self._model.drafter is not None:
-            attention = self._model.drafter.decode_attention(requests, 1, 1)
-            draft = total_s(self._model.draft_step(requests, 1)) - total_s(attention)
-            seconds += self.gamma * draft
+        if requests and self._drafter is not None:
+            attention = self._drafter.decode_attention(requests, 1, 1.0)
+            step = self._model.draft_step(requests, 1.0)
+            seconds += self.gamma * (total_s(step) - total_s(attention))
         return seconds
 
     def _experts_s(self, requests: int, prompt_tokens: int) -> float:
-        curve = self._experts.get(requests)
-        if curve is None:
-            curve = self._experts[requests] = Curve(
-                lambda prompt: self._exact_experts_s(requests, prompt)
-            )
-        return curve(prompt_tokens)
+        tokens = requests * self.query_tokens + prompt_tokens
+        independent = self._independent_tokens(requests, prompt_tokens)
+        return total_s(self._model.target.experts(tokens, independent))
 
-    def _exact_experts_s(self, requests: int, prompt_tokens: int) -> float:
-        model, query_tokens = self._model, self.query_tokens
-        independent = model.law.independent_tokens(requests, query_tokens, prompt_tokens)
-        return total_s(model.target.experts(requests * query_tokens + prompt_tokens, independent))
+    def _independent_tokens(self, requests: int, prompt_tokens: int) -> float:
+        return self._model.law.independent_tokens(requests, self.query_tokens, prompt_tokens)
 
-    def _draft_prefill_tokens_s(self, tokens: int) -> float:
-        drafter = self._model.drafter
-        if drafter is None or not tokens:
+    def _draft_tokens_s(self, tokens: int) -> float:
+        """Price the drafter's pass over prompt tokens, attention apart."""
+        drafter = self._drafter
+        if drafter is None:
             return 0.0
         independent = self._model.law.independent_tokens(0, 1, tokens)
         return total_s(drafter.dense(tokens)) + total_s(drafter.experts(tokens, independent))
+
+    def _prompt_s(self, tokens: int) -> float:
+        """Price attention of a whole prompt, the drafter's included."""
+        seconds = total_s(self._model.target.prefill_attention(0, tokens))
+        if self._drafter is not None:
+            seconds += total_s(self._drafter.prefill_attention(0, tokens))
+        return seconds

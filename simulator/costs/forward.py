@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from simulator.costs.engine import Engine
 from simulator.experts.laws import distinct_experts
@@ -24,27 +24,59 @@ from simulator.models.operators import (
     Operator,
 )
 
-Parts = dict[str, Timing]
-"""Times by part of the step; a part is as well-founded as its least well-founded operator."""
+KINDS = ("measured", "fitted", "assumed")
+"""How a time is known, best first: a kernel table, a fit to one, a judgement."""
+
+
+class PartTime(NamedTuple):
+    """Time of one part of a step, split by how it is known, seconds."""
+
+    measured_s: float = 0.0
+    fitted_s: float = 0.0
+    assumed_s: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Time of the part."""
+        return sum(self)
+
+    @property
+    def kind(self) -> str:
+        """How its least well-known share is known."""
+        if self.assumed_s:
+            return "assumed"
+        return "fitted" if self.fitted_s else "measured"
+
+
+Parts = dict[str, PartTime]
+"""Times by part of the step."""
 
 Op = TypeVar("Op")
 
-_TRUST = {"measured": 0, "fitted": 1, "assumed": 2}
-
 
 def add_part(parts: Parts, part: str, seconds: float, kind: str) -> None:
-    """Add seconds to a part, keeping the least trusted kind."""
-    before = parts.get(part, Timing(0.0, kind))
-    parts[part] = Timing(before.seconds + seconds, max(before.kind, kind, key=_TRUST.__getitem__))
+    """Add seconds of a kind to a part."""
+    before = parts.get(part, PartTime())
+    key = f"{kind}_s"
+    parts[part] = before._replace(**{key: getattr(before, key) + seconds})
 
 
 def merge_parts(*several: Parts) -> Parts:
     """Add up parts of the same name."""
     total: Parts = {}
     for parts in several:
-        for part, timing in parts.items():
-            add_part(total, part, timing.seconds, timing.kind)
+        for part, time in parts.items():
+            total[part] = _sum((total.get(part, PartTime()), time))
     return total
+
+
+def as_part(part: str, parts: Parts) -> Parts:
+    """Lump all parts into one of the given name."""
+    return {part: _sum(parts.values())} if parts else {}
+
+
+def _sum(times: Iterable[PartTime]) -> PartTime:
+    return PartTime(*(sum(column) for column in zip(*times, strict=True)))
 
 
 def total_s(parts: Parts) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulator.costs.engine import Engine
-from simulator.costs.forward import ForwardCost, Parts, add_part, merge_parts, total_s
+from simulator.costs.forward import ForwardCost, Parts, add_part, as_part, merge_parts, total_s
 from simulator.experts.laws import RoutingLaw
 
 
@@ -67,8 +67,8 @@ class StepCost:
         return total_s(self.parts)
 
     def share_s(self, kind: str) -> float:
-        """Seconds whose part is of the given kind (``measured``, ``fitted``, ``assumed``)."""
-        return sum(timing.seconds for timing in self.parts.values() if timing.kind == kind)
+        """Seconds that are known in the given way (``measured``, ``fitted``, ``assumed``)."""
+        return sum(getattr(time, f"{kind}_s") for time in self.parts.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,35 +110,30 @@ class StepModel:
 
     def draft_step(self, requests: float, context_tokens: float) -> Parts:
         """Price T_D: one draft step of one token per request."""
-        parts: Parts = {}
         if self.drafter is None or not requests:
-            return parts
+            return {}
         forward = merge_parts(
             self.drafter.dense(requests),
             self.drafter.logits(requests),
             self.drafter.experts(requests, self.law.independent_tokens(requests, 1, 0)),
             self.drafter.decode_attention(requests, 1, context_tokens),
         )
-        for timing in forward.values():
-            add_part(parts, "draft", timing.seconds, timing.kind)
+        parts = as_part("draft", forward)
         sampling = self.engine.sampling_s(requests, self.vocab, self.target.tables.gpu)
         add_part(parts, "draft", sampling + self.engine.draft_step_s, "assumed")
         return parts
 
     def draft_prefill(self, shape: StepShape) -> Parts:
         """Price the drafter's own pass over the prompt chunks of a step."""
-        parts: Parts = {}
         if self.drafter is None or not shape.prefill:
-            return parts
+            return {}
         tokens = float(shape.prefill_tokens)
         forward = merge_parts(
             self.drafter.dense(tokens),
             self.drafter.experts(tokens, self.law.independent_tokens(0, 1, tokens)),
             *(self.drafter.prefill_attention(start, end) for start, end in shape.prefill),
         )
-        for timing in forward.values():
-            add_part(parts, "draft", timing.seconds, timing.kind)
-        return parts
+        return as_part("draft", forward)
 
     def rejection(self, requests: float, gamma: int) -> Parts:
         """Price T_rej: comparing gamma drafts per request, and the host work a round adds."""

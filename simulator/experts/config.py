@@ -14,21 +14,29 @@ class RoutingConfig:
     Parameters
     ----------
     law
-        Kind of the law: ``uniform`` or ``overlap``.
+        Kind of the law: ``overlap`` or ``uniform``.
     within_request
-        Exponent g of ``overlap`` for tokens of one request, in (0, 1]; 1 is independent.
+        Exponent g of ``overlap`` for tokens of one request, in (0, 1]; 1 is independent. Null takes
+        the one measured for the model, and 1 where none was.
     across_requests
-        Exponent h of ``overlap`` over requests, in (0, 1]; 1 is independent.
+        Exponent h of ``overlap`` over requests, in (0, 1]; null is 1, independent.
     """
 
-    law: str = "uniform"
-    within_request: float = 1.0
-    across_requests: float = 1.0
+    law: str = "overlap"
+    within_request: float | None = None
+    across_requests: float | None = None
 
     def __post_init__(self) -> None:
         for key in ("within_request", "across_requests"):
             value = getattr(self, key)
+            if value is None:
+                continue
             if not 0.0 < value <= 1.0:
                 raise ConfigError(
                     f"routing.{key}={value!r} must lie in (0, 1]; 1 means independent routing."
+                )
+            if self.law == "uniform":
+                raise ConfigError(
+                    f"routing.{key}={value!r} has no effect with routing.law=uniform; "
+                    f"choose routing.law=overlap."
                 )

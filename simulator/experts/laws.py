@@ -77,7 +77,7 @@ def uniform(config: RoutingConfig) -> Overlap:
 @ROUTING_LAWS.register("overlap")
 def overlap(config: RoutingConfig) -> Overlap:
     """Tokens of one request, and requests among themselves, share experts."""
-    return Overlap(config.within_request, config.across_requests)
+    return Overlap(config.within_request or 1.0, config.across_requests or 1.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class PositionAcceptance:
 @ACCEPTANCE.register("iid")
 def iid(config: SpeculationConfig) -> PositionAcceptance:
     """Accept every drafted token with the same chance."""
-    return PositionAcceptance([config.alpha])
+    return PositionAcceptance([config.alpha or 0.0])
 
 
 @ACCEPTANCE.register("by_position")

@@ -30,15 +30,16 @@ class SpeculationConfig:
     acceptance
         Kind of the acceptance model: ``iid`` or ``by_position``.
     alpha
-        Acceptance rate of ``iid``.
+        Acceptance rate of ``iid``; other kinds do not look at it.
     alphas
-        Conditional acceptance rates by position of ``by_position``; the last one repeats.
+        Conditional acceptance rates by position of ``by_position``, and of no other kind; the last
+        one repeats.
     """
 
     gamma: int = 3
     drafter: str | None = None
     acceptance: str = "iid"
-    alpha: float = 0.8
+    alpha: float | None = None
     alphas: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -47,9 +48,24 @@ class SpeculationConfig:
                 f"speculation.gamma={self.gamma!r} must lie in 0..{MAX_DRAFT_TOKENS}; "
                 f"0 turns speculation off, 2 to 5 is usual."
             )
-        _check_rate("speculation.alpha", self.alpha)
+        if self.alpha is not None:
+            _check_rate("speculation.alpha", self.alpha)
         for index, value in enumerate(self.alphas):
             _check_rate(f"speculation.alphas[{index}]", value)
+        self._check_kind()
+
+    def _check_kind(self) -> None:
+        """Refuse rates that are missing, and rates that would have no effect."""
+        if self.acceptance == "iid" and self.alpha is None:
+            raise ConfigError(
+                "speculation.alpha=null but speculation.acceptance=iid needs it; "
+                "for example speculation.alpha=0.7."
+            )
+        if self.acceptance == "iid" and self.alphas:
+            raise ConfigError(
+                f"speculation.alphas={self.alphas!r} has no effect with "
+                f"speculation.acceptance=iid; choose speculation.acceptance=by_position."
+            )
         if self.acceptance == "by_position" and not self.alphas:
             raise ConfigError(
                 "speculation.alphas=[] but speculation.acceptance=by_position needs at least one "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simulator.experts.overlaps import measured_overlap
 from simulator.scenario import Scenario
 from simulator.study.decomposition import Decomposition
 
@@ -21,7 +22,8 @@ def assumptions(scenario: Scenario, point: Decomposition | None) -> list[str]:
     if point is not None:
         found.append(
             f"{point.measured_share:.0%} of a step's time comes from kernel tables measured on "
-            f"{scenario.gpu.title}; the rest is fitted to them or assumed"
+            f"{scenario.gpu.title}, {point.fitted_share:.0%} from fits to measurements, "
+            f"{point.assumed_share:.0%} is assumed"
         )
     if config.hardware.tensor_parallel is None:
         found.append(
@@ -51,11 +53,22 @@ def _routing(scenario: Scenario) -> str:
     routing, target = scenario.config.routing, scenario.config.model
     if target.moe is None:
         return f"{target.title} is dense: every weight is read in every step"
+    if routing.law == "overlap" and routing.within_request is None:
+        measured = measured_overlap(target.name)
+        if measured is None:
+            return (
+                f"tokens route independently: no overlap was measured on {target.title} "
+                f"(an upper bound of the experts read)"
+            )
+        return (
+            f"tokens of one request share experts as measured on {target.title} "
+            f"(exponent {measured.value:g}); requests route independently of each other"
+        )
     if routing.law == "uniform":
         return (
             "tokens route to experts independently and uniformly (an upper bound of experts read)"
         )
     return (
-        f"routing law {routing.law}: exponent {routing.within_request:g} within a request, "
-        f"{routing.across_requests:g} across requests"
+        f"routing law {routing.law}: exponent {routing.within_request or 1:g} within a request, "
+        f"{routing.across_requests or 1:g} across requests"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from simulator.costs.forward import total_s
+from simulator.costs.forward import KINDS, total_s
 from simulator.costs.step import StepModel, StepShape
 from simulator.speculation.acceptance import Acceptance
 from simulator.speculation.theory import speedup
@@ -31,8 +31,9 @@ class Decomposition:
         ``T_T(B, 1) / T_T(B, gamma)``.
     speedup
         Tokens per round over the sum of the three ratios.
-    measured_share
-        Share of the round's time that comes from measured kernel tables.
+    measured_share, fitted_share, assumed_share
+        Shares of the round's time by how they are known: measured kernel tables, fits to
+        measurements, judgement.
     """
 
     batch: float
@@ -47,6 +48,8 @@ class Decomposition:
     target_efficiency: float
     speedup: float
     measured_share: float
+    fitted_share: float
+    assumed_share: float
 
     def as_dict(self) -> dict[str, float]:
         """Return the terms by name."""
@@ -83,5 +86,5 @@ def decompose(
         rejection_ratio=rejection_s / plain,
         target_efficiency=plain / verify,
         speedup=float(speedup(tokens, draft_s / plain, verify / plain, rejection_s / plain)),
-        measured_share=whole.share_s("measured") / whole.total_s,
+        **{f"{kind}_share": whole.share_s(kind) / whole.total_s for kind in KINDS},
     )

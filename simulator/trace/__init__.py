@@ -1,0 +1,1 @@
+"""The trace: what a run writes down, and every number that is read back from it."""

@@ -87,6 +87,19 @@ class Bench:
     iterations: FakeTrace = field(default_factory=lambda: FakeTrace(row_columns(ITERATIONS)))
     events: int = 0
 
+    def run_scenario(self, scenario, gamma):
+        """Run one arm of a built scenario."""
+        self.events = serve(
+            scenario.deployment(gamma),
+            scenario.router(),
+            scenario.workload,
+            scenario.acceptance,
+            Streams(scenario.config.run.seed),
+            requests_trace=self.requests,
+            iterations_trace=self.iterations,
+        )
+        return self
+
     def run(self, workload, steps, *, alpha=0.5, router="least_outstanding", seed=1, **limits):
         settings = {
             "replicas": 1,

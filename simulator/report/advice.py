@@ -1,0 +1,237 @@
+"""What a summary means, in sentences: does speculation pay, what holds it back, what to try next.
+
+The closed form splits the speedup (MoESD, arXiv 2505.19645, eq. 4) into what a round could give at
+most and four losses, whose product it is::
+
+    speedup = (gamma + 1) * sigma / (draft + verify + rejection)
+            = (gamma + 1) / (acceptance loss * verify loss * draft loss * rejection loss)
+
+with the terms of a round in units of one plain decode step. The largest loss is what to work on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from simulator.report.figures import bounds
+from simulator.trace.schema import ARMS
+
+Json = Mapping[str, Any]
+
+SWEEP = "-m speculation.gamma=0,1,2,3,4,6,8"
+"""What to run when no single draft length stands out."""
+
+MORE_REPLICAS = "-m hardware.replicas=1,2,4,8"
+"""What to run when neither arm carries the load."""
+
+_METRICS = {
+    "tpot_p50": "the median time per output token",
+    "e2e_p50": "the median end-to-end latency",
+    "ttft_p50": "the median time to first token",
+    "throughput": "throughput",
+}
+
+
+def advice(summary: Json) -> str:
+    """Say whether speculation pays, by how much, what holds it back and what to try next.
+
+    Parameters
+    ----------
+    summary
+        Of :func:`simulator.trace.summary.summarise`, with ``scenario`` and ``decomposition`` if
+        the caller has them.
+
+    Returns
+    -------
+    str
+        Two to four sentences.
+    """
+    if _gamma(summary) == 0:
+        return (
+            "Speculation is off (gamma = 0), so both arms are the same run. "
+            "Try speculation.gamma=3."
+        )
+    key = headline(summary)
+    if key is None:
+        return "No request was measured in both arms, so there is nothing to compare."
+    parts = [verdict(summary, key), *_side_effects(summary, key), *_load(summary)]
+    parts += _limit(summary)
+    return " ".join([*parts, _suggestion(summary)])
+
+
+def headline(summary: Json) -> str | None:
+    """Choose the speedup that answers the question.
+
+    At a load that both arms carry throughput is what arrives, so the answer is in the time per
+    output token; where an arm is saturated its latencies mean nothing, so it is in throughput.
+
+    Returns
+    -------
+    str or None
+        A key of ``summary["speedup"]``; None if nothing was measured.
+    """
+    keys = ("throughput",) if _saturated(summary) else ("tpot_p50", "e2e_p50", "throughput")
+    return next((key for key in keys if summary["speedup"][key]["value"] is not None), None)
+
+
+def verdict(summary: Json, key: str) -> str:
+    """Say in one sentence whether speculation pays by one of the speedups.
+
+    Parameters
+    ----------
+    summary
+        The summary.
+    key
+        A key of ``summary["speedup"]`` that has a value.
+    """
+    interval = summary["speedup"][key]
+    value, low, high = interval["value"], interval["low"], interval["high"]
+    name = _METRICS[key]
+    if low is None or high is None:
+        lead = "pays" if value > 1 else "does not pay"
+        return f"Speculative decoding {lead}: {_change(key, interval)}, in a single replication."
+    if low > 1:
+        return f"Speculative decoding pays: {_change(key, interval)}."
+    if high < 1:
+        return f"Speculative decoding does not pay: {_change(key, interval)}."
+    return (
+        f"Speculative decoding makes no difference that these replications can tell: {name} "
+        f"changes by a factor of {value:.2f} (95 % interval {bounds(interval)})."
+    )
+
+
+def next_override(summary: Json) -> str:
+    """Return the Hydra override to try next, such as ``speculation.gamma=2``.
+
+    The draft length that the closed form finds best at this batch (``best_gamma`` of the
+    decomposition), if it is another and pays; else more replicas where none keeps up, else one
+    draft less where speculation loses, else a sweep.
+    """
+    gamma, terms = _gamma(summary), summary.get("decomposition") or {}
+    best, promised = terms.get("best_gamma"), terms.get("best_speedup")
+    if gamma == 0:
+        return "speculation.gamma=3"
+    if best is not None and best != gamma and (promised is None or promised > 1):
+        return f"speculation.gamma={best}"
+    if len(_saturated(summary)) == len(ARMS):
+        return MORE_REPLICAS
+    if best is None and gamma is not None and gamma > 1 and _loses(summary):
+        return f"speculation.gamma={gamma - 1}"
+    return SWEEP
+
+
+def limiting_term(decomposition: Json) -> str | None:
+    """Return which loss is largest: acceptance, verification, drafting or rejection.
+
+    Parameters
+    ----------
+    decomposition
+        ``sigma``, and ``draft_ratio``, ``verify_ratio`` and ``rejection_ratio`` in units of one
+        plain decode step.
+
+    Examples
+    --------
+    >>> terms = {"draft_ratio": 0.2, "verify_ratio": 1.9, "rejection_ratio": 0.05}
+    >>> limiting_term({"sigma": 0.8, **terms})
+    'verification'
+    """
+    keys = ("draft_ratio", "verify_ratio", "rejection_ratio")
+    terms: list[Any] = [decomposition.get(key) for key in keys]
+    sigma = decomposition.get("sigma")
+    if not sigma or None in terms:
+        return None
+    draft, verify, rejection = map(float, terms)
+    losses = {
+        "acceptance": 1.0 / sigma,
+        "verification": verify,
+        "drafting": (verify + draft) / verify,
+        "rejection": (verify + draft + rejection) / (verify + draft),
+    }
+    return max(losses, key=losses.__getitem__)
+
+
+def _change(key: str, interval: Json) -> str:
+    """Say how a figure changes, by a factor above 1 either way."""
+    value, low, high = interval["value"], interval["low"], interval["high"]
+    rises = (value > 1) == (key == "throughput")
+    if value < 1:
+        value = 1 / value
+        low, high = (None if bound is None else 1 / bound for bound in (high, low))
+    within = bounds({"low": low, "high": high})
+    change = f"{_METRICS[key]} {'rises' if rises else 'falls'} by a factor of {value:.2f}"
+    return f"{change} (95 % interval {within})" if within else change
+
+
+def _side_effects(summary: Json, key: str) -> list[str]:
+    """Name latencies that move against the verdict beyond doubt."""
+    interval = summary["speedup"][key]
+    found = []
+    for other in ("ttft_p50", "e2e_p50"):
+        effect = summary["speedup"][other]
+        if other == key or None in (effect["low"], effect["high"], interval["low"]):
+            continue
+        if interval["low"] > 1 > effect["high"] or interval["high"] < 1 < effect["low"]:
+            found.append(f"But {_change(other, effect)}.")
+    return found
+
+
+def _load(summary: Json) -> list[str]:
+    return {
+        (): [],
+        ("baseline",): [
+            "Without speculation the deployment cannot keep up with this load; with it, it can."
+        ],
+        ("speculative",): [
+            "With speculation the deployment cannot keep up with this load; without it, it can."
+        ],
+        ("baseline", "speculative"): [
+            "Both arms are saturated: throughput is at its limit and the queue has no end."
+        ],
+    }[tuple(_saturated(summary))]
+
+
+def _limit(summary: Json) -> list[str]:
+    terms = summary.get("decomposition") or {}
+    term = limiting_term(terms)
+    if term is None:
+        return []
+    tokens, verify = terms["expected_tokens_per_round"], terms["verify_ratio"]
+    reasons = {
+        "acceptance": f"acceptance: of the {tokens / terms['sigma']:.0f} tokens that a round could "
+        f"yield, {tokens:.2f} come out",
+        "verification": f"verification: a verify step takes {verify:.2f} plain steps (target "
+        f"efficiency {1 / verify:.2f})",
+        "drafting": f"drafting: it takes {terms['draft_ratio']:.2f} plain steps a round",
+        "rejection": f"rejection sampling: it takes {terms['rejection_ratio']:.2f} plain steps a "
+        "round",
+    }
+    return [f"What holds it back most is {reasons[term]}."]
+
+
+def _suggestion(summary: Json) -> str:
+    override, terms = next_override(summary), summary.get("decomposition") or {}
+    promised = terms.get("best_speedup")
+    if override == f"speculation.gamma={terms.get('best_gamma')}" and promised is not None:
+        return f"Try {override}: the closed form promises {promised:.2f}x at this batch."
+    if override == MORE_REPLICAS:
+        return "Try more replicas, or a lower load."
+    if override != SWEEP:
+        return f"Try {override}."
+    if promised is not None and promised <= 1:
+        return "By the closed form no draft length pays at this batch."
+    return "Try other draft lengths."
+
+
+def _loses(summary: Json) -> bool:
+    key = headline(summary)
+    return key is not None and summary["speedup"][key]["value"] < 1
+
+
+def _gamma(summary: Json) -> int | None:
+    gamma = (summary.get("scenario") or {}).get("gamma")
+    return None if gamma is None else int(gamma)
+
+
+def _saturated(summary: Json) -> list[str]:
+    return [arm for arm in ARMS if summary[arm]["saturated"]]

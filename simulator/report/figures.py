@@ -1,0 +1,78 @@
+"""Numbers as people read them, three significant digits and a unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from simulator.units import MS, US
+
+ABSENT = "-"
+"""Stands where there is no figure."""
+
+
+def seconds(value: float | None) -> str:
+    """Write a time in the unit that suits it.
+
+    Examples
+    --------
+    >>> [seconds(t) for t in (12.34, 0.01234, 0.00001234, 0.0, None)]
+    ['12.3 s', '12.3 ms', '12.3 us', '0 s', '-']
+    """
+    if value is None:
+        return ABSENT
+    for unit, scale in (("s", 1.0), ("ms", MS), ("us", US)):
+        if abs(value) >= 0.9995 * scale:
+            return f"{number(value / scale)} {unit}"
+    return f"{number(value / US)} us" if value else "0 s"
+
+
+def number(value: float | None) -> str:
+    """Write a number with three significant digits, thousands apart, whole from 1,000 on.
+
+    Examples
+    --------
+    >>> [number(x) for x in (0.01234, 1.0, 98.76, 123.4, 12345.6, None)]
+    ['0.0123', '1.00', '98.8', '123', '12,346', '-']
+    """
+    if value is None:
+        return ABSENT
+    digits = next(
+        (n for limit, n in ((0.9995, 2), (9.995, 2), (99.95, 1)) if abs(value) < limit), 0
+    )
+    return f"{value:.3g}" if 0 < abs(value) < 0.9995 else f"{value:,.{digits}f}"
+
+
+def percent(value: float | None) -> str:
+    """Write a share in percent.
+
+    Examples
+    --------
+    >>> percent(0.7345), percent(None)
+    ('73 %', '-')
+    """
+    return ABSENT if value is None else f"{100 * value:.0f} %"
+
+
+def factor(value: float | None) -> str:
+    """Write a ratio.
+
+    Examples
+    --------
+    >>> factor(1.4567)
+    '1.46x'
+    """
+    return ABSENT if value is None else f"{value:.2f}x"
+
+
+def bounds(interval: Mapping[str, Any]) -> str:
+    """Write the bounds of an interval, or nothing if it has none.
+
+    Examples
+    --------
+    >>> bounds({"value": 1.2, "low": 1.15, "high": 1.254})
+    '1.15 to 1.25'
+    """
+    if interval["low"] is None or interval["high"] is None:
+        return ""
+    return f"{interval['low']:.2f} to {interval['high']:.2f}"

@@ -1,0 +1,108 @@
+"""Read a trace back: checked, in projected columns, one run at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from simulator.errors import DataError
+from simulator.trace.schema import CONSTANTS, PREFIX, SCHEMA_VERSION, TABLES
+
+Columns = dict[str, np.ndarray[Any, np.dtype[Any]]]
+"""Columns by name; nulls are NaN. All have the shape ``[rows]``."""
+
+
+class Run(NamedTuple):
+    """Which engine run a row belongs to."""
+
+    arm: str
+    replication: int
+
+
+def open_trace(path: Path | str, table: str | None = None) -> pq.ParquetFile:
+    """Open a trace file after checking that it is one, complete, and of this version.
+
+    Parameters
+    ----------
+    path
+        The file.
+    table
+        ``"requests"`` or ``"iterations"``; None takes either.
+
+    Raises
+    ------
+    DataError
+        If it is not such a file; the message names it and says what it is instead.
+    """
+    try:
+        file = pq.ParquetFile(path)
+    except FileNotFoundError as error:
+        raise DataError(
+            f"no trace {str(path)!r}; a run that was cut off leaves {Path(path).name}.incomplete."
+        ) from error
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{str(path)!r} is not a readable Parquet file: {error}.") from error
+    problem = _problem(notes(file), table)
+    if problem:
+        file.close()
+        raise DataError(f"{str(path)!r} {problem}")
+    return file
+
+
+def _problem(found: dict[str, str], table: str | None) -> str | None:
+    if found.get("table") not in TABLES:
+        return "has no moesim metadata: it is not a trace, or another tool rewrote it."
+    if table not in (None, found["table"]):
+        return f"holds the table {found['table']}, not {table}."
+    if found.get("schema_version") != SCHEMA_VERSION:
+        version = found.get("schema_version")
+        return f"has trace schema {version}, this moesim reads {SCHEMA_VERSION}; run it again."
+    if found.get("complete") != "true":
+        return "is incomplete: its run was cut off. Run it again."
+    return None
+
+
+def notes(file: pq.ParquetFile) -> dict[str, str]:
+    """Return the file metadata of ours, keys without prefix."""
+    pairs = (file.metadata.metadata or {}).items()
+    texts = ((key.decode(), value.decode()) for key, value in pairs if key != b"ARROW:schema")
+    return {key.removeprefix(PREFIX): value for key, value in texts if key.startswith(PREFIX)}
+
+
+def chunks(path: Path | str, table: str, columns: Sequence[str]) -> Iterator[tuple[Run, Columns]]:
+    """Iterate over a trace in file order, one chunk of one run at a time.
+
+    Parameters
+    ----------
+    path, table
+        The file and the table it holds.
+    columns
+        Columns to read; the others are not touched on disk.
+
+    Yields
+    ------
+    tuple of Run and Columns
+        At most one row group each, so memory does not grow with the trace.
+
+    Raises
+    ------
+    DataError
+        If the file is not a trace of this table.
+    """
+    with open_trace(path, table) as file:
+        for index in range(file.num_row_groups):
+            rows = file.read_row_group(index, columns=[*CONSTANTS, *columns])
+            # Our own row groups hold one run; a file sorted by another tool may hold several.
+            for key in rows.select(CONSTANTS).group_by(CONSTANTS).aggregate([]).to_pylist():
+                run = Run(str(key["arm"]), int(key["replication"]))
+                mine = pc.and_(
+                    pc.equal(rows["arm"], run.arm), pc.equal(rows["replication"], run.replication)
+                )
+                part = rows.filter(mine)
+                yield run, {name: part[name].to_numpy() for name in columns}

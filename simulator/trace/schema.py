@@ -1,0 +1,145 @@
+"""The two tables of a trace: what each column means and its unit.
+
+Units and descriptions travel in the field metadata of the Parquet file, definitions of derived
+figures in its file metadata, so that a trace explains itself to DuckDB, polars or pandas.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import pyarrow as pa
+
+SCHEMA_VERSION = "1"
+"""Rises when a column changes its meaning, its unit or its type, or goes away."""
+
+PREFIX = "moesim."
+"""Prefix of our keys in the file metadata."""
+
+ARMS = ("baseline", "speculative")
+"""The two arms of a paired run: decoding without and with speculation."""
+
+CONSTANTS = ("arm", "replication")
+"""Columns that hold one value in all rows of one engine run; the engine does not write them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table.
+
+    Parameters
+    ----------
+    name, type
+        Name and Arrow type.
+    unit
+        SI unit, or what is counted.
+    description
+        One sentence.
+    nullable
+        Whether NaN stands for "did not happen"; stored as null.
+    """
+
+    name: str
+    type: pa.DataType
+    unit: str
+    description: str
+    nullable: bool = False
+
+    def field(self) -> pa.Field:
+        """Return the Arrow field, with unit and description as its metadata."""
+        notes = {"unit": self.unit, "description": self.description}
+        return pa.field(self.name, self.type, nullable=self.nullable, metadata=notes)
+
+
+_RUN = (
+    Column("arm", pa.dictionary(pa.int8(), pa.string()), "name", "baseline or speculative."),
+    Column("replication", pa.int16(), "index", "Which independent repetition, from 0."),
+)
+
+_REQUESTS = (
+    Column("request_id", pa.int64(), "index", "Position in the arrival sequence; pairs the arms."),
+    Column("replica", pa.int16(), "index", "Replica that served it; -1 if rejected unrouted."),
+    Column("arrival_s", pa.float64(), "s", "Arrival at the router."),
+    Column("admitted_s", pa.float64(), "s", "Start of its first prefill; null if rejected.", True),
+    Column("first_token_s", pa.float64(), "s", "First output token; null if rejected.", True),
+    Column("finish_s", pa.float64(), "s", "Last output token; null if rejected.", True),
+    Column("prompt_tokens", pa.int32(), "tokens", "Length of the prompt."),
+    Column("output_tokens", pa.int32(), "tokens", "Length of the output."),
+    Column("rounds", pa.int32(), "rounds", "Draft-and-verify rounds; decode steps at baseline."),
+    Column("accepted_draft_tokens", pa.int32(), "tokens", "Draft tokens kept, over all rounds."),
+)
+
+_ITERATIONS = (
+    Column("replica", pa.int16(), "index", "Replica that ran it."),
+    Column("iteration", pa.int64(), "index", "Position among the iterations of its replica."),
+    Column("start_s", pa.float64(), "s", "Start of the iteration."),
+    Column("duration_s", pa.float64(), "s", "Time until its tokens are out."),
+    Column("decode_requests", pa.int32(), "requests", "Requests that decode in it."),
+    Column("query_tokens", pa.int16(), "tokens", "Per decoding request: 1; gamma + 1 to verify."),
+    Column("prefill_tokens", pa.int32(), "tokens", "Prompt tokens processed beside them."),
+    Column("emitted_tokens", pa.int32(), "tokens", "Output tokens it produced."),
+    Column("context_tokens", pa.int64(), "tokens", "Cached tokens of the requests that decode."),
+    Column("waiting_requests", pa.int32(), "requests", "Requests queued at the replica."),
+    Column("active_experts", pa.float32(), "experts", "Expected distinct experts per MoE layer."),
+)
+
+_DEFINITIONS = {
+    "ttft_s": "first_token_s - arrival_s",
+    "tpot_s": "(finish_s - first_token_s) / (output_tokens - 1); undefined for one output token",
+    "e2e_s": "finish_s - arrival_s",
+    "mean_acceptance_length": "1 + sum(accepted_draft_tokens) / sum(rounds)",
+}
+
+
+def _table(name: str, columns: tuple[Column, ...], notes: Mapping[str, str]) -> pa.Schema:
+    metadata = {"schema_version": SCHEMA_VERSION, "table": name, **notes}
+    prefixed = {PREFIX + key: value for key, value in metadata.items()}
+    return pa.schema([column.field() for column in _RUN + columns], metadata=prefixed)
+
+
+REQUESTS: pa.Schema = _table("requests", _REQUESTS, _DEFINITIONS)
+"""One row per finished or rejected request."""
+
+ITERATIONS: pa.Schema = _table("iterations", _ITERATIONS, {})
+"""One row per iteration of a replica."""
+
+
+TABLES: dict[str, pa.Schema] = {"requests": REQUESTS, "iterations": ITERATIONS}
+"""Both schemas by the name of their table."""
+
+
+def row_columns(schema: pa.Schema) -> list[str]:
+    """List the columns of the tuples an engine appends, in order.
+
+    Examples
+    --------
+    >>> row_columns(ITERATIONS)[:3]
+    ['replica', 'iteration', 'start_s']
+    """
+    return [name for name in schema.names if name not in CONSTANTS]
+
+
+def with_notes(schema: pa.Schema, notes: Mapping[str, str]) -> pa.Schema:
+    """Return the schema with file metadata added, keys prefixed ``moesim.``.
+
+    Examples
+    --------
+    >>> with_notes(REQUESTS, {"seed": "7"}).metadata[b"moesim.seed"]
+    b'7'
+    """
+    prefixed = {(PREFIX + key).encode(): value.encode() for key, value in notes.items()}
+    return schema.with_metadata({**(schema.metadata or {}), **prefixed})
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that decide the numbers: moesim, python, numpy, pyarrow, simpy."""
+    found = {"python": platform.python_version()}
+    for package in ("moesim", "numpy", "pyarrow", "simpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # a source tree on the path, not installed
+            found[package] = "unknown"
+    return found

@@ -1,0 +1,139 @@
+"""Settings of a workload, checked as soon as they are made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from simulator.errors import ConfigError
+from simulator.workload.requests import MAX_TOKENS
+
+MIN_RATE, MAX_RATE = 1e-6, 1e6
+"""Accepted rates, requests/s: one request in eleven days to a million a second (kind: assumed)."""
+
+MAX_CONCURRENCY = 100_000
+"""Most users of a closed loop (kind: assumed): far beyond what one deployment holds at once."""
+
+_FOREIGN = {
+    "preset": {
+        "concurrency": "use workload.kind=closed_loop for a fixed number of users",
+        "path": "use workload.kind=trace to replay a file",
+    },
+    "closed_loop": {
+        "rate": "in a closed loop requests enter as others finish: leave it null",
+        "arrivals": "in a closed loop requests enter as others finish: leave it null",
+        "path": "use workload.kind=trace to replay a file",
+    },
+    "trace": {
+        "rate": "a trace has its own: scale it with workload.rate_scale",
+        "arrivals": "a trace has its own: leave it null",
+        "concurrency": "use workload.kind=closed_loop for a fixed number of users",
+        "preset": "a trace brings its own requests: leave it null",
+        "prompt_tokens": "a trace brings its own lengths: cap them with workload.max_prompt_tokens",
+        "output_tokens": "a trace brings its own lengths: cap them with workload.max_output_tokens",
+    },
+}
+"""Settings that mean nothing to a kind, and what to do instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadConfig:
+    """Which requests a run serves.
+
+    Parameters
+    ----------
+    kind
+        ``preset`` (open loop, fitted), ``closed_loop`` or ``trace``; more by plug-in.
+    preset
+        Name of a preset. Null: ``chat`` for kind ``preset``; none for ``closed_loop``.
+    rate
+        Mean arrival rate, requests/s. Null: as measured in the preset's trace.
+    arrivals
+        Arrival law, ``poisson`` or ``gamma_modulated``. Null: the preset's.
+    concurrency
+        Users of a closed loop, each with one request in flight.
+    path, format
+        Trace file to replay, and how it is written (``azure``).
+    rate_scale
+        Replays a trace this many times faster.
+    prompt_tokens, output_tokens
+        Fixed lengths, tokens, in place of the preset's laws.
+    max_prompt_tokens, max_output_tokens
+        Longer lengths are cut to this many tokens. Null: the preset's own caps.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range, missing, or means nothing to the kind.
+
+    Examples
+    --------
+    >>> WorkloadConfig(preset="code", rate=3.0).kind
+    'preset'
+    >>> WorkloadConfig(rate=-1.0)
+    Traceback (most recent call last):
+    ...
+    simulator.errors.ConfigError: workload.rate is -1.0; set it between 1e-06 and 1e+06 requests/s.
+    """
+
+    kind: str = "preset"
+    preset: str | None = None
+    rate: float | None = None
+    arrivals: str | None = None
+    concurrency: int | None = None
+    path: str | None = None
+    format: str = "azure"
+    rate_scale: float = 1.0
+    prompt_tokens: int | None = None
+    output_tokens: int | None = None
+    max_prompt_tokens: int | None = None
+    max_output_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        self._check_ranges()
+        for key, advice in _FOREIGN.get(self.kind, {}).items():
+            value = getattr(self, key)
+            if value is not None:
+                raise ConfigError(
+                    f"workload.{key} is {value!r}, which means nothing to"
+                    f" workload.kind={self.kind}; {advice}."
+                )
+        self._check_kind()
+
+    def _check_ranges(self) -> None:
+        _within("rate", self.rate, MIN_RATE, MAX_RATE, "requests/s")
+        _within("rate_scale", self.rate_scale, MIN_RATE, MAX_RATE, "(1 replays as recorded)")
+        _within("concurrency", self.concurrency, 1, MAX_CONCURRENCY, "users")
+        for key in ("prompt_tokens", "output_tokens"):
+            fixed, cap = getattr(self, key), getattr(self, f"max_{key}")
+            _within(key, fixed, 1, MAX_TOKENS, "tokens")
+            _within(f"max_{key}", cap, 1, MAX_TOKENS, "tokens")
+            if fixed is not None and cap is not None and fixed > cap:
+                raise ConfigError(
+                    f"workload.{key} is {fixed}, above workload.max_{key}={cap}; raise the cap or"
+                    " shorten the length."
+                )
+
+    def _check_kind(self) -> None:
+        if self.kind != "trace" and self.rate_scale != 1.0:
+            raise ConfigError(
+                f"workload.rate_scale is {self.rate_scale}, but it speeds up traces only; set"
+                " workload.rate instead."
+            )
+        if self.kind == "trace" and not self.path:
+            raise ConfigError("workload.path is not set; name the trace file to replay.")
+        if self.kind != "closed_loop":
+            return
+        if self.concurrency is None:
+            raise ConfigError("workload.concurrency is not set; say how many users the loop has.")
+        for key in ("prompt_tokens", "output_tokens"):
+            if self.preset is None and getattr(self, key) is None:
+                raise ConfigError(
+                    f"workload.{key} is not set; fix it, or name a workload.preset to draw it from."
+                )
+
+
+def _within(key: str, value: float | None, low: float, high: float, unit: str) -> None:
+    """Refuse a number outside its range; NaN is outside every range."""
+    if value is not None and not (math.isfinite(value) and low <= value <= high):
+        raise ConfigError(f"workload.{key} is {value}; set it between {low:g} and {high:g} {unit}.")

@@ -1,0 +1,119 @@
+"""The step model: parts, sums, and the behaviour that physics asks for."""
+
+import pytest
+from helpers.step_models import step_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simulator.costs.forward import total_s
+from simulator.costs.step import StepShape
+from simulator.experts.laws import Overlap
+
+MOE_PARTS = {
+    "projections", "attention", "router", "experts", "shared_experts", "lm_head",
+    "all_reduce", "elementwise", "sampling", "engine",
+}  # fmt: skip
+
+MODELS = [
+    ("qwen2_57b_a14b", "a100_sxm", 2),
+    ("mixtral_8x7b", "h100_sxm", 2),
+    ("qwen3_30b_a3b", "l40s", 2),
+    ("deepseek_v3", "h200_sxm", 8),
+    ("gpt_oss_20b", "rtx_pro_6000_server", 1),
+    ("llama_3_1_70b", "b200_sxm", 2),
+    ("qwen3_235b_a22b", "gb200", 4),
+]
+
+everywhere = pytest.mark.parametrize(("model", "gpu", "tensor_parallel"), MODELS)
+
+
+def test_parts_are_named_after_operators_and_sum_to_the_total():
+    cost = step_model("qwen2_57b_a14b").step(StepShape(8, 4, 500.0), gamma=3)
+    assert set(cost.parts) == MOE_PARTS | {"draft", "rejection"}
+    assert cost.total_s == pytest.approx(sum(timing.seconds for timing in cost.parts.values()))
+    assert sum(map(cost.share_s, ("measured", "fitted", "assumed"))) == pytest.approx(cost.total_s)
+
+
+def test_a_plain_step_has_no_speculative_parts():
+    model = step_model("qwen2_57b_a14b")
+    shape = StepShape(8, 1, 500.0)
+    assert set(model.step(shape, gamma=0).parts) == MOE_PARTS
+    assert model.step(shape, gamma=0).total_s == model.target_step(shape).total_s
+
+
+def test_a_round_is_drafts_and_verify_and_rejection():
+    """MoESD eq. 2, term by term."""
+    model, gamma, shape = step_model("qwen2_57b_a14b"), 3, StepShape(16, 4, 700.0)
+    expected = (
+        gamma * total_s(model.draft_step(16, 700.0))
+        + model.target_step(shape).total_s
+        + total_s(model.rejection(16, gamma))
+    )
+    assert model.step(shape, gamma).total_s == pytest.approx(expected)
+
+
+@everywhere
+def test_every_shipped_pairing_has_finite_positive_parts(model, gpu, tensor_parallel):
+    cost = step_model(model, gpu, tensor_parallel).step(StepShape(8, 4, 1000.0, ((0, 512),)), 3)
+    assert all(0 < timing.seconds < 10 for timing in cost.parts.values())
+
+
+@everywhere
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_time_does_not_fall_with_context(model, gpu, tensor_parallel, data):
+    costs = step_model(model, gpu, tensor_parallel)
+    requests, query_tokens = data.draw(st.integers(1, 200)), data.draw(st.integers(1, 6))
+    near, far = sorted(data.draw(st.tuples(*[st.floats(1, 30_000)] * 2)))
+    shapes = (StepShape(requests, query_tokens, context) for context in (near, far))
+    first, second = (costs.target_step(shape).parts["attention"].seconds for shape in shapes)
+    # Measured attention tables have dips: a longer cache may take another kernel split.
+    assert second >= 0.75 * first
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 200), st.floats(1, 400), st.floats(1, 400))
+def test_experts_cost_by_distinct_experts_not_by_tokens_alone(requests, one, other):
+    forward = step_model("qwen2_57b_a14b").target
+    few, many = (total_s(forward.experts(requests, count)) for count in sorted((one, other)))
+    assert few <= many * (1 + 1e-9)
+
+
+def test_overlapping_requests_make_verification_cheaper():
+    independent = step_model("qwen3_30b_a3b", "h100_sxm", 1)
+    alike = step_model("qwen3_30b_a3b", "h100_sxm", 1, Overlap(within_request=0.65))
+    assert alike.target_efficiency(2, 3, 500.0) > independent.target_efficiency(2, 3, 500.0) + 0.05
+    shape = StepShape(2, 4, 500.0)
+    assert alike.target_step(shape).active_experts < independent.target_step(shape).active_experts
+
+
+def test_a_verify_step_reads_the_cache_once():
+    """Long caches dominate attention: verifying 4 tokens must cost far less than 4 decodes."""
+    costs = step_model("llama_3_1_8b", "h100_sxm", 1)
+    plain, verify = (
+        costs.target_step(StepShape(32, query, 8000.0)).parts["attention"].seconds
+        for query in (1, 4)
+    )
+    assert plain <= verify < 1.6 * plain
+
+
+def test_prefill_in_chunks_costs_about_as_much_as_whole():
+    costs = step_model("llama_3_1_8b", "h100_sxm", 1)
+    whole = costs.target_step(StepShape(0, 1, 0.0, ((0, 8192),))).total_s
+    chunks = [((start, start + 2048),) for start in range(0, 8192, 2048)]
+    parts = sum(costs.target_step(StepShape(0, 1, 0.0, chunk)).total_s for chunk in chunks)
+    assert parts == pytest.approx(whole, rel=0.1)  # measured products are not linear in tokens
+
+
+def test_an_ngram_drafter_costs_no_gpu_time():
+    model = step_model("qwen2_57b_a14b")
+    ngram = type(model)(model.target, None, model.law, model.engine, model.vocab)
+    assert ngram.draft_step(8, 100.0) == {}
+    assert ngram.draft_prefill(StepShape(0, 1, 0.0, ((0, 10),))) == {}
+    assert set(ngram.step(StepShape(8, 4, 100.0), 3).parts) == MOE_PARTS | {"rejection"}
+
+
+def test_dense_models_activate_no_experts():
+    cost = step_model("llama_3_1_8b", "h100_sxm", 1).target_step(StepShape(4, 1, 100.0))
+    assert cost.active_experts == 0
+    assert "experts" not in cost.parts

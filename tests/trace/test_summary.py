@@ -1,0 +1,242 @@
+import json
+
+import numpy as np
+import pytest
+
+from simulator.trace.summary import summarise, write_json
+
+FIGURES = {
+    "ttft_s",
+    "tpot_s",
+    "e2e_s",
+    "output_tokens_per_s",
+    "requests_per_s",
+    "mean_batch",
+    "mean_context_tokens",
+    "active_experts",
+    "step_s",
+    "utilisation",
+    "mean_acceptance_length",
+    "completed",
+    "rejected",
+    "measured",
+    "saturated",
+    "intervals",
+}
+NOTHING = {"value": None, "low": None, "high": None}
+
+
+def _fields(runs, position):
+    return np.array([row[position] for rows in runs for row in rows])
+
+
+def no_rows(runs):
+    return dict.fromkeys(runs, ())
+
+
+@pytest.fixture
+def paired(write_trace, queue_run, request_row, iteration_row):
+    """Summarise pairs in which speculation shortens every latency to a share of the baseline's."""
+
+    def run(share=0.5, replications=3, requests=400, load=0.5, **extra):
+        tables = {"requests": {}, "iterations": {}}
+        for replication in range(replications):
+            rows, steps = queue_run(load, requests, seed=replication)
+            fast = []
+            for row in rows:
+                arrival_s, first_s, finish_s = row[2], row[4], row[5]
+                times_s = (arrival_s + share * (t - arrival_s) for t in (first_s, finish_s))
+                fast.append(request_row(row[0], arrival_s, *times_s, 11, 4, 6, admitted_s=row[3]))
+            tables["requests"] |= {("baseline", replication): rows}
+            tables["requests"] |= {("speculative", replication): fast}
+            for arm in ("baseline", "speculative"):
+                tables["iterations"] |= {(arm, replication): steps}
+        paths = write_trace(tables["requests"], tables["iterations"])
+        return summarise(*paths, warmup_fraction=0.1, extra=extra), tables
+
+    return run
+
+
+def test_the_summary_has_the_agreed_keys(paired):
+    summary, _ = paired()
+    assert set(summary) >= {
+        "speedup",
+        "baseline",
+        "speculative",
+        "target_efficiency",
+        "mean_acceptance_length",
+        "warnings",
+    }
+    ratios = {f"{name}_{p}" for name in ("ttft", "tpot", "e2e") for p in ("p50", "p90", "p99")}
+    assert set(summary["speedup"]) == {"throughput"} | ratios
+    for interval in summary["speedup"].values():
+        assert set(interval) == {"value", "low", "high"}
+    for arm in ("baseline", "speculative"):
+        assert set(summary[arm]) == FIGURES
+        assert set(summary[arm]["tpot_s"]) == {"p50", "p90", "p99"}
+
+
+def test_ratios_above_one_mean_that_speculation_is_better(paired):
+    summary, _ = paired(share=0.5)
+    for key in ("ttft_p50", "tpot_p50", "e2e_p50"):
+        assert summary["speedup"][key]["value"] == pytest.approx(2.0)
+        assert summary["speedup"][key]["low"] == pytest.approx(2.0)
+    assert summary["speedup"]["throughput"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+
+
+def test_equal_arms_are_exactly_equal(write_trace, queue_run):
+    requests, iterations = {}, {}
+    for replication in range(3):
+        rows, steps = queue_run(0.5, 400, seed=replication)
+        for arm in ("baseline", "speculative"):
+            requests[(arm, replication)], iterations[(arm, replication)] = rows, steps
+    summary = summarise(*write_trace(requests, iterations), warmup_fraction=0.1, extra={})
+    assert summary["baseline"] == summary["speculative"]
+    for key, interval in summary["speedup"].items():
+        expected = None if key.endswith("p99") else 1.0
+        assert interval == dict.fromkeys(("value", "low", "high"), expected)
+
+
+def test_percentiles_of_an_arm_pool_its_replications(paired):
+    summary, tables = paired(requests=400, replications=3)
+    e2e_s = []
+    for (arm, _), rows in tables["requests"].items():
+        if arm == "baseline":
+            arrival_s, finish_s = _fields([rows], 2), _fields([rows], 5)
+            start_s = arrival_s[0] + 0.1 * (arrival_s[-1] - arrival_s[0])
+            e2e_s.append((finish_s - arrival_s)[arrival_s >= start_s])
+    pooled = np.concatenate(e2e_s)
+    assert summary["baseline"]["measured"] == pooled.size > 1000
+    assert summary["baseline"]["e2e_s"]["p50"] == pytest.approx(np.quantile(pooled, 0.5))
+    assert summary["baseline"]["e2e_s"]["p90"] == pytest.approx(np.quantile(pooled, 0.9))
+
+
+def test_percentiles_are_withheld_on_too_few_requests(paired):
+    summary, _ = paired(requests=400, replications=3)
+    assert summary["baseline"]["tpot_s"]["p99"] is None
+    assert summary["speedup"]["tpot_p99"] == NOTHING
+    assert summary["speedup"]["tpot_p90"]["value"] is not None
+
+
+def test_the_ratio_of_medians_stands_even_on_few_requests(paired):
+    summary, _ = paired(requests=40, replications=2)
+    assert summary["baseline"]["tpot_s"] == {"p50": None, "p90": None, "p99": None}
+    assert summary["speedup"]["tpot_p50"]["value"] == pytest.approx(2.0)
+    assert summary["speedup"]["tpot_p90"] == NOTHING
+
+
+def test_scalars_are_means_over_replications_with_their_intervals(paired):
+    summary, _ = paired(replications=3)
+    arm = summary["baseline"]
+    for name, interval in arm["intervals"].items():
+        assert interval["value"] == arm[name]
+        assert interval["low"] <= interval["value"] <= interval["high"]
+
+
+def test_the_acceptance_length_pools_rounds(paired):
+    summary, _ = paired()
+    assert summary["baseline"]["mean_acceptance_length"] == 1.0
+    assert summary["mean_acceptance_length"] == 1 + 6 / 4
+    assert summary["mean_acceptance_length"] == summary["speculative"]["mean_acceptance_length"]
+
+
+def test_one_replication_has_values_and_says_it_has_no_interval(paired):
+    summary, _ = paired(replications=1)
+    assert summary["speedup"]["tpot_p50"]["value"] == pytest.approx(2.0)
+    assert summary["speedup"]["tpot_p50"]["low"] is summary["speedup"]["tpot_p50"]["high"] is None
+    assert summary["warnings"] == ["one replication: speedups have no confidence interval."]
+
+
+def test_a_saturated_arm_withholds_what_grows_with_the_run(paired):
+    summary, _ = paired(load=2.0, requests=1500)
+    assert summary["baseline"]["saturated"]
+    for name in ("ttft_s", "e2e_s"):
+        assert summary["baseline"][name] == {"p50": None, "p90": None, "p99": None}
+        assert summary["speedup"][f"{name[:-2]}_p50"] == NOTHING
+    assert summary["baseline"]["tpot_s"]["p50"] is not None
+    assert summary["speedup"]["throughput"]["value"] == 1.0
+    assert len(summary["warnings"]) == 1
+    assert summary["warnings"][0].startswith("baseline and speculative: saturated.")
+
+
+def test_half_of_the_replications_decide(write_trace, queue_run):
+    requests, iterations = {}, {}
+    for replication, load in enumerate((2.0, 0.5, 0.5)):
+        for arm in ("baseline", "speculative"):
+            key = (arm, replication)
+            requests[key], iterations[key] = queue_run(load, 1500, seed=replication)
+    paths = write_trace(requests, iterations)
+    summary = summarise(*paths, warmup_fraction=0.1, extra={})
+    assert not summary["baseline"]["saturated"]
+    halves = {key: value for key, value in requests.items() if key[1] < 2}
+    paths = write_trace(halves, iterations)
+    assert summarise(*paths, warmup_fraction=0.1, extra={})["baseline"]["saturated"]
+
+
+def test_rejections_are_counted_and_told(write_trace, request_row):
+    rows = [request_row(i, float(i), i + 0.5, i + 0.9, 2, 1) for i in range(9)]
+    rows.append(request_row(9, 9.0))
+    both = {("baseline", 0): rows, ("speculative", 0): rows}
+    summary = summarise(*write_trace(both, no_rows(both)), warmup_fraction=0.0, extra={})
+    assert (summary["baseline"]["completed"], summary["baseline"]["rejected"]) == (9, 1)
+    assert "baseline: 1 requests (10.0%) were rejected." in summary["warnings"]
+
+
+def test_an_empty_trace_says_so_and_does_not_fail(write_trace):
+    both = {("baseline", 0): [], ("speculative", 0): []}
+    summary = summarise(*write_trace(both, both), warmup_fraction=0.1, extra={})
+    assert set(summary["speedup"]["throughput"].values()) == {None}
+    assert summary["warnings"] == [
+        "baseline: no request finished; there is nothing to measure.",
+        "speculative: no request finished; there is nothing to measure.",
+    ]
+    json.dumps(summary, allow_nan=False)
+
+
+def test_a_missing_arm_is_an_empty_arm(write_trace, request_row):
+    rows = {("baseline", 0): [request_row(i, float(i), i + 0.5, i + 0.9, 2, 1) for i in range(9)]}
+    summary = summarise(*write_trace(rows, no_rows(rows)), warmup_fraction=0.1, extra={})
+    assert summary["baseline"]["completed"] == 9
+    assert summary["speculative"]["completed"] == 0
+    assert summary["speedup"]["tpot_p50"]["value"] is None
+
+
+def test_only_replications_of_both_arms_are_compared(write_trace, request_row):
+    def rows(service_s):
+        return [request_row(i, float(i), i + 0.1, i + 0.1 + service_s, 2, 1) for i in range(9)]
+
+    runs = {("baseline", 0): rows(0.4), ("baseline", 1): rows(0.9), ("speculative", 0): rows(0.2)}
+    summary = summarise(*write_trace(runs, no_rows(runs)), warmup_fraction=0.1, extra={})
+    assert summary["replications"] == 1
+    assert summary["speedup"]["tpot_p50"]["value"] == pytest.approx(2.0)
+
+
+def test_a_burst_is_told(write_trace, request_row):
+    rows = [request_row(i, 0.0, 1.0, 2.0, 3, 2) for i in range(4)]
+    both = {("baseline", 0): rows, ("speculative", 0): rows}
+    summary = summarise(*write_trace(both, no_rows(both)), warmup_fraction=0.1, extra={})
+    assert any("measured whole" in warning for warning in summary["warnings"])
+
+
+def test_what_the_caller_adds_is_joined_in(paired):
+    summary, _ = paired(
+        replications=1, target_efficiency=0.7, warnings=["mind"], scenario={"gamma": 3}
+    )
+    assert summary["target_efficiency"] == 0.7
+    assert summary["scenario"] == {"gamma": 3}
+    assert summary["warnings"][0] == "mind"
+    assert len(summary["warnings"]) == 2
+
+
+def test_the_summary_is_strict_json_and_survives_the_file(paired, tmp_path):
+    summary, _ = paired(target_efficiency=float("nan"))
+    assert summary["target_efficiency"] is None
+    assert json.loads(write_json(tmp_path / "summary.json", summary).read_text()) == summary
+
+
+def test_a_saved_trace_gives_the_same_numbers_again(write_trace, queue_run):
+    requests, iterations = queue_run(0.6, 300, seed=1)
+    runs = ({("baseline", 0): requests}, {("baseline", 0): iterations})
+    paths = write_trace(*runs)
+    first = summarise(*paths, warmup_fraction=0.1, extra={})
+    assert summarise(*paths, warmup_fraction=0.1, extra={}) == first

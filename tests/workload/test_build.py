@@ -1,0 +1,113 @@
+"""From settings to workloads, and the settings shipped in ``conf/workload``."""
+
+from importlib.resources import files
+
+import pytest
+import yaml
+
+from simulator.errors import ConfigError, DataError, TableError
+from simulator.workload.build import WORKLOADS, build_workload
+from simulator.workload.config import WorkloadConfig
+from simulator.workload.presets import read_preset
+
+SHIPPED = ("chat", "code", "fixed_batch", "trace")
+
+
+def shipped(name):
+    text = files("simulator.conf.workload").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text), text
+
+
+@pytest.mark.parametrize("name", ["chat", "code", "fixed_batch"])
+def test_shipped_settings_build(name):
+    workload = build_workload(WorkloadConfig(**shipped(name)[0]), 10)
+    assert workload.requests == 10
+    assert workload.assumptions
+
+
+def test_the_shipped_trace_settings_ask_for_a_file():
+    settings, _ = shipped("trace")
+    with pytest.raises(ConfigError, match=r"workload\.path is not set"):
+        WorkloadConfig(**settings)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_key_is_explained(name):
+    settings, text = shipped(name)
+    for key in settings:
+        (line,) = [line for line in text.splitlines() if line.startswith(f"{key}:")]
+        assert "#" in line
+
+
+def test_kinds_are_registered():
+    assert {"preset", "closed_loop", "trace"} <= set(WORKLOADS)
+
+
+def test_a_preset_runs_at_its_measured_rate_unless_told():
+    assert build_workload(WorkloadConfig(preset="code"), 1).mean_rate == 2.57
+    workload = build_workload(WorkloadConfig(preset="code", rate=6.0), 1)
+    assert workload.mean_rate == 6.0
+    assert "6 requests/s" in workload.title
+    assert any("scaled from the 2.57 requests/s" in line for line in workload.assumptions)
+
+
+def test_no_preset_means_chat():
+    assert build_workload(WorkloadConfig(), 1).title.startswith("chat")
+
+
+def test_arrivals_can_be_chosen():
+    plain = build_workload(WorkloadConfig(preset="code", arrivals="poisson"), 1)
+    assert any("Poisson at a constant" in line for line in plain.assumptions)
+    bursty = build_workload(WorkloadConfig(preset="code"), 1)
+    assert any("Gamma-distributed rate" in line for line in bursty.assumptions)
+
+
+def test_caps_replace_those_of_the_preset():
+    config = WorkloadConfig(max_prompt_tokens=500, max_output_tokens=20_000)
+    workload = build_workload(config, 1)
+    assert (workload.max_prompt_tokens, workload.max_output_tokens) == (500, 20_000)
+    assert any("prompts longer than 500 tokens are cut" in line for line in workload.assumptions)
+
+
+def test_a_closed_loop_mixes_fixed_and_drawn_lengths():
+    config = WorkloadConfig(kind="closed_loop", concurrency=4, preset="code", output_tokens=100)
+    workload = build_workload(config, 1)
+    assert workload.max_prompt_tokens == read_preset("code").prompt.max_tokens
+    assert workload.max_output_tokens == 100
+    assert "4 users" in workload.title
+    assert "every output has 100 tokens" in workload.assumptions
+
+
+def test_a_trace_is_opened_checked_and_cut(tmp_path):
+    path = tmp_path / "azure.csv"
+    path.write_text(
+        "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+        "2023-11-16 18:15:46.68,374,44\n2023-11-16 18:15:48.68,74,4\n"
+    )
+    config = WorkloadConfig(kind="trace", path=str(path), rate_scale=2.0, max_prompt_tokens=100)
+    workload = build_workload(config, 50)
+    assert (workload.requests, workload.max_prompt_tokens) == (2, 100)
+    assert workload.mean_rate == pytest.approx(1.0)
+    path.write_text("a,b\n")
+    with pytest.raises(DataError, match="line 1"):
+        build_workload(config, 50)
+
+
+@pytest.mark.parametrize(
+    ("config", "error", "message"),
+    [
+        (WorkloadConfig(kind="presett"), ConfigError, "Did you mean 'preset'"),
+        (WorkloadConfig(preset="cod"), TableError, "Did you mean 'code'"),
+        (WorkloadConfig(arrivals="poison"), ConfigError, "Did you mean 'poisson'"),
+        (WorkloadConfig(kind="trace", path="x", format="azur"), ConfigError, "'azure'"),
+        (WorkloadConfig(kind="trace", path="/nowhere/at/all.csv"), DataError, "no folder"),
+    ],
+)
+def test_unknown_names_suggest_the_nearest(config, error, message):
+    with pytest.raises(error, match=message):
+        build_workload(config, 10)
+
+
+def test_a_workload_of_no_requests_is_refused():
+    with pytest.raises(ConfigError, match="0 requests"):
+        build_workload(WorkloadConfig(), 0)

@@ -1,0 +1,96 @@
+"""Settings: what is impossible is refused, naming key, value and what to do."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulator.errors import ConfigError
+from simulator.workload.config import WorkloadConfig
+
+LOOP = {"kind": "closed_loop", "concurrency": 8, "prompt_tokens": 128, "output_tokens": 16}
+TRACE = {"kind": "trace", "path": "trace.csv"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"preset": "code", "rate": 3.0, "arrivals": "poisson"},
+        {"prompt_tokens": 1, "output_tokens": 10**7},
+        {"max_prompt_tokens": 64, "prompt_tokens": 64},
+        LOOP,
+        {**LOOP, "preset": "chat", "prompt_tokens": None},
+        TRACE,
+        {**TRACE, "rate_scale": 2.5, "max_output_tokens": 9},
+    ],
+)
+def test_possible_settings_are_accepted(settings):
+    config = WorkloadConfig(**settings)
+    for key, value in settings.items():
+        assert getattr(config, key) == value
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"rate": 0.0}, ["workload.rate is 0.0", "between"]),
+        ({"rate": -2.0}, ["workload.rate is -2.0"]),
+        ({"rate": float("nan")}, ["workload.rate is nan"]),
+        ({"rate": float("inf")}, ["workload.rate is inf"]),
+        ({"rate": 1e-9}, ["workload.rate is 1e-09", "1e-06"]),
+        ({"prompt_tokens": 0}, ["workload.prompt_tokens is 0", "between 1 and"]),
+        ({"output_tokens": 10**7 + 1}, ["workload.output_tokens is 10000001"]),
+        ({"max_prompt_tokens": -1}, ["workload.max_prompt_tokens is -1"]),
+        ({"max_output_tokens": 0}, ["workload.max_output_tokens is 0"]),
+        ({"prompt_tokens": 65, "max_prompt_tokens": 64}, ["65", "max_prompt_tokens=64", "raise"]),
+        ({"concurrency": 8}, ["workload.concurrency is 8", "kind=preset", "closed_loop"]),
+        ({"path": "x.csv"}, ["workload.path is 'x.csv'", "workload.kind=trace"]),
+        ({"rate_scale": 2.0}, ["workload.rate_scale is 2.0", "workload.rate"]),
+        ({**LOOP, "rate": 1.0}, ["workload.rate is 1.0", "closed_loop"]),
+        ({**LOOP, "arrivals": "poisson"}, ["workload.arrivals is 'poisson'"]),
+        ({**LOOP, "concurrency": 0}, ["workload.concurrency is 0", "users"]),
+        ({**LOOP, "concurrency": None}, ["workload.concurrency is not set"]),
+        ({**LOOP, "output_tokens": None}, ["workload.output_tokens is not set", "preset"]),
+        ({**LOOP, "path": "x"}, ["workload.path is 'x'"]),
+        ({"kind": "trace"}, ["workload.path is not set", "trace file"]),
+        ({**TRACE, "path": ""}, ["workload.path is not set"]),
+        ({**TRACE, "rate": 2.0}, ["workload.rate is 2.0", "workload.rate_scale"]),
+        ({**TRACE, "rate_scale": 0.0}, ["workload.rate_scale is 0.0"]),
+        ({**TRACE, "rate_scale": float("nan")}, ["workload.rate_scale is nan"]),
+        ({**TRACE, "preset": "chat"}, ["workload.preset is 'chat'"]),
+        ({**TRACE, "prompt_tokens": 5}, ["workload.prompt_tokens is 5", "max_prompt_tokens"]),
+    ],
+)
+def test_impossible_settings_are_refused(settings, words):
+    with pytest.raises(ConfigError) as caught:
+        WorkloadConfig(**settings)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_a_kind_of_a_plugin_is_left_to_the_plugin():
+    assert WorkloadConfig(kind="sessions", rate=2.0, concurrency=3).kind == "sessions"
+
+
+@given(
+    kind=st.sampled_from(["preset", "closed_loop", "trace"]),
+    rate=st.none() | st.floats(),
+    concurrency=st.none() | st.integers(),
+    rate_scale=st.just(1.0) | st.floats(),
+    prompt_tokens=st.none() | st.integers(),
+    max_prompt_tokens=st.none() | st.integers(),
+)
+def test_any_numbers_are_accepted_or_refused_with_one_line(**settings):
+    message = None
+    try:
+        config = WorkloadConfig(path="x" if settings["kind"] == "trace" else None, **settings)
+    except ConfigError as error:
+        message = str(error)
+    if message is None:
+        assert config.rate is None or 0 < config.rate < 1e7
+        assert config.concurrency is None or config.concurrency >= 1
+    else:
+        assert message.startswith("workload.")
+        assert "\n" not in message
