@@ -1,71 +1,95 @@
-"""The command ``moesim``. Only argparse is imported here: ``--help`` answers at once."""
+"""The command ``moesim``. Next to nothing is imported here: ``--help`` answers at once."""
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 
-from simulator.errors import InvariantError, SimulatorError
+from simulator.commands.arguments import Parser
+from simulator.errors import ConfigError, InvariantError, SimulatorError, unknown
 
-EXIT_OK, EXIT_REFUSED, EXIT_BUG, EXIT_INTERRUPTED = 0, 2, 70, 130
+EXIT_OK, EXIT_REFUSED, EXIT_BUG, EXIT_INTERRUPTED, EXIT_PIPE = 0, 2, 70, 130, 141
+"""Done; refused; a bug (``EX_SOFTWARE`` of sysexits.h); interrupted, or its reader left: 128 plus
+the signal, as shells count."""
 
-_COMMANDS = {
+COMMANDS = {
     "simulate": "one scenario with and without speculative decoding, paired",
-    "kernels": "measured kernel tables: import them again from their source",
     "list": "known models, GPUs, drafters, workloads and parts, with their sources",
+    "kernels": "measured kernel tables: import them again from their source",
     "completion": 'shell completion: eval "$(moesim completion bash)"',
 }
 
+_BUG = "This is a bug in moesim; please report it with the command that led here."
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit code: 0 done, 2 refused, 70 a bug, 130 interrupted."""
-    argv = list(sys.argv[1:] if arguments is None else arguments)
+    """Run a command and return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        Words of the command line after ``moesim``; None takes them from the process.
+
+    Returns
+    -------
+    int
+        0 done, 2 refused, 70 a bug, 130 interrupted, 141 the reader of the output left.
+
+    Examples
+    --------
+    >>> main([])  # doctest: +ELLIPSIS
+    usage: moesim COMMAND ...
+    ...
+    0
+    """
+    if arguments is None:
+        _print_anything()
+        arguments = sys.argv[1:]
+    try:
+        code = _run(list(arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+        return EXIT_PIPE
+    except KeyboardInterrupt:
+        return _say("interrupted; what had not finished was left without a summary.", 130)
+    except InvariantError as error:
+        return _say(f"{error}\n{_BUG}", EXIT_BUG)
+    except SimulatorError as error:
+        return _say(str(error), EXIT_REFUSED)
+    except Exception:
+        traceback.print_exc()
+        return _say(f"an unexpected error, see above.\n{_BUG}", EXIT_BUG)
+    return code
+
+
+def _run(words: list[str]) -> int:
+    """Run the command that the first word names."""
     parser = _parser()
-    options = parser.parse_args(argv[:1])
-    if options.command is None:
+    name = parser.parse_args(words[:1]).command
+    if name is None:
         parser.print_help()
         return EXIT_OK
-    try:
-        return _command(options.command)(argv[1:])
-    except InvariantError as error:
-        _say(f"{error}\nThis is a bug in moesim; please report it with the command that led here.")
-        return EXIT_BUG
-    except SimulatorError as error:
-        _say(str(error))
-        return EXIT_REFUSED
-    except KeyboardInterrupt:
-        _say("interrupted; nothing that looks complete was left behind.")
-        return EXIT_INTERRUPTED
+    if name not in COMMANDS:
+        raise ConfigError(unknown("command", name, COMMANDS))
+    return _command(name)(words[1:])
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    width = max(map(len, COMMANDS)) + 2
+    listing = "\n".join(f"  {name:{width}}{what}" for name, what in COMMANDS.items())
+    parser = Parser(
         prog="moesim",
-        description="Will speculative decoding speed up my Mixture-of-Experts model?",
+        usage="moesim COMMAND ...",
+        description="Will speculative decoding speed up my Mixture-of-Experts model?"
+        f"\n\ncommands:\n{listing}",
         epilog="moesim COMMAND --help tells more. Start with: moesim simulate",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action=_Version)
-    width = max(map(len, _COMMANDS)) + 2
-    listing = "\n".join(f"{name:{width}}{what}" for name, what in _COMMANDS.items())
-    parser.add_argument("command", nargs="?", choices=list(_COMMANDS), help=argparse.SUPPRESS)
-    parser.usage = "moesim COMMAND ..."
-    parser.description = f"{parser.description}\n\ncommands:\n{listing}"
+    parser.add_version()
+    parser.add_argument("command", nargs="?", help="one of the above")
     return parser
-
-
-class _Version(argparse.Action):
-    """Prints the version, looking it up only when asked."""
-
-    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
-        super().__init__(option_strings, dest, nargs=0, help="print the version and exit")
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import version
-
-        sys.stdout.write(f"moesim {version('moesim')}\n")
-        parser.exit()
 
 
 def _command(name: str) -> Callable[[list[str]], int]:
@@ -81,5 +105,19 @@ def _command(name: str) -> Callable[[list[str]], int]:
     return command
 
 
-def _say(message: str) -> None:
+def _say(message: str, code: int) -> int:
     sys.stderr.write(f"moesim: {message}\n")
+    return code
+
+
+def _print_anything() -> None:
+    """Let a terminal that lacks a character show its code instead of stopping the run."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _discard_output() -> None:
+    """Send what is still buffered nowhere: flushing it at exit would complain once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

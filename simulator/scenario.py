@@ -183,12 +183,12 @@ def _check_memory(
     config: Config, gpu: Gpu, engine: Engine, drafter: Drafter | None, size: int, tokens: int
 ) -> None:
     """Refuse a group size that does not divide the model or leaves too little cache."""
-    check_parallelism(config.model, size)
     if size > gpu.node_gpus:
         raise ConfigError(
             f"hardware.tensor_parallel={size} exceeds the {gpu.node_gpus} GPUs of one "
             f"{gpu.title} node."
         )
+    check_parallelism(config.model, size)
     memory = plan_memory(gpu, engine, config.model, drafter, size)
     if memory.kv_capacity_tokens < tokens:
         what = config.model.title + (f" with drafter {drafter.title}" if drafter else "")

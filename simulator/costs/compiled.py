@@ -136,21 +136,21 @@ class CompiledSteps:
             Prompt chunks ``(start, end)``, one per request that prefills.
         """
         batch = self._batches.get(requests) or self._compile(requests)
-        prompt_tokens = sum(end - start for start, end in chunks)
+        seconds, prompt, prompt_tokens = 0.0, self._prompt, 0
+        for start, end in chunks:
+            prompt_tokens += end - start
+            if start:
+                seconds += max(prompt(end) - prompt(start), prompt(end - start))
+            else:
+                seconds += prompt(end)
         decode_tokens = requests * self.query_tokens
-        seconds = batch.round_s + batch.attention_s(context_tokens)
+        seconds += batch.round_s + batch.attention_s(context_tokens)
         seconds += batch.experts_s(prompt_tokens)
         seconds += self._dense(decode_tokens + prompt_tokens)
         seconds += self._logits(decode_tokens + len(chunks))
         seconds += self._host(requests + len(chunks))
         if self._drafter is not None:
             seconds += self._draft_tokens(prompt_tokens)
-        prompt = self._prompt
-        for start, end in chunks:
-            if start:
-                seconds += max(prompt(end) - prompt(start), prompt(end - start))
-            else:
-                seconds += prompt(end)
         return seconds
 
     def active_experts(self, requests: int, prompt_tokens: int) -> float:

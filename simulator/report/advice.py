@@ -25,6 +25,9 @@ SWEEP = "-m speculation.gamma=0,1,2,3,4,6,8"
 MORE_REPLICAS = "-m hardware.replicas=1,2,4,8"
 """What to run when neither arm carries the load."""
 
+MATERIAL = 0.02
+"""Relative change from which on a speedup is worth a verdict."""
+
 _METRICS = {
     "tpot_p50": "the median time per output token",
     "e2e_p50": "the median end-to-end latency",
@@ -91,6 +94,8 @@ def verdict(summary: Json, key: str) -> str:
     if low is None or high is None:
         lead = "pays" if value > 1 else "does not pay"
         return f"Speculative decoding {lead}: {_change(key, interval)}, in a single replication."
+    if low > 1 - MATERIAL and high < 1 + MATERIAL:
+        return f"Speculative decoding changes next to nothing: {_change(key, interval)}."
     if low > 1:
         return f"Speculative decoding pays: {_change(key, interval)}."
     if high < 1:

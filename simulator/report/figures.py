@@ -37,10 +37,10 @@ def number(value: float | None) -> str:
     """
     if value is None:
         return ABSENT
-    digits = next(
-        (n for limit, n in ((0.9995, 2), (9.995, 2), (99.95, 1)) if abs(value) < limit), 0
-    )
-    return f"{value:.3g}" if 0 < abs(value) < 0.9995 else f"{value:,.{digits}f}"
+    if 0 < abs(value) < 0.9995:
+        return f"{value:#.3g}"
+    digits = next((n for limit, n in ((9.995, 2), (99.95, 1)) if abs(value) < limit), 0)
+    return f"{value:,.{digits}f}"
 
 
 def percent(value: float | None) -> str:

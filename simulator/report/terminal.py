@@ -11,15 +11,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from simulator.report.advice import advice, next_override
+from simulator.report.advice import MATERIAL, advice, next_override
 from simulator.report.figures import ABSENT, bounds, factor, number, percent, seconds
 from simulator.trace.metrics import LATENCIES, QUANTILES
 from simulator.trace.schema import ARMS
 
 Json = Mapping[str, Any]
-
-UNMOVED = 0.02
-"""Relative change of throughput that is taken for none."""
 
 _HEADER = ("model", "hardware", "workload", "speculation")
 
@@ -104,7 +101,7 @@ def _speedup(summary: Json, key: str) -> tuple[str, Text]:
 
 
 def _notes(summary: Json) -> Iterable[str]:
-    """Explain dashes, a throughput that does not move, and where the speedup comes from."""
+    """Explain dashes, means, a throughput that does not move, and the closed form."""
     shown = (summary[arm][name][label] for arm in ARMS for name in LATENCIES for label in QUANTILES)
     if any(value is None for value in shown):
         needs = ", ".join(f"{label} {100 / (1 - q):,.0f}" for label, q in QUANTILES.items())
@@ -112,6 +109,8 @@ def _notes(summary: Json) -> Iterable[str]:
             f"{ABSENT} withheld: a percentile needs enough requests ({needs}) and an arm that "
             "keeps up with its load."
         )
+    if (summary.get("replications") or 0) > 1:
+        yield "Speedups average the ratios within each replication; SD off and SD on pool all."
     if _is_carried(summary):
         yield "Output tokens/s is the load that arrives: neither arm is at its limit."
     terms = summary.get("decomposition")
@@ -130,7 +129,7 @@ def _is_carried(summary: Json) -> bool:
     throughput, tpot = (summary["speedup"][key]["value"] for key in ("throughput", "tpot_p50"))
     if throughput is None or tpot is None or any(summary[arm]["saturated"] for arm in ARMS):
         return False
-    return bool(abs(throughput - 1) < UNMOVED <= abs(tpot - 1))
+    return bool(abs(throughput - 1) < MATERIAL <= abs(tpot - 1))
 
 
 def _print_list(title: str, sentences: Iterable[str], console: Console, style: str) -> None:

@@ -8,7 +8,7 @@ take part in (every resident takes part in every step), so a step only reads its
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
@@ -90,7 +90,8 @@ class Replica:
         self._context_tokens = 0
         self._round = 0
         self._ring = np.zeros(1 << max_rounds.bit_length(), np.int64)
-        self._ends: dict[int, list[Request]] = {}
+        self._mask = len(self._ring) - 1
+        self._ends: defaultdict[int, list[Request]] = defaultdict(list)
         self._wake: simpy.Event | None = None
         env.process(self._serve())
 
@@ -108,37 +109,26 @@ class Replica:
     def _serve(self) -> Generator[simpy.Event, Any, None]:
         """Step after step: admit, plan, price, wait, commit. One event per step."""
         env, costs, trace = self._env, self._costs, self._iterations_trace
-        ring, mask = self._ring, len(self._ring) - 1
+        rows = trace.rows
         iteration = 0
         while True:
             start_s = env.now
             if self._waiting:
                 self._admit(start_s)
             requests, context_tokens = self._decoding, self._context_tokens
-            chunks = self._plan_prefill() if self._prefilling else None
+            chunks, prompt_tokens = self._plan_prefill() if self._prefilling else (None, 0)
             if chunks:
                 duration_s = costs.mixed_s(requests, context_tokens, chunks)
-                prompt_tokens = sum(end - start for start, end in chunks)
             elif requests:
                 duration_s = costs.decode_s(requests, context_tokens)
-                prompt_tokens = 0
             else:
                 yield from self._sleep()
                 continue
             yield env.timeout(duration_s)
-            emitted = 0
-            if requests:
-                cell = self._round & mask
-                emitted = ring.item(cell)
-                ring[cell] = 0
-                self._context_tokens += emitted
-                done = self._ends.pop(self._round, None)
-                self._round += 1
-                if done:
-                    self._finish_decodes(done)
+            emitted = self._advance_decode() if requests else 0
             if chunks:
                 emitted += self._advance_prefill(chunks)
-            trace.rows.append(
+            rows.append(
                 (
                     self._index,
                     iteration,
@@ -154,7 +144,7 @@ class Replica:
                 )
             )
             iteration += 1
-            if len(trace.rows) >= BLOCK_ROWS:
+            if len(rows) >= BLOCK_ROWS:
                 trace.flush()
 
     def _sleep(self) -> Generator[simpy.Event, Any, None]:
@@ -180,18 +170,35 @@ class Replica:
             self._prefilling.append(waiting.popleft())
             running += 1
 
-    def _plan_prefill(self) -> list[Chunk]:
-        """Share what decode leaves of the token budget among prompts, oldest first."""
-        budget = self._max_batched_tokens - self._decoding * self._costs.query_tokens
+    def _plan_prefill(self) -> tuple[list[Chunk], int]:
+        """Share what decode leaves of the token budget among prompts, oldest first.
+
+        Returns the chunks, and the prompt tokens in them.
+        """
+        budget = left = self._max_batched_tokens - self._decoding * self._costs.query_tokens
         chunks: list[Chunk] = []
         for request in self._prefilling:
-            if budget <= 0:
+            if left <= 0:
                 break
             start = request.prefilled_tokens
-            end = min(request.prompt_tokens, start + budget)
+            end = min(request.prompt_tokens, start + left)
             chunks.append((start, end))
-            budget -= end - start
-        return chunks
+            left -= end - start
+        return chunks, budget - left
+
+    def _advance_decode(self) -> int:
+        """Commit a decode round; return the tokens it emits."""
+        this_round = self._round
+        cell = this_round & self._mask
+        emitted = self._ring.item(cell)
+        self._ring[cell] = 0
+        self._context_tokens += emitted
+        self._round = this_round + 1
+        for request in self._ends.pop(this_round, ()):
+            self._decoding -= 1
+            self._context_tokens -= request.kv_tokens
+            self._finish(request)
+        return emitted
 
     def _advance_prefill(self, chunks: list[Chunk]) -> int:
         """Commit prompt chunks; return the first tokens that finished prompts emit."""
@@ -209,25 +216,22 @@ class Replica:
     def _start_decode(self, request: Request) -> None:
         """Emit the first token and lay the trajectory on the ring."""
         request.first_token_s = self._env.now
-        rounds = len(request.emitted)
+        emitted = request.emitted
+        rounds = len(emitted)
         if not rounds:
             self._finish(request)
             return
         self._decoding += 1
         self._context_tokens += request.prompt_tokens + 1
+        self._ends[self._round + rounds - 1].append(request)
         ring = self._ring
-        start = self._round & (len(ring) - 1)
-        fits = min(rounds, len(ring) - start)
-        ring[start : start + fits] += request.emitted[:fits]
-        if fits < rounds:
-            ring[: rounds - fits] += request.emitted[fits:]
-        self._ends.setdefault(self._round + rounds - 1, []).append(request)
-
-    def _finish_decodes(self, done: list[Request]) -> None:
-        for request in done:
-            self._decoding -= 1
-            self._context_tokens -= request.kv_tokens
-            self._finish(request)
+        start = self._round & self._mask
+        wrapped = start + rounds - len(ring)
+        if wrapped <= 0:
+            ring[start : start + rounds] += emitted
+        else:
+            ring[start:] += emitted[:-wrapped]
+            ring[:wrapped] += emitted[-wrapped:]
 
     def _finish(self, request: Request) -> None:
         """Free the cache, write the row, tell whoever waits for it."""

@@ -25,6 +25,7 @@ class Request:
         "arrival_s",
         "emitted",
         "first_token_s",
+        "kv_tokens",
         "output_tokens",
         "prefilled_tokens",
         "prompt_tokens",
@@ -46,14 +47,11 @@ class Request:
         self.output_tokens = output_tokens
         self.emitted = emitted
         self.accepted = accepted
+        self.kv_tokens = prompt_tokens + output_tokens
+        """Cache entries it holds at its end; reserved when it is admitted."""
         self.prefilled_tokens = 0
         """Prompt tokens processed so far."""
         self.admitted_s = 0.0
         """When the scheduler let it in."""
         self.first_token_s = 0.0
         """When its prefill ended."""
-
-    @property
-    def kv_tokens(self) -> int:
-        """Cache entries it holds at its end; reserved when it is admitted."""
-        return self.prompt_tokens + self.output_tokens

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from simulator.speculation.acceptance import Acceptance
 
-SPAN_TOKENS = 1 << 20
-"""Output tokens drawn at once at most; bounds memory for long outputs."""
+SPAN_TOKENS = 1 << 16
+"""Output tokens drawn at once at most: bounds memory for long outputs, and stays in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,23 +87,19 @@ def draw_trajectories(
     """
     decode = output_tokens - 1
     if gamma == 0:
-        starts = np.cumsum(decode) - decode
         ones = np.ones(int(decode.sum()), np.int64)
+        starts = np.cumsum(decode) - decode
         return Trajectories(decode.tolist(), [0] * len(decode), ones, starts.tolist())
     uniforms = generator.random(int(output_tokens.sum()))
-    accepted = np.minimum(acceptance.run_lengths(uniforms), gamma)
-    after = np.cumsum(accepted + 1)
+    emitted = np.minimum(acceptance.run_lengths(uniforms), gamma) + 1
+    after = np.cumsum(emitted)
     # Every request owns `output_tokens` draws, enough for one token a round; it stops at the round
     # in which its own running sum reaches the tokens it decodes.
     starts = np.cumsum(output_tokens) - output_tokens
-    before = np.where(starts > 0, after[starts - 1], 0)
-    last = np.searchsorted(after, before + decode, side="left")
-    rounds = np.where(decode > 0, last - starts + 1, 0)
-    emitted = accepted + 1
+    before = after[starts] - emitted[starts]
+    last = np.searchsorted(after, before + decode)
     live = decode > 0
-    emitted[last[live]] -= after[last[live]] - before[live] - decode[live]
-    accepted_before = after - np.arange(1, len(after) + 1)
-    accepted_sum = np.where(
-        live, accepted_before[np.minimum(last, len(after) - 1)] - (before - starts), 0
-    )
-    return Trajectories(rounds.tolist(), accepted_sum.tolist(), emitted, starts.tolist())
+    rounds = np.where(live, last + 1 - starts, 0)
+    accepted = np.where(live, after[last] - before - rounds, 0)
+    emitted[last[live]] -= (after[last] - before - decode)[live]
+    return Trajectories(rounds.tolist(), accepted.tolist(), emitted, starts.tolist())

@@ -107,6 +107,12 @@ class Load:
         """Share of the time that the replicas seen in the trace were busy."""
         return ratio(self.busy_s, self.window.length_s * len(self.replicas))
 
+    @property
+    def late_utilisation(self) -> float | None:
+        """Utilisation in the second half of the window."""
+        late_s = float(self.quarter_s[2:].sum())
+        return ratio(late_s, self.window.length_s / 2 * len(self.replicas))
+
     def waiting(self, quarter: int) -> float:
         """Mean queue of a replica in one quarter of the window, while it works."""
         return ratio(float(self.waiting_request_s[quarter]), float(self.quarter_s[quarter])) or 0.0

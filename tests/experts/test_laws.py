@@ -10,7 +10,9 @@ from simulator.experts.config import RoutingConfig
 from simulator.experts.laws import ROUTING_LAWS, Overlap, distinct_experts
 from simulator.experts.overlaps import measured_overlap
 
-shapes = st.tuples(st.integers(1, 512), st.integers(1, 16)).filter(lambda shape: shape[1] <= shape[0])
+shapes = st.tuples(st.integers(1, 512), st.integers(1, 16)).filter(
+    lambda shape: shape[1] <= shape[0]
+)
 
 
 @pytest.mark.parametrize(("experts", "top_k"), [(64, 8), (8, 2), (128, 8), (60, 4)])

@@ -13,7 +13,9 @@ def make_config(model="qwen2_57b_a14b", **groups) -> Config:
     return Config(model=load_architecture(model), **(defaults | groups))
 
 
-def fixed_batch(batch, gamma, *, output_tokens=1000, requests=None, alpha=0.8, **groups) -> Scenario:
+def fixed_batch(
+    batch, gamma, *, output_tokens=1000, requests=None, alpha=0.8, **groups
+) -> Scenario:
     """A full batch without queueing: a closed loop of ``batch`` users with one-token prompts."""
     workload = WorkloadConfig(
         kind="closed_loop", concurrency=batch, prompt_tokens=1, output_tokens=output_tokens

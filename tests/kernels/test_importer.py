@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -75,8 +76,6 @@ def database(tmp_path, source_file, monkeypatch):
     source_file(
         data / "moe/vllm/0.24.0/moe_perf.parquet", **moe, moe_ep_size=1, **expert_columns(own, 1)
     )
-    import pyarrow as pa
-
     both = pa.concat_tables([table, pq.read_table(data / "moe/vllm/0.24.0/moe_perf.parquet")])
     pq.write_table(both, data / "moe/vllm/0.24.0/moe_perf.parquet")
     source_file(

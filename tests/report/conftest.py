@@ -57,6 +57,7 @@ def summary() -> Json:
         "speculative": speculative,
         "mean_acceptance_length": 2.46,
         "target_efficiency": 0.777,
+        "replications": 5,
         "warnings": [],
         "scenario": {
             "title": "Chat on a small A100 deployment",

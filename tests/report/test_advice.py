@@ -57,6 +57,14 @@ def test_an_interval_around_one_claims_nothing(summary):
     assert "0.97 to 1.07" in text
 
 
+def test_a_change_beyond_doubt_but_too_small_to_matter_is_no_verdict(summary):
+    _set(summary, "tpot_p50", 0.99, 0.985, 0.995)
+    assert verdict(summary, "tpot_p50") == (
+        "Speculative decoding changes next to nothing: the median time per output token rises by a "
+        "factor of 1.01 (95 % interval 1.01 to 1.02)."
+    )
+
+
 @pytest.mark.parametrize(("value", "claim"), [(1.5, "pays: "), (0.5, "does not pay: ")])
 def test_a_single_replication_is_named(summary, value, claim):
     _set(summary, "tpot_p50", value)

@@ -35,7 +35,14 @@ def _saturated(summary):
 
 
 def _bare(summary):
-    for key in ("scenario", "decomposition", "assumptions", "files", "target_efficiency"):
+    for key in (
+        "replications",
+        "scenario",
+        "decomposition",
+        "assumptions",
+        "files",
+        "target_efficiency",
+    ):
         del summary[key]
 
 

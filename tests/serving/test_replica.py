@@ -68,9 +68,13 @@ def test_round_robin_deals_in_turn_and_least_outstanding_balances():
     workload = FixedWorkload(arrivals, prompts, outputs)
     turn = Bench().run(workload, FakeSteps(step_s=0.01), replicas=2, router="round_robin")
     least = Bench().run(workload, FakeSteps(step_s=0.01), replicas=2)
-    by_id = dict(zip(turn.requests.column("request_id"), turn.requests.column("replica"), strict=True))
+    by_id = dict(
+        zip(turn.requests.column("request_id"), turn.requests.column("replica"), strict=True)
+    )
     assert [by_id[i] for i in range(4)] == [0, 1, 0, 1]
-    by_id = dict(zip(least.requests.column("request_id"), least.requests.column("replica"), strict=True))
+    by_id = dict(
+        zip(least.requests.column("request_id"), least.requests.column("replica"), strict=True)
+    )
     # Replica 0 is busy throughout; replica 1 is idle again when each of the others comes.
     assert [by_id[i] for i in range(4)] == [0, 1, 1, 1]
 
@@ -81,7 +85,10 @@ def test_a_closed_loop_keeps_its_users_busy():
     assert len(bench.requests.rows) == 12
     batch = bench.iterations.column("decode_requests")
     assert batch.max() == 3
-    assert bench.requests.column("arrival_s").tolist() == [0.0] * 3 + [5.0] * 3 + [10.0] * 3 + [15.0] * 3
+    assert (
+        bench.requests.column("arrival_s").tolist()
+        == [0.0] * 3 + [5.0] * 3 + [10.0] * 3 + [15.0] * 3
+    )
 
 
 def test_speed_is_one_event_per_step():

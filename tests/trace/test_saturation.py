@@ -35,11 +35,11 @@ def test_an_overloaded_queue_is_always_called_saturated(share_saturated, load, w
 def with_queue(write_trace, request_row, iteration_row):
     """Measure a run whose queue grows from `early` to `late` and that drains for `drain_s`."""
 
-    def run(early, late, drain_s, batch=8):
+    def run(early, late, drain_s, batch=8, step_s=1.0):
         requests = [request_row(i, float(i), i + 0.5, i + 1.0, 2, 1) for i in range(100)]
         requests.append(request_row(100, 100.0, 100.0 + drain_s / 2, 100.0 + drain_s, 2, 1))
         iterations = [
-            iteration_row(i, float(i), 1.0, batch, 1, waiting=early if i < 50 else late)
+            iteration_row(i, float(i), step_s, batch, 1, waiting=early if i < 50 else late)
             for i in range(101)
         ]
         return measure(*write_trace({BASELINE: requests}, {BASELINE: iterations}), 0.0)[
@@ -63,6 +63,11 @@ def with_queue(write_trace, request_row, iteration_row):
 )
 def test_each_part_of_the_rule_is_needed(with_queue, early, late, drain_s, batch, expected):
     assert with_queue(early, late, drain_s, batch) is expected
+
+
+@pytest.mark.parametrize(("step_s", "expected"), [(0.85, False), (0.95, True)])
+def test_replicas_that_idle_between_bursts_are_not_saturated(with_queue, step_s, expected):
+    assert with_queue(10, 200, 50.0, step_s=step_s) is expected
 
 
 def test_a_constant_queue_however_long_is_not_saturation(with_queue):
