@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard_output()
         return EXIT_PIPE
     except KeyboardInterrupt:
-        return _say("interrupted; what had not finished was left without a summary.", 130)
+        return _say("interrupted; what had not finished was left without a summary.", EXIT_INTERRUPTED)
     except InvariantError as error:
         return _say(f"{error}\n{_BUG}", EXIT_BUG)
     except SimulatorError as error:

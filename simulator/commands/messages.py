@@ -1,79 +1,158 @@
-"""One clear message for whatever Hydra or OmegaConf object to."""
+"""One clear message for whatever Hydra, OmegaConf or YAML object to while composing."""
 
 from __future__ import annotations
 
-import dataclasses
 import re
-import types
-import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping, Sequence
 
-from hydra.errors import HydraException, MissingConfigException
+import yaml
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from simulator.config import Config
+from simulator.commands.settings import (
+    group_options,
+    groups,
+    nearest_setting,
+    option_named,
+    setting_names,
+)
 from simulator.errors import nearest
 
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException)
-"""What composing a configuration can raise because of its input."""
+"""What composing a configuration raises on purpose because of its input."""
+
+_SECOND_LEVEL = re.compile(r"(?:In '(?P<file>[^']+)': )?(?P<text>.*)", re.DOTALL)
 
 
-def explain(error: BaseException) -> str:
-    """Say what is wrong with the configuration, and the nearest valid name where one is near."""
+def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
+    """Say what is wrong with a configuration and what to do, naming the nearest valid name.
+
+    Parameters
+    ----------
+    error
+        What composing raised. Hydra and OmegaConf also let assertions and value errors of their
+        own escape on odd input, so that any exception may come here.
+    overrides
+        The words of the command line, to find the one at fault where the error does not say.
+    """
+    if isinstance(error, OverrideParseException):
+        return _unreadable(error.override)
     if isinstance(error, MissingConfigException):
         return _missing_option(error)
-    innermost = _innermost(error)
-    first_line = str(innermost).strip().splitlines()[0]
-    key = getattr(innermost, "full_key", None) or _overridden_key(error)
-    if "not in" in first_line and key:
-        close = nearest(str(key), setting_names())
-        hint = f" Did you mean {close}?" if close else ""
-        return f"unknown setting {key}.{hint} All settings: moesim simulate --help."
-    place = f"{key}: " if key and str(key) not in first_line else ""
-    return f"{place}{first_line}"
+    if isinstance(error, yaml.MarkedYAMLError):
+        return _broken_yaml(error)
+    text = str(error).strip()
+    for pattern, word in _WORDED.items():
+        found = re.search(pattern, text)
+        if found:
+            file = re.match(r"In '([^']+)'", text)
+            place = f"{file.group(1)}.yaml: " if file else ""
+            return place + word(found.groupdict())
+    return _by_itself(error, overrides)
 
 
-def setting_names() -> list[str]:
-    """List all settings as dotted names."""
-    return list(_leaves(Config, ""))
-
-
-def _leaves(schema: type, prefix: str) -> Iterator[str]:
-    hints = typing.get_type_hints(schema)
-    for field in dataclasses.fields(schema):
-        kinds = _alternatives(hints[field.name])
-        nested = next((kind for kind in kinds if dataclasses.is_dataclass(kind)), None)
-        if nested is None:
-            yield prefix + field.name
-        else:
-            yield from _leaves(nested, f"{prefix}{field.name}.")
-
-
-def _alternatives(hint: object) -> tuple[typing.Any, ...]:
-    is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
-    return typing.get_args(hint) if is_union else (hint,)
+def _unreadable(override: str) -> str:
+    """Word an override that Hydra's grammar does not know."""
+    if "=" not in override and not override.startswith("~"):
+        group = option_named(override)
+        hint = f" Did you mean {group}={override}?" if group else ""
+        return f"cannot read {override!r}: write key=value.{hint} Try: moesim simulate --help"
+    return (
+        f"cannot read {override!r}: write key=value, a list as 'key=[1,2]', and text that holds "
+        f"any of ,:=()[]{{}}$ in quotes twice, as 'title=\"a: b\"'."
+    )
 
 
 def _missing_option(error: MissingConfigException) -> str:
     """Word an unknown group option, like ``model=mixtrl``."""
     missing = str(error.missing_cfg_file or "")
     group, _, option = missing.rpartition("/")
-    options = list(error.options or [])
+    options = sorted(error.options or ())
     if not options:
-        return str(error).strip().splitlines()[0]
+        return _first_line(error)
     close = nearest(option, options)
     hint = f" Did you mean {group}={close}?" if close else ""
-    return f"unknown {group} {option!r}.{hint} Known: {', '.join(sorted(options))}."
+    return f"unknown {group} {option!r}.{hint} Known: {', '.join(options)}."
 
 
-def _innermost(error: BaseException) -> BaseException:
-    while error.__cause__ is not None and isinstance(error.__cause__, CONFIG_ERRORS):
-        error = error.__cause__
-    return error
+def _broken_yaml(error: yaml.MarkedYAMLError) -> str:
+    mark = error.problem_mark or error.context_mark
+    place = f"{mark.name}, line {mark.line + 1}: " if mark else ""
+    return f"{place}not valid YAML: {error.problem or error.context}."
 
 
-def _overridden_key(error: BaseException) -> str | None:
-    found = re.search(
-        r"(?:override|append to config\.? ?|merging override) ?'?([\w.@/]+)", str(error)
+def _unknown_setting(found: Mapping[str, str]) -> str:
+    key = found["key"].lstrip("~+")
+    if key in setting_names():
+        return (
+            f"{key} is not set by the options chosen, so there is nothing to change; add it with "
+            f"+{key}=VALUE."
+        )
+    close = nearest_setting(key)
+    hint = f" Did you mean {close}?" if close else ""
+    return f"unknown setting {key!r}.{hint} All settings: moesim simulate --help"
+
+
+def _ambiguous(found: Mapping[str, str]) -> str:
+    key, _, values = found["item"].partition("=")
+    return (
+        f"{key}={values} names several values. To run each, add -m; for one list write "
+        f"'{key}=[{values}]'."
     )
+
+
+def _not_one_option(_: Mapping[str, str]) -> str:
+    return (
+        f"a group takes the name of one option, for example model={group_options('model')[0]}; "
+        f"groups are {', '.join(groups())}."
+    )
+
+
+_WORDED: dict[str, Callable[[Mapping[str, str]], str]] = {
+    r"Could not override '(?P<key>[^']*)'": _unknown_setting,
+    r"Could not delete '(?P<key>[^'=]*)[^']*'": lambda found: (
+        f"~{found['key']} deletes what is not there; groups are {', '.join(groups())}."
+    ),
+    r"Could not delete from config. '(?P<key>[^']*)' does not exist": lambda found: (
+        f"~{found['key']} deletes what is not there. {_unknown_setting(found)}"
+    ),
+    r"Could not delete from config. The value of '(?P<key>[^']*)' is (?P<is>.*) and not (?P<not>.*)"
+    r"\.": lambda found: (
+        f"~{found['key']}={found['not']} deletes nothing: {found['key']} is {found['is']}."
+    ),
+    r"An item is already at '(?P<key>[^']*)'": lambda found: (
+        f"+{found['key']} adds what is there already; write {found['key']}=VALUE to change it."
+    ),
+    r"Ambiguous value for argument '(?P<item>.*)'": _ambiguous,
+    r"Sweep parameters '(?P<item>.*)' requires --multirun": lambda found: (
+        f"{found['item']} is a sweep; add -m to run each of its points."
+    ),
+    r"Sweeping over Hydra's configuration is not supported : '(?P<item>.*)'": lambda found: (
+        f"{found['item']}: settings of Hydra itself cannot be swept; give one value."
+    ),
+    r"Config group override (?:deletion value )?must be a string": _not_one_option,
+}
+"""What Hydra says, and how it is said here."""
+
+
+def _by_itself(error: BaseException, overrides: Sequence[str]) -> str:
+    """Word any other error: the key and what the innermost library says about it."""
+    innermost = error
+    while isinstance(innermost.__cause__, CONFIG_ERRORS):
+        innermost = innermost.__cause__
+    said = _first_line(innermost)
+    key = getattr(innermost, "full_key", None) or _overridden_key(str(error))
+    if isinstance(innermost, CONFIG_ERRORS) and said:
+        return f"{key}: {said}" if key and str(key) not in said else said
+    about = f" ({', '.join(overrides)})" if overrides else ""
+    return f"cannot compose the configuration{about}: {type(innermost).__name__}: {said}"
+
+
+def _overridden_key(text: str) -> str | None:
+    found = re.search(r"merging override [+~]*([\w.@/]+)", text)
     return found.group(1) if found else None
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") + "." if lines else ""

@@ -1,26 +1,23 @@
-"""``moesim simulate``: one scenario, SD and baseline paired."""
+"""``moesim simulate``: the Hydra side. What a point of a sweep does is in `commands.job`."""
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+import warnings
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
+from typing import Any
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
+from omegaconf import DictConfig
 
-from simulator.commands.messages import CONFIG_ERRORS, explain
-from simulator.config import Config
-from simulator.errors import ConfigError, SimulatorError
-from simulator.mapping import from_mapping
-from simulator.report.plots import plot_latencies
-from simulator.report.progress import progress
-from simulator.report.terminal import print_summary
-from simulator.scenario import build
-from simulator.study.paired import run_count, simulate
-from simulator.study.result import conclude
+from simulator.errors import ConfigError, InvariantError, SimulatorError
 
 _GROUPS = "pkg://simulator.conf"
 """Where Hydra finds the shipped config groups."""
@@ -32,76 +29,126 @@ def main(arguments: list[str]) -> int:
     Returns
     -------
     int
-        0; or 2 when a point of a ``-m`` sweep was refused, the others having run.
+        0 when every point ran.
 
     Raises
     ------
     SimulatorError
-        If the input cannot be run.
+        If the input cannot be run. Of a sweep (``-m``) the other points have run.
     """
-    refused: list[SimulatorError] = []
-
-    @hydra.main(version_base="1.3", config_path=_GROUPS, config_name="config")
-    def job(composed: DictConfig) -> None:
-        # Hydra prints a line of its own about an exception that leaves a job: keep them in.
-        try:
-            run(composed, Path(HydraConfig.get().runtime.output_dir))
-        except SimulatorError as error:
-            refused.append(error)
-        except CONFIG_ERRORS as error:
-            refused.append(ConfigError(explain(error)))
-
-    _call_hydra(job, arguments)
-    for error in refused[:-1]:
-        sys.stderr.write(f"moesim: {error}\n")
-    if refused:
-        raise refused[-1]
+    options = _parse(arguments)
+    if options.shell_completion and options.overrides != ["query=bash"]:
+        return _completion(options.overrides)
+    points = _Points()
+    with _hydra_environment(options, arguments), _errors_of_composing(options):
+        hydra.main(version_base="1.3", config_path=_GROUPS, config_name="config")(points.job)()
+    if options.multirun and not points.seen:
+        raise ConfigError("the sweep has no points; give each swept setting at least one value.")
+    points.conclude()
     return 0
 
 
-def to_config(composed: DictConfig) -> Config:
-    """Turn a composed Hydra config into frozen dataclasses; nothing of Hydra goes further.
+class _Escape(BaseException):
+    """Carries an exception past Hydra, which would print and wrap an ordinary one."""
 
-    Raises
-    ------
-    ConfigError
-        If a value is of another type, or makes no sense by itself or beside another.
-    """
-    values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    return from_mapping(Config, dict(values), "")  # type: ignore[arg-type]
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
 
-def run(composed: DictConfig, folder: Path) -> None:
-    """Run one composed scenario into a folder: trace, summary, picture, and a table on screen."""
-    scenario = build(to_config(composed))
-    settings = scenario.config.run
-    files = {name: folder / f"{name}.parquet" for name in ("requests", "iterations")}
-    files["summary"] = folder / "summary.json"
-    if settings.picture:
-        files["picture"] = folder / "latencies.png"
-    for path in files.values():
-        path.unlink(missing_ok=True)  # nothing stale beside new results
-    with progress(run_count(scenario.config), "simulating") as bar:
-        simulate(scenario, files["requests"], files["iterations"], bar.advance)
-    if settings.picture:
-        plot_latencies(files["requests"], files["picture"], settings.warmup_fraction)
-    print_summary(conclude(scenario, files), Console())
+class _Points:
+    """Runs the points of a sweep, or the one point of a plain run, and keeps the refusals."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self._home = os.getpid()
+        self._refused: list[tuple[str, SimulatorError]] = []
+
+    def job(self, composed: DictConfig) -> None:
+        """Run one point; what is wrong with it must not stop the others."""
+        from simulator.commands.job import run  # noqa: PLC0415 - help and completion do without
+
+        point = HydraConfig.get()
+        self.seen += 1
+        try:
+            run(composed, Path(point.runtime.output_dir), list(point.overrides.task))
+        except Exception as error:
+            if os.getpid() != self._home:  # a launcher's worker: Hydra carries it home
+                raise
+            if isinstance(error, InvariantError) or not isinstance(error, SimulatorError):
+                raise _Escape(error) from error
+            self._refused.append((" ".join(point.overrides.task), error))
+
+    def conclude(self) -> None:
+        """Raise what was refused, as one error."""
+        if self.seen == 1 and self._refused:
+            raise self._refused[0][1]
+        if self._refused:
+            points = "\n".join(f"  {point}\n    {error}" for point, error in self._refused)
+            raise ConfigError(f"{len(self._refused)} of {self.seen} points refused:\n{points}")
 
 
-def _call_hydra(job: object, arguments: list[str]) -> None:
-    """Call Hydra's entry point with our arguments, its errors turned into ours."""
-    before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv = ["moesim simulate", *arguments]
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise instead of printing and exiting
+def _parse(arguments: list[str]) -> Namespace:
+    """Parse the arguments as Hydra will, its complaint turned into an error."""
+    said = io.StringIO()
     try:
-        job()  # type: ignore[operator]
-    except CONFIG_ERRORS as error:
-        raise ConfigError(explain(error)) from error
-    except OSError as error:
-        raise ConfigError(f"{error.filename or 'the run folder'}: {error.strerror}.") from error
+        with redirect_stderr(said):
+            return get_args_parser().parse_intermixed_args(arguments)
+    except SystemExit as leaving:
+        if not leaving.code:
+            raise
+        complaint = said.getvalue().strip().rpartition("error: ")[2]
+        raise ConfigError(f"{complaint}. Try: moesim simulate --hydra-help") from leaving
+
+
+def _completion(overrides: list[str]) -> int:
+    """Answer ``-sc install=bash`` with our own script: Hydra's does not know sub-commands."""
+    from simulator.commands.completion import uninstall  # noqa: PLC0415
+    from simulator.commands.completion import main as completion  # noqa: PLC0415
+
+    asked = {"install=bash": lambda: completion(["bash"]), "uninstall=bash": uninstall}
+    answer = asked.get(" ".join(overrides))
+    if answer is None:
+        raise ConfigError(
+            f"shell completion offers {', '.join(asked)}; got {' '.join(overrides) or 'nothing'}."
+        )
+    return answer()
+
+
+@contextmanager
+def _hydra_environment(options: Namespace, arguments: list[str]) -> Iterator[None]:
+    """Give Hydra its arguments, and make it raise instead of printing and leaving."""
+    before, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    # Hydra wants the overrides in one stretch; people also write them around its flags.
+    flags = [word for word in arguments if word not in options.overrides]
+    sys.argv = ["moesim simulate", *flags, *options.overrides]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        with warnings.catch_warnings():
+            # What Hydra warns of, such as a search path that is not there, is wrong input.
+            warnings.filterwarnings("error", category=UserWarning, module=r"hydra\.")
+            yield
     finally:
-        sys.argv = before[0]
-        if before[1] is None:
+        sys.argv = before
+        if full is None:
             del os.environ["HYDRA_FULL_ERROR"]
         else:
-            os.environ["HYDRA_FULL_ERROR"] = before[1]
+            os.environ["HYDRA_FULL_ERROR"] = full
+
+
+@contextmanager
+def _errors_of_composing(options: Namespace) -> Iterator[None]:
+    """Turn whatever Hydra raises into our errors: composing depends on the input alone."""
+    try:
+        yield
+    except _Escape as escape:
+        raise escape.error from None
+    except SimulatorError:
+        raise
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise ConfigError(_unwritable(error, "sweep" if options.multirun else "run")) from error
+    except Exception as error:
+        from simulator.commands.messages import explain  # noqa: PLC0415 - only who errs waits
+
+        raise ConfigError(explain(error, options.overrides)) from error

@@ -58,8 +58,7 @@ def advice(summary: Json) -> str:
     key = headline(summary)
     if key is None:
         return "No request was measured in both arms, so there is nothing to compare."
-    parts = [verdict(summary, key), *_side_effects(summary, key), *_load(summary)]
-    parts += _limit(summary)
+    parts = [verdict(summary, key), *_side_effects(summary, key), *_limit(summary)]
     return " ".join([*parts, _suggestion(summary)])
 
 
@@ -67,19 +66,22 @@ def headline(summary: Json) -> str | None:
     """Choose the speedup that answers the question.
 
     At a load that both arms carry throughput is what arrives, so the answer is in the time per
-    output token; where an arm is saturated its latencies mean nothing, so it is in throughput.
+    output token; where neither carries it, throughput is what they can do.
 
     Returns
     -------
     str or None
         A key of ``summary["speedup"]``; None if nothing was measured.
     """
-    keys = ("throughput",) if _saturated(summary) else ("tpot_p50", "e2e_p50", "throughput")
+    overloaded = _saturated(summary) == list(ARMS)
+    keys = ("throughput",) if overloaded else ("tpot_p50", "e2e_p50", "throughput")
     return next((key for key in keys if summary["speedup"][key]["value"] is not None), None)
 
 
 def verdict(summary: Json, key: str) -> str:
-    """Say in one sentence whether speculation pays by one of the speedups.
+    """Say whether speculation pays, by one of the speedups.
+
+    If it decides whether the deployment keeps up with its load, that is the answer.
 
     Parameters
     ----------
@@ -90,7 +92,17 @@ def verdict(summary: Json, key: str) -> str:
     """
     interval = summary["speedup"][key]
     value, low, high = interval["value"], interval["low"], interval["high"]
-    name = _METRICS[key]
+    saturated = _saturated(summary)
+    if len(saturated) == 1:
+        lead, better, worse = (
+            ("pays", "with", "without")
+            if saturated == ["baseline"]
+            else ("does not pay", "without", "with")
+        )
+        return (
+            f"Speculative decoding {lead}: {better} it the deployment keeps up with this load, "
+            f"{worse} it the queue grows without end. At this load {_change(key, interval)}."
+        )
     if low is None or high is None:
         lead = "pays" if value > 1 else "does not pay"
         return f"Speculative decoding {lead}: {_change(key, interval)}, in a single replication."
@@ -101,8 +113,8 @@ def verdict(summary: Json, key: str) -> str:
     if high < 1:
         return f"Speculative decoding does not pay: {_change(key, interval)}."
     return (
-        f"Speculative decoding makes no difference that these replications can tell: {name} "
-        f"changes by a factor of {value:.2f} (95 % interval {bounds(interval)})."
+        f"Speculative decoding makes no difference that these replications can tell: "
+        f"{_METRICS[key]} changes by a factor of {value:.2f} (95 % interval {bounds(interval)})."
     )
 
 
@@ -176,24 +188,10 @@ def _side_effects(summary: Json, key: str) -> list[str]:
         effect = summary["speedup"][other]
         if other == key or None in (effect["low"], effect["high"], interval["low"]):
             continue
-        if interval["low"] > 1 > effect["high"] or interval["high"] < 1 < effect["low"]:
+        gains, costs = interval["low"] > 1, interval["high"] < 1
+        if (gains and effect["high"] < 1 - MATERIAL) or (costs and effect["low"] > 1 + MATERIAL):
             found.append(f"But {_change(other, effect)}.")
     return found
-
-
-def _load(summary: Json) -> list[str]:
-    return {
-        (): [],
-        ("baseline",): [
-            "Without speculation the deployment cannot keep up with this load; with it, it can."
-        ],
-        ("speculative",): [
-            "With speculation the deployment cannot keep up with this load; without it, it can."
-        ],
-        ("baseline", "speculative"): [
-            "Both arms are saturated: throughput is at its limit and the queue has no end."
-        ],
-    }[tuple(_saturated(summary))]
 
 
 def _limit(summary: Json) -> list[str]:
@@ -220,7 +218,7 @@ def _suggestion(summary: Json) -> str:
     if override == f"speculation.gamma={terms.get('best_gamma')}" and promised is not None:
         return f"Try {override}: the closed form promises {promised:.2f}x at this batch."
     if override == MORE_REPLICAS:
-        return "Try more replicas, or a lower load."
+        return "Neither arm keeps up with this load: try more replicas, or less load."
     if override != SWEEP:
         return f"Try {override}."
     if promised is not None and promised <= 1:

@@ -81,25 +81,32 @@ def test_side_effects_of_a_loss_are_gains(summary):
 
 
 @pytest.mark.parametrize(
-    ("arms", "sentence"),
+    ("arm", "claim"),
     [
-        (("baseline",), "Without speculation the deployment cannot keep up with this load"),
-        (("speculative",), "With speculation the deployment cannot keep up with this load"),
-        (("baseline", "speculative"), "Both arms are saturated"),
+        ("baseline", "pays: with it the deployment keeps up with this load, without it the queue"),
+        ("speculative", "does not pay: without it the deployment keeps up with this load, with it"),
     ],
 )
-def test_saturation_moves_the_verdict_to_throughput(summary, arms, sentence):
-    _saturate(summary, *arms)
+def test_an_arm_that_alone_keeps_up_decides(summary, arm, claim):
+    _saturate(summary, arm)
+    text = verdict(summary, headline(summary))
+    assert text.startswith(f"Speculative decoding {claim}")
+    assert "At this load the median time per output token falls by a factor of 1.82" in text
+
+
+def test_two_saturated_arms_are_compared_by_throughput_and_need_replicas(summary):
+    _saturate(summary, "baseline", "speculative")
     _set(summary, "throughput", 1.3, 1.2, 1.4)
     assert headline(summary) == "throughput"
-    assert "throughput rises by a factor of 1.30" in advice(summary)
-    assert sentence in advice(summary)
-
-
-def test_two_saturated_arms_need_replicas(summary):
-    _saturate(summary, "baseline", "speculative")
     assert next_override(summary) == MORE_REPLICAS
-    assert advice(summary).endswith("Try more replicas, or a lower load.")
+    text = advice(summary)
+    assert text.startswith("Speculative decoding pays: throughput rises by a factor of 1.30")
+    assert text.endswith("Neither arm keeps up with this load: try more replicas, or less load.")
+
+
+def test_side_effects_too_small_to_matter_are_left_out(summary):
+    _set(summary, "ttft_p50", 0.99, 0.985, 0.995)
+    assert "But" not in advice(summary)
 
 
 def test_without_time_per_token_the_verdict_is_in_latency_then_throughput(summary):
