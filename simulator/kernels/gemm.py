@@ -6,12 +6,14 @@ import numpy as np
 
 from simulator.errors import TableError, unknown
 from simulator.kernels.loggrid import LogGrid, grid_of
-from simulator.kernels.schema import Rows
+from simulator.kernels.schema import MONOTONE, Rows
 from simulator.kernels.timing import Timing
 
 
 class GemmTable:
     """Times of ``[m, k] x [k, n]`` on the measured grid of one GPU, one grid per weight dtype.
+
+    The measured times are used as made monotone in m (`kernels.monotone`).
 
     Beyond the grid the time grows in proportion to m, n or k; below it, it is that of the edge.
     """
@@ -49,5 +51,5 @@ class GemmTable:
             known = np.unique(self._rows["dtype"]).tolist()
             raise TableError(unknown("gemm dtype", dtype, known, f"the tables of {self._gpu}"))
         columns = [self._rows[name][keep] for name in ("n", "k", "m")]
-        axes, seconds = grid_of(columns, self._rows["seconds"][keep])
+        axes, seconds = grid_of(columns, self._rows[MONOTONE][keep])
         return LogGrid(axes, seconds, (1.0, 1.0, 1.0))

@@ -16,7 +16,8 @@ from simulator.hardware.gpu import Gpu, load_gpu
 from simulator.kernels import fitting
 from simulator.kernels.cleaning import clean, filtered
 from simulator.kernels.fits import FILE, Fit, write_fits
-from simulator.kernels.schema import OPERATORS, Rows, content_hash, write_table
+from simulator.kernels.monotone import monotone_seconds
+from simulator.kernels.schema import MONOTONE, OPERATORS, Rows, content_hash, write_table
 from simulator.kernels.selection import Choice, Selection, load_selection
 from simulator.kernels.sources import find_database, read_choice
 
@@ -111,6 +112,8 @@ def _import_one(
         sources.append(file)
     merged = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     rows, dropped = clean(operator, merged, gpu)
+    if OPERATORS[operator].monotone:
+        rows[MONOTONE] = monotone_seconds(OPERATORS[operator], rows)
     files = tuple(dict.fromkeys(sources))
     path = destination / gpu.name / f"{operator}.parquet"
     provenance = {

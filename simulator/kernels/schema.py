@@ -27,6 +27,9 @@ PACKAGE = "simulator.hardware_specs.kernel_tables"
 Rows = dict[str, NDArray[Any]]
 """A table in memory: columns of equal length by name."""
 
+MONOTONE = "monotone_seconds"
+"""Column of times made monotone along the operator's last key."""
+
 _TEXT = {
     "backend": "serving framework that was measured",
     "version": "its version",
@@ -50,11 +53,21 @@ class Operator:
         The last of the keys: along it a time is expected not to fall.
     labels
         Further text columns, with their meaning.
+    monotone
+        Whether a second column of times holds the measured ones made monotone along the last key
+        (`kernels.monotone`).
     """
 
     name: str
     keys: Mapping[str, str]
     labels: Mapping[str, str]
+    monotone: bool = False
+
+    @property
+    def times(self) -> dict[str, str]:
+        """Columns of times with how they came to be."""
+        fitted = {MONOTONE: "fitted"} if self.monotone else {}
+        return {"seconds": "measured"} | fitted
 
     @property
     def text(self) -> dict[str, str]:
@@ -86,7 +99,7 @@ _EXPERTS = {
 OPERATORS = {
     operator.name: operator
     for operator in (
-        Operator("gemm", {"n": "element", "k": "element", "m": "token"}, {}),
+        Operator("gemm", {"n": "element", "k": "element", "m": "token"}, {}, monotone=True),
         Operator("experts", _EXPERTS | {"tokens": "token"}, {}),
         Operator("decode_attention", _HEADS | {"context": "token", "batch": "request"}, {}),
         Operator("prefill_attention", _HEADS | {"tokens": "token"}, {}),
@@ -129,7 +142,7 @@ def write_table(path: Path, operator: Operator, rows: Rows, provenance: Mapping[
     path
         File to write; its folder must exist.
     rows
-        Columns as `Operator` names them, plus ``seconds``.
+        Columns as `Operator` names them.
     provenance
         File metadata, text to text.
     """
@@ -141,8 +154,9 @@ def write_table(path: Path, operator: Operator, rows: Rows, provenance: Mapping[
     for name, unit in operator.keys.items():
         fields.append(_field(name, pa.int32(), unit=unit))
         arrays.append(pa.array(rows[name].astype(np.int32)))
-    fields.append(_field("seconds", pa.float32(), unit="s", kind="measured"))
-    arrays.append(pa.array(rows["seconds"].astype(np.float32)))
+    for name, kind in operator.times.items():
+        fields.append(_field(name, pa.float32(), unit="s", kind=kind))
+        arrays.append(pa.array(rows[name].astype(np.float32)))
     schema = pa.schema(fields, metadata=dict(provenance))
     table = pa.Table.from_arrays(arrays, schema=schema)
     pq.write_table(

@@ -50,11 +50,9 @@ class _Measured:
         self.gpu = load_gpu(name)
 
     def rows(self, operator: str) -> Rows:
-        rows = read_table(
-            self.gpu.name,
-            operator,
-            ["dtype", *OPERATORS[operator].labels, *OPERATORS[operator].keys, "seconds"],
-        )
+        form = OPERATORS[operator]
+        columns = ["dtype", *form.labels, *form.keys, *form.times]
+        rows = read_table(self.gpu.name, operator, columns)
         if rows is None:
             raise TableError(f"{operator} was not measured on {self.gpu.title}.")
         return rows

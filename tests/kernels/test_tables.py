@@ -130,7 +130,7 @@ def test_gemm_rows_come_back():
     rows = read_table("a100_sxm", "gemm")
     for i in np.random.default_rng(2).choice(len(rows["m"]), 300, replace=False):
         timing = A100.gemm(rows["m"][i], int(rows["n"][i]), int(rows["k"][i]), "bfloat16")
-        assert timing.seconds == pytest.approx(rows["seconds"][i], rel=1e-6)
+        assert timing.seconds == pytest.approx(rows["monotone_seconds"][i], rel=1e-6)
         assert timing.kind == "measured"
 
 

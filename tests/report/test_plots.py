@@ -69,6 +69,22 @@ def test_panels_are_labelled_with_units_and_medians(trace, tmp_path, monkeypatch
     assert text.count("median ") >= 3
 
 
+@pytest.mark.parametrize(("spread", "ticks"), [(10, {"0.2", "0.5"}), (10_000, set())])
+def test_decades_are_labelled_within_only_where_there_is_room(spread, ticks):
+    from matplotlib.figure import Figure
+
+    from simulator.report.plots import _scale_log
+
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([0.1, 0.1 * spread], [0, 1])
+    _scale_log(axes)
+    figure.draw_without_rendering()
+    labels = {label.get_text() for label in axes.get_xticklabels()}
+    assert {"0.1", "1"} <= labels
+    assert labels & {"0.2", "0.5"} == ticks
+
+
 def test_curves_are_labelled(tmp_path, monkeypatch):
     text = _text(tmp_path / "a.svg", monkeypatch, lambda p: plot_target_efficiency(CURVES, p))
     for label in ("speedup", "sigma", "batch (requests)"):
