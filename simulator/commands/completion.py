@@ -2,34 +2,57 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
-_BASH = """\
+from simulator.commands.arguments import Parser
+
+BASH = r"""
 _moesim_complete() {
-    local words=("${COMP_WORDS[@]:0:COMP_CWORD}")
-    if [ "$COMP_CWORD" -eq 1 ]; then
-        COMPREPLY=($(compgen -W "simulate kernels list completion" -- "${COMP_WORDS[1]}"))
-    elif [ "${words[1]}" = simulate ]; then
-        # Hydra wants the line without our sub-command, and answers on standard output.
-        local line="${COMP_LINE#* simulate}"
-        COMPREPLY=($(COMP_LINE="moesim$line" COMP_POINT=$((7 + ${#line})) \\
-            moesim simulate -sc query=bash 2>/dev/null))
-        [[ "${COMPREPLY[0]}" == *= ]] && compopt -o nospace
+    # The line up to the cursor: COMP_WORDS is split at "=", which overrides need whole.
+    local line="${COMP_LINE:0:COMP_POINT}" current command replies
+    current="${line##*[[:space:]]}"
+    read -r _ command _ <<< "$line"
+    if [[ "$line" =~ ^[[:space:]]*[^[:space:]]+[[:space:]]+[^[:space:]]*$ ]]; then
+        replies="simulate list kernels completion --help --version"
+    elif [[ "$command" == simulate && "$current" == -* ]]; then
+        replies="--help --multirun --cfg --config-dir --info --hydra-help"
+    elif [[ "$command" == simulate ]]; then
+        # Hydra answers; it wants the line without our sub-command.
+        line="${line#*simulate}"
+        replies="$(COMP_LINE="moesim$line" "${COMP_WORDS[0]}" simulate -sc query=bash 2>/dev/null)"
+    elif [[ "$command" == list ]]; then
+        replies="models gpus drafters workloads engines tables parts"
+    elif [[ "$command" == kernels ]]; then
+        replies="import"
+    elif [[ "$command" == completion ]]; then
+        replies="bash"
+    fi
+    local IFS=$' \t\n'
+    COMPREPLY=($(compgen -W "$replies" -- "$current"))
+    [[ "${COMPREPLY[*]}" == *[=./] ]] && compopt -o nospace
+    if [[ "$COMP_WORDBREAKS" == *=* && "$current" == *=* ]]; then
+        # Readline replaces only what follows "=".
+        COMPREPLY=("${COMPREPLY[@]#"${current%"${current##*=}"}"}")
     fi
 }
-COMP_WORDBREAKS=${COMP_WORDBREAKS//=}
-complete -o nospace -o default -F _moesim_complete moesim
+complete -o default -F _moesim_complete moesim
 """
+"""What ``eval "$(moesim completion bash)"`` defines; bash 4 or later."""
 
 
 def main(arguments: list[str]) -> int:
     """Print the completion script of a shell."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="moesim completion",
         description='Print a completion script; use it with: eval "$(moesim completion bash)"',
     )
     parser.add_argument("shell", choices=["bash"])
     parser.parse_args(arguments)
-    sys.stdout.write(_BASH)
+    sys.stdout.write(BASH.lstrip())
+    return 0
+
+
+def uninstall() -> int:
+    """Print what undoes the completion script."""
+    sys.stdout.write("complete -r moesim\nunset -f _moesim_complete\n")
     return 0

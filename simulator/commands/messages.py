@@ -21,7 +21,9 @@ from simulator.errors import nearest
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException)
 """What composing a configuration raises on purpose because of its input."""
 
-_SECOND_LEVEL = re.compile(r"(?:In '(?P<file>[^']+)': )?(?P<text>.*)", re.DOTALL)
+
+_LONGEST = 120
+"""Characters of an override that a message repeats."""
 
 
 def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
@@ -35,30 +37,47 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
     overrides
         The words of the command line, to find the one at fault where the error does not say.
     """
+    unreadable = next((word for word in overrides if not word.lstrip("+~").partition("=")[0]), None)
     if isinstance(error, OverrideParseException):
-        return _unreadable(error.override)
+        unreadable = error.override
+    if unreadable is not None:
+        return _unreadable(unreadable)
     if isinstance(error, MissingConfigException):
         return _missing_option(error)
     if isinstance(error, yaml.MarkedYAMLError):
         return _broken_yaml(error)
+    if isinstance(error, OSError):
+        return unusable(error)
     text = str(error).strip()
+    if re.match(r"Config group override (deletion value )?must be", text):
+        return _not_one_option(overrides)
     for pattern, word in _WORDED.items():
         found = re.search(pattern, text)
         if found:
             file = re.match(r"In '([^']+)'", text)
             place = f"{file.group(1)}.yaml: " if file else ""
-            return place + word(found.groupdict())
+            return place + word(found.groupdict() | _deeper_key(error))
     return _by_itself(error, overrides)
+
+
+def unusable(error: OSError) -> str:
+    """Word a file or folder that cannot be read or written: nearly always the run folder."""
+    choose = "choose the run folder with hydra.run.dir=FOLDER (of a sweep: hydra.sweep.dir=FOLDER)"
+    what = repr(str(error.filename)) if error.filename else "a file of the run"
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return f"{what} is in the way, a file where a folder is needed; {choose}."
+    return f"cannot use {what}: {error.strerror or error}; {choose}."
 
 
 def _unreadable(override: str) -> str:
     """Word an override that Hydra's grammar does not know."""
+    shown = repr(override if len(override) <= _LONGEST else override[:_LONGEST] + "...")
     if "=" not in override and not override.startswith("~"):
         group = option_named(override)
         hint = f" Did you mean {group}={override}?" if group else ""
-        return f"cannot read {override!r}: write key=value.{hint} Try: moesim simulate --help"
+        return f"cannot read {shown}: write key=value.{hint} Try: moesim simulate --help"
     return (
-        f"cannot read {override!r}: write key=value, a list as 'key=[1,2]', and text that holds "
+        f"cannot read {shown}: write key=value, a list as 'key=[1,2]', and text that holds "
         f"any of ,:=()[]{{}}$ in quotes twice, as 'title=\"a: b\"'."
     )
 
@@ -67,6 +86,8 @@ def _missing_option(error: MissingConfigException) -> str:
     """Word an unknown group option, like ``model=mixtrl``."""
     missing = str(error.missing_cfg_file or "")
     group, _, option = missing.rpartition("/")
+    if missing.partition("/")[0] in groups():
+        group, _, option = missing.partition("/")
     options = sorted(error.options or ())
     if not options:
         return _first_line(error)
@@ -81,16 +102,40 @@ def _broken_yaml(error: yaml.MarkedYAMLError) -> str:
     return f"{place}not valid YAML: {error.problem or error.context}."
 
 
+def _not_one_option(overrides: Sequence[str]) -> str:
+    """Word a group that is given a number, null or a mapping in place of a name."""
+    chosen = {word.lstrip("+~").partition("=")[0]: word for word in overrides}
+    group = next((group for group in groups() if group in chosen), "model")
+    said = f"{chosen[group]}: " if group in chosen else ""
+    options = ", ".join(group_options(group))
+    return f"{said}a group takes the name of one of its options. Known for {group}: {options}."
+
+
+def _deeper_key(error: BaseException) -> dict[str, str]:
+    """Return the key at fault inside a mapping, as ``model.a`` of ``model={a:1}``."""
+    key = getattr(error.__cause__, "full_key", None)
+    return {"key": str(key)} if key else {}
+
+
 def _unknown_setting(found: Mapping[str, str]) -> str:
-    key = found["key"].lstrip("~+")
+    key = found["key"]
     if key in setting_names():
         return (
             f"{key} is not set by the options chosen, so there is nothing to change; add it with "
             f"+{key}=VALUE."
         )
+    if key.startswith("hydra."):
+        return f"unknown setting {key!r}. All settings of Hydra: moesim simulate --cfg hydra"
     close = nearest_setting(key)
     hint = f" Did you mean {close}?" if close else ""
     return f"unknown setting {key!r}.{hint} All settings: moesim simulate --help"
+
+
+def _nothing_to_delete(found: Mapping[str, str]) -> str:
+    key = found["key"]
+    close = nearest(key, setting_names() if "." in key else groups())
+    hint = f" Did you mean ~{close}?" if close and close != key else ""
+    return f"~{key} deletes what is not there.{hint}"
 
 
 def _ambiguous(found: Mapping[str, str]) -> str:
@@ -101,24 +146,12 @@ def _ambiguous(found: Mapping[str, str]) -> str:
     )
 
 
-def _not_one_option(_: Mapping[str, str]) -> str:
-    return (
-        f"a group takes the name of one option, for example model={group_options('model')[0]}; "
-        f"groups are {', '.join(groups())}."
-    )
-
-
 _WORDED: dict[str, Callable[[Mapping[str, str]], str]] = {
     r"Could not override '(?P<key>[^']*)'": _unknown_setting,
-    r"Could not delete '(?P<key>[^'=]*)[^']*'": lambda found: (
-        f"~{found['key']} deletes what is not there; groups are {', '.join(groups())}."
-    ),
-    r"Could not delete from config. '(?P<key>[^']*)' does not exist": lambda found: (
-        f"~{found['key']} deletes what is not there. {_unknown_setting(found)}"
-    ),
-    r"Could not delete from config. The value of '(?P<key>[^']*)' is (?P<is>.*) and not (?P<not>.*)"
-    r"\.": lambda found: (
-        f"~{found['key']}={found['not']} deletes nothing: {found['key']} is {found['is']}."
+    r"Could not delete '(?P<key>[^'=]*)[^']*'": _nothing_to_delete,
+    r"Could not delete from config. '(?P<key>[^']*)' does not exist": _nothing_to_delete,
+    r"The value of '(?P<key>[^']*)' is (?P<is>.*) and not (?P<given>.*)\.": lambda found: (
+        f"~{found['key']}={found['given']} deletes nothing: {found['key']} is {found['is']}."
     ),
     r"An item is already at '(?P<key>[^']*)'": lambda found: (
         f"+{found['key']} adds what is there already; write {found['key']}=VALUE to change it."
@@ -130,7 +163,12 @@ _WORDED: dict[str, Callable[[Mapping[str, str]], str]] = {
     r"Sweeping over Hydra's configuration is not supported : '(?P<item>.*)'": lambda found: (
         f"{found['item']}: settings of Hydra itself cannot be swept; give one value."
     ),
-    r"Config group override (?:deletion value )?must be a string": _not_one_option,
+    r"Missing mandatory value: (?P<key>\S+)": lambda found: (
+        f"{found['key']} has no value; set it with {found['key']}=VALUE."
+    ),
+    r"path=(?P<path>.*) is not available": lambda found: (
+        f"hydra.searchpath: there is no folder or package {found['path']!r}."
+    ),
 }
 """What Hydra says, and how it is said here."""
 

@@ -7,15 +7,14 @@ import os
 import sys
 import warnings
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
-from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from simulator.errors import ConfigError, InvariantError, SimulatorError
 
@@ -42,9 +41,8 @@ def main(arguments: list[str]) -> int:
     points = _Points()
     with _hydra_environment(options, arguments), _errors_of_composing(options):
         hydra.main(version_base="1.3", config_path=_GROUPS, config_name="config")(points.job)()
-    if options.multirun and not points.seen:
-        raise ConfigError("the sweep has no points; give each swept setting at least one value.")
-    points.conclude()
+    if not (options.cfg or options.info or options.shell_completion):
+        points.conclude()
     return 0
 
 
@@ -59,32 +57,39 @@ class _Points:
     """Runs the points of a sweep, or the one point of a plain run, and keeps the refusals."""
 
     def __init__(self) -> None:
-        self.seen = 0
         self._home = os.getpid()
-        self._refused: list[tuple[str, SimulatorError]] = []
+        self._seen: list[list[str]] = []
+        self._refused: list[tuple[list[str], SimulatorError]] = []
 
     def job(self, composed: DictConfig) -> None:
         """Run one point; what is wrong with it must not stop the others."""
         from simulator.commands.job import run  # noqa: PLC0415 - help and completion do without
 
         point = HydraConfig.get()
-        self.seen += 1
+        overrides = [str(word) for word in OmegaConf.to_container(point.overrides.task)]
+        self._seen.append(overrides)
         try:
-            run(composed, Path(point.runtime.output_dir), list(point.overrides.task))
+            run(composed, Path(point.runtime.output_dir), overrides)
         except Exception as error:
             if os.getpid() != self._home:  # a launcher's worker: Hydra carries it home
                 raise
             if isinstance(error, InvariantError) or not isinstance(error, SimulatorError):
                 raise _Escape(error) from error
-            self._refused.append((" ".join(point.overrides.task), error))
+            self._refused.append((overrides, error))
 
     def conclude(self) -> None:
         """Raise what was refused, as one error."""
-        if self.seen == 1 and self._refused:
+        if not self._seen:
+            raise ConfigError("the sweep has no points; give each swept setting a value.")
+        if len(self._seen) == 1 and self._refused:
             raise self._refused[0][1]
         if self._refused:
-            points = "\n".join(f"  {point}\n    {error}" for point, error in self._refused)
-            raise ConfigError(f"{len(self._refused)} of {self.seen} points refused:\n{points}")
+            common = set.intersection(*map(set, self._seen))
+            lines = [f"{len(self._refused)} of {len(self._seen)} points refused:"]
+            for overrides, error in self._refused:
+                point = " ".join(word for word in overrides if word not in common)
+                lines.append(f"  {point}\n    {error}")
+            raise ConfigError("\n".join(lines))
 
 
 def _parse(arguments: list[str]) -> Namespace:
@@ -106,12 +111,10 @@ def _completion(overrides: list[str]) -> int:
     from simulator.commands.completion import main as completion  # noqa: PLC0415
 
     asked = {"install=bash": lambda: completion(["bash"]), "uninstall=bash": uninstall}
-    answer = asked.get(" ".join(overrides))
-    if answer is None:
-        raise ConfigError(
-            f"shell completion offers {', '.join(asked)}; got {' '.join(overrides) or 'nothing'}."
-        )
-    return answer()
+    for word in overrides:
+        if word in asked:
+            return asked[word]()
+    raise ConfigError(f"moesim simulate -sc offers {' and '.join(asked)} only.")
 
 
 @contextmanager
@@ -142,12 +145,8 @@ def _errors_of_composing(options: Namespace) -> Iterator[None]:
         yield
     except _Escape as escape:
         raise escape.error from None
-    except SimulatorError:
+    except (SimulatorError, BrokenPipeError):
         raise
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        raise ConfigError(_unwritable(error, "sweep" if options.multirun else "run")) from error
     except Exception as error:
         from simulator.commands.messages import explain  # noqa: PLC0415 - only who errs waits
 

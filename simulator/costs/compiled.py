@@ -1,90 +1,92 @@
 """Step costs compiled for the event loop.
 
-A scenario prices millions of steps of a few thousand shapes. What does not depend on the caches is
-priced exactly, once per number of decoding requests. The rest depends on one token count each and
-becomes a `Curve`: decode attention over the summed context, and in steps with prefill the dense
-operators, the experts and the prompt's own attention over their tokens.
+A scenario prices millions of steps of a few thousand shapes. For each number of decoding requests,
+the parts of a step depend on one count each and become curves over it: attention over the summed
+context, the passes over prompts over their tokens, sampling over the number of prompts. All else is
+priced exactly, once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 from simulator.costs.forward import total_s
 from simulator.costs.step import StepModel
 
-LEADING_BITS = 5
-"""Binary digits of a token count that make a node of a `Curve`."""
+SEGMENTS_PER_OCTAVE_BITS = 4
+"""Every octave of a `Curve` has two to this power segments."""
 
 
 class Curve:
-    """A function of a token count, evaluated lazily at nodes and linear between them.
+    """A function of a token count, linear within segments that are priced on first use.
 
-    Nodes are the integers whose binary digits after the first `LEADING_BITS` are zero: all below
-    32, then sixteen to the octave. Powers of two and their eighths, where kernels are measured and
-    change their tiles, are among them.
+    A kernel's time jumps where its work spills into a further tile, just above a round number of
+    tokens. So segments are half-open: 1, 2, ... 16 each by itself, then (16, 18], (18, 20], ...
+    (32, 36], ..., eight to the octave, each priced at both ends. A value costs O(1), about 0.15 us.
 
     Parameters
     ----------
     function
-        The function, of an integer >= 0; evaluated once per node.
+        The function, of an integer >= 0; called twice per segment at most.
 
     Examples
     --------
     >>> square = Curve(lambda n: float(n * n))
-    >>> square(24), square(1000) / 1000**2 - 1 < 1e-3
-    (576.0, True)
+    >>> square.at(12), 0 < square.at(1000) / 1000**2 - 1 < 1e-3
+    (144.0, True)
     """
 
     __slots__ = ("_function", "_segments")
 
     def __init__(self, function: Callable[[int], float]) -> None:
-        self._function = cache(function)
+        self._function = function
         self._segments: dict[int, tuple[float, float]] = {}
 
-    def __call__(self, tokens: int) -> float:
+    def at(self, tokens: int) -> float:
         """Return the value at ``tokens``."""
-        shift = tokens.bit_length() - LEADING_BITS
-        low = tokens >> shift << shift if shift > 0 else tokens
-        segment = self._segments.get(low)
+        below = tokens - 1
+        shift = below.bit_length() - 5
+        if shift > 0:
+            below = below >> shift << shift
+        segment = self._segments.get(below)
         if segment is None:
-            segment = self._segments[low] = self._segment(low, shift)
-        return segment[0] + segment[1] * (tokens - low)
+            segment = self._segments[below] = self._price(below + 1, 1 << max(shift, 0))
+        return segment[0] + segment[1] * (tokens - below)
 
-    def _segment(self, low: int, shift: int) -> tuple[float, float]:
-        """Return the value at a node, and the slope to the next."""
-        value = self._function(low)
-        if shift <= 0:
-            return value, 0.0
-        width = 1 << shift
-        return value, (self._function(low + width) - value) / width
+    def _price(self, first: int, width: int) -> tuple[float, float]:
+        """Return intercept and slope of a segment."""
+        value = self._function(first)
+        slope = (self._function(first + width - 1) - value) / (width - 1) if width > 1 else 0.0
+        return value - slope, slope
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """Costs with a given number of decoding requests, seconds.
+    """The costs of steps with a given number of decoding requests, seconds.
 
     Parameters
     ----------
-    decode_s
+    plain_s
         A step without prefill, its attention apart.
-    round_s
-        The share of `decode_s` that speculation adds: draft steps and rejection.
     attention_s
-        Attention, the draft steps' included, by summed context.
+        Attention of the decoding requests, draft steps included, by summed context.
     experts_s
-        Routed experts, by prompt tokens beside the decoding requests.
+        Routed experts, by prompt tokens.
+    sampled_s
+        LM head, sampling, host work and what a draft-and-verify round adds, by prompt chunks.
+    plain_experts
+        Distinct experts in one MoE layer of a step without prefill.
     active_experts
-        Distinct experts of a step without prefill.
+        The same by prompt tokens.
     """
 
-    decode_s: float
-    round_s: float
+    plain_s: float
     attention_s: Curve
     experts_s: Curve
-    active_experts: float
+    sampled_s: Curve
+    plain_experts: float
+    active_experts: Curve
 
 
 class CompiledSteps:
@@ -104,11 +106,9 @@ class CompiledSteps:
         self._model = model
         self._drafter = model.drafter if gamma else None
         self._batches: dict[int, _Batch] = {}
-        self._dense = Curve(lambda tokens: total_s(model.target.dense(tokens)))
-        self._logits = Curve(lambda tokens: total_s(model.target.logits(tokens)))
-        self._host = Curve(lambda requests: total_s(model.host(requests)))
-        self._draft_tokens = Curve(self._draft_tokens_s)
-        self._prompt = Curve(self._prompt_s)
+        self._dense_s = Curve(lambda tokens: total_s(model.target.dense(tokens)))
+        self._draft_s = Curve(self._price_draft)
+        self._prompt_s = Curve(self._price_prompt)
 
     def decode_s(self, requests: int, context_tokens: int) -> float:
         """Time of a step without prefill, seconds.
@@ -121,7 +121,7 @@ class CompiledSteps:
             Cache length summed over them, tokens.
         """
         batch = self._batches.get(requests) or self._compile(requests)
-        return batch.decode_s + batch.attention_s(context_tokens)
+        return batch.plain_s + batch.attention_s.at(context_tokens)
 
     def mixed_s(
         self, requests: int, context_tokens: int, chunks: Sequence[tuple[int, int]]
@@ -136,47 +136,58 @@ class CompiledSteps:
             Prompt chunks ``(start, end)``, one per request that prefills.
         """
         batch = self._batches.get(requests) or self._compile(requests)
-        seconds, prompt, prompt_tokens = 0.0, self._prompt, 0
+        seconds = batch.attention_s.at(context_tokens) + batch.sampled_s.at(len(chunks))
+        prompt_s, prompt_tokens = self._prompt_s.at, 0
         for start, end in chunks:
             prompt_tokens += end - start
-            if start:
-                seconds += max(prompt(end) - prompt(start), prompt(end - start))
+            if start:  # a chunk costs no less than a fresh prompt of its length
+                seconds += max(prompt_s(end) - prompt_s(start), prompt_s(end - start))
             else:
-                seconds += prompt(end)
-        decode_tokens = requests * self.query_tokens
-        seconds += batch.round_s + batch.attention_s(context_tokens)
-        seconds += batch.experts_s(prompt_tokens)
-        seconds += self._dense(decode_tokens + prompt_tokens)
-        seconds += self._logits(decode_tokens + len(chunks))
-        seconds += self._host(requests + len(chunks))
+                seconds += prompt_s(end)
+        seconds += self._dense_s.at(requests * self.query_tokens + prompt_tokens)
+        seconds += batch.experts_s.at(prompt_tokens)
         if self._drafter is not None:
-            seconds += self._draft_tokens(prompt_tokens)
+            seconds += self._draft_s.at(prompt_tokens)
         return seconds
 
     def active_experts(self, requests: int, prompt_tokens: int) -> float:
         """Distinct experts that a step activates in one MoE layer."""
+        batch = self._batches.get(requests) or self._compile(requests)
         if not prompt_tokens:
-            return (self._batches.get(requests) or self._compile(requests)).active_experts
-        independent = self._independent_tokens(requests, prompt_tokens)
-        return self._model.target.active_experts(independent)
+            return batch.plain_experts
+        return batch.active_experts.at(prompt_tokens)
 
     def _compile(self, requests: int) -> _Batch:
-        """Price what steps with so many decoding requests have in common."""
-        model, tokens = self._model, requests * self.query_tokens
-        attention_s = Curve(lambda context: self._attention_s(requests, context))
-        experts_s = Curve(lambda prompt: self._experts_s(requests, prompt))
-        round_s = self._round_s(requests)
-        decode_s = round_s
+        """Set up the curves of a number of decoding requests."""
+        target, tokens = self._model.target, requests * self.query_tokens
+
+        def independent(prompt: int) -> float:
+            return self._model.law.independent_tokens(requests, self.query_tokens, prompt)
+
+        def experts_s(prompt: int) -> float:
+            return total_s(target.experts(tokens + prompt, independent(prompt)))
+
+        round_s = self._price_round(requests)
+
+        def sampled_s(chunks: int) -> float:
+            logits = target.logits(tokens + chunks)
+            return total_s(logits) + total_s(self._model.host(requests + chunks)) + round_s
+
+        plain_s = 0.0
         if requests:
-            decode_s += total_s(model.target.dense(tokens)) + total_s(model.target.logits(tokens))
-            decode_s += total_s(model.host(requests)) + experts_s(0)
-        active = model.target.active_experts(self._independent_tokens(requests, 0))
-        batch = _Batch(decode_s, round_s, attention_s, experts_s, active)
-        self._batches[requests] = batch
+            plain_s = total_s(target.dense(tokens)) + experts_s(0) + sampled_s(0)
+        batch = self._batches[requests] = _Batch(
+            plain_s=plain_s,
+            attention_s=Curve(lambda context: self._price_attention(requests, context)),
+            experts_s=Curve(experts_s),
+            sampled_s=Curve(sampled_s),
+            plain_experts=target.active_experts(independent(0)),
+            active_experts=Curve(lambda prompt: target.active_experts(independent(prompt))),
+        )
         return batch
 
-    def _attention_s(self, requests: int, context_tokens: int) -> float:
-        """Attention over a summed context, the draft steps' included."""
+    def _price_attention(self, requests: int, context_tokens: int) -> float:
+        """Price attention of the decoding requests over a summed context, draft steps included."""
         if not requests:
             return 0.0
         mean_tokens = max(context_tokens / requests, 1.0)
@@ -186,8 +197,8 @@ class CompiledSteps:
         draft = self._drafter.decode_attention(requests, 1, mean_tokens)
         return total_s(target) + self.gamma * total_s(draft)
 
-    def _round_s(self, requests: int) -> float:
-        """Draft steps without their attention, and rejection."""
+    def _price_round(self, requests: int) -> float:
+        """Price draft steps without their attention, and rejection."""
         seconds = total_s(self._model.rejection(requests, self.gamma))
         if requests and self._drafter is not None:
             attention = self._drafter.decode_attention(requests, 1, 1.0)
@@ -195,15 +206,7 @@ class CompiledSteps:
             seconds += self.gamma * (total_s(step) - total_s(attention))
         return seconds
 
-    def _experts_s(self, requests: int, prompt_tokens: int) -> float:
-        tokens = requests * self.query_tokens + prompt_tokens
-        independent = self._independent_tokens(requests, prompt_tokens)
-        return total_s(self._model.target.experts(tokens, independent))
-
-    def _independent_tokens(self, requests: int, prompt_tokens: int) -> float:
-        return self._model.law.independent_tokens(requests, self.query_tokens, prompt_tokens)
-
-    def _draft_tokens_s(self, tokens: int) -> float:
+    def _price_draft(self, tokens: int) -> float:
         """Price the drafter's pass over prompt tokens, attention apart."""
         drafter = self._drafter
         if drafter is None:
@@ -211,7 +214,7 @@ class CompiledSteps:
         independent = self._model.law.independent_tokens(0, 1, tokens)
         return total_s(drafter.dense(tokens)) + total_s(drafter.experts(tokens, independent))
 
-    def _prompt_s(self, tokens: int) -> float:
+    def _price_prompt(self, tokens: int) -> float:
         """Price attention of a whole prompt, the drafter's included."""
         seconds = total_s(self._model.target.prefill_attention(0, tokens))
         if self._drafter is not None:

@@ -68,7 +68,7 @@ class StepCost:
 
     def share_s(self, kind: str) -> float:
         """Seconds that are known in the given way (``measured``, ``fitted``, ``assumed``)."""
-        return sum(getattr(time, f"{kind}_s") for time in self.parts.values())
+        return float(sum(getattr(time, f"{kind}_s") for time in self.parts.values()))
 
 
 @dataclass(frozen=True, slots=True)

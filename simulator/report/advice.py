@@ -92,17 +92,8 @@ def verdict(summary: Json, key: str) -> str:
     """
     interval = summary["speedup"][key]
     value, low, high = interval["value"], interval["low"], interval["high"]
-    saturated = _saturated(summary)
-    if len(saturated) == 1:
-        lead, better, worse = (
-            ("pays", "with", "without")
-            if saturated == ["baseline"]
-            else ("does not pay", "without", "with")
-        )
-        return (
-            f"Speculative decoding {lead}: {better} it the deployment keeps up with this load, "
-            f"{worse} it the queue grows without end. At this load {_change(key, interval)}."
-        )
+    if len(_saturated(summary)) == 1:
+        return f"{_decided_by_load(summary)} At this load {_change(key, interval)}."
     if low is None or high is None:
         lead = "pays" if value > 1 else "does not pay"
         return f"Speculative decoding {lead}: {_change(key, interval)}, in a single replication."
@@ -166,6 +157,15 @@ def limiting_term(decomposition: Json) -> str | None:
         "rejection": (verify + draft + rejection) / (verify + draft),
     }
     return max(losses, key=losses.__getitem__)
+
+
+def _decided_by_load(summary: Json) -> str:
+    pays = _saturated(summary) == ["baseline"]
+    better, worse = ("with", "without") if pays else ("without", "with")
+    return (
+        f"Speculative decoding {'pays' if pays else 'does not pay'}: {better} it the deployment "
+        f"keeps up with this load, {worse} it the queue grows without end."
+    )
 
 
 def _change(key: str, interval: Json) -> str:

@@ -157,11 +157,13 @@ def _draw_distribution(axes: Axes, samples: Mapping[str, Samples], title: str) -
 
 
 def _scale_log(axes: Axes) -> None:
-    """Label 1, 2 and 5 of every decade: latencies rarely span enough decades for one label each."""
+    """Label every decade, and 2 and 5 within it where there is room."""
     from matplotlib.ticker import LogLocator, NullFormatter  # noqa: PLC0415 - see above
 
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    low, high = axes.get_xlim()
+    subs = (1.0, 2.0, 5.0) if high < 200 * low else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
 

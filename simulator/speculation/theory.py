@@ -99,8 +99,9 @@ def speedup(
     >>> float(speedup(3.36, 0.4, 1.3, 0.05)).__round__(2)
     1.92
     """
-    return np.asarray(tokens_per_round, float) / (
+    plain_steps = (
         np.asarray(draft_ratio, float)
         + np.asarray(verify_ratio, float)
         + np.asarray(reject_ratio, float)
     )
+    return np.asarray(np.asarray(tokens_per_round, float) / plain_steps)

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from simulator.experts.overlaps import measured_overlap
 from simulator.scenario import Scenario
-from simulator.study.decomposition import Decomposition
+from simulator.trace.summary import Json
 
 
-def assumptions(scenario: Scenario, point: Decomposition | None) -> list[str]:
+def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
     """List what was assumed, the weightiest first.
 
     Parameters
     ----------
     scenario
         The scenario.
-    point
-        The operating point, for the share of time that is measured; None when nothing decoded.
+    terms
+        The decomposition at the operating point, for the share of time that is measured; None when
+        nothing decoded.
     """
     config = scenario.config
     found = [_acceptance(scenario), _routing(scenario)]
-    if point is not None:
+    if terms is not None:
         found.append(
-            f"{point.measured_share:.0%} of a step's time comes from kernel tables measured on "
-            f"{scenario.gpu.title}, {point.fitted_share:.0%} from fits to measurements, "
-            f"{point.assumed_share:.0%} is assumed"
+            f"{terms['measured_share']:.0%} of a step's time comes from kernel tables measured on "
+            f"{scenario.gpu.title}, {terms['fitted_share']:.0%} from fits to measurements, "
+            f"{terms['assumed_share']:.0%} is assumed"
         )
     if config.hardware.tensor_parallel is None:
         found.append(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from simulator.costs.forward import KINDS, total_s
 from simulator.costs.step import StepModel, StepShape
 from simulator.speculation.acceptance import Acceptance
 from simulator.speculation.theory import speedup
+
+LONGEST_PROPOSED_DRAFT = 8
+"""Draft lengths that are worth proposing: 1 up to this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +54,9 @@ class Decomposition:
     fitted_share: float
     assumed_share: float
 
-    def as_dict(self) -> dict[str, float]:
-        """Return the terms by name."""
-        return asdict(self)
-
 
 def decompose(
-    model: StepModel, acceptance: Acceptance, batch: float, gamma: int, context_tokens: float
+    model: StepModel, acceptance: Acceptance, batch: float, context_tokens: float, gamma: int
 ) -> Decomposition:
     """Evaluate the closed form at an operating point, with the cost model of the simulation.
 
@@ -65,7 +64,7 @@ def decompose(
     ----------
     model, acceptance
         Costs and acceptance of the scenario.
-    batch, gamma, context_tokens
+    batch, context_tokens, gamma
         The operating point; batch > 0.
     """
     plain = model.target_step(StepShape(batch, 1, context_tokens)).total_s
@@ -88,3 +87,18 @@ def decompose(
         speedup=float(speedup(tokens, draft_s / plain, verify / plain, rejection_s / plain)),
         **{f"{kind}_share": whole.share_s(kind) / whole.total_s for kind in KINDS},
     )
+
+
+def best_draft_length(
+    model: StepModel, acceptance: Acceptance, batch: float, context_tokens: float
+) -> Decomposition:
+    """Return the decomposition at the draft length with the highest closed-form speedup.
+
+    The batch is held fixed; in an open loop a faster deployment also runs a smaller batch, so this
+    proposes what to simulate next, not what will come out.
+    """
+    candidates = (
+        decompose(model, acceptance, batch, context_tokens, gamma)
+        for gamma in range(1, LONGEST_PROPOSED_DRAFT + 1)
+    )
+    return max(candidates, key=lambda point: point.speedup)

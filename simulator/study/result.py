@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from simulator.scenario import Scenario
 from simulator.study.assumptions import assumptions
-from simulator.study.decomposition import Decomposition, decompose
+from simulator.study.decomposition import best_draft_length, decompose
 from simulator.trace.summary import Json, summarise, write_json
 
 
@@ -29,30 +30,34 @@ def conclude(scenario: Scenario, files: Mapping[str, Path]) -> Json:
     """
     warmup = scenario.config.run.warmup_fraction
     summary = summarise(files["requests"], files["iterations"], warmup_fraction=warmup, extra={})
-    point = operating_point(scenario, summary)
+    terms = _terms(scenario, summary["speculative"])
     summary |= {
         "scenario": _scenario(scenario),
-        "target_efficiency": point.target_efficiency if point else None,
-        "decomposition": point.as_dict() if point else None,
-        "assumptions": assumptions(scenario, point),
+        "target_efficiency": terms["target_efficiency"] if terms else None,
+        "decomposition": terms,
+        "assumptions": assumptions(scenario, terms),
         "files": {name: str(path) for name, path in files.items()},
     }
     write_json(files["summary"], summary)
     return summary
 
 
-def operating_point(scenario: Scenario, summary: Json) -> Decomposition | None:
-    """Evaluate the closed form at the mean batch and context that the speculative arm ran at."""
-    arm = summary["speculative"]
+def _terms(scenario: Scenario, arm: Json) -> Json | None:
+    """Evaluate the closed form at the mean batch and context that the speculative arm ran at.
+
+    Returns
+    -------
+    dict or None
+        The terms at the draft length that ran, and the draft length that the formula prefers there
+        (``best_gamma``, ``best_speedup``); None when nothing decoded.
+    """
     if not arm["mean_batch"]:
         return None
-    return decompose(
-        scenario.step_model,
-        scenario.acceptance,
-        arm["mean_batch"],
-        scenario.config.speculation.gamma,
-        arm["mean_context_tokens"],
-    )
+    where = arm["mean_batch"], arm["mean_context_tokens"]
+    parts = scenario.step_model, scenario.acceptance
+    terms = decompose(*parts, *where, scenario.config.speculation.gamma)
+    best = best_draft_length(*parts, *where)
+    return asdict(terms) | {"best_gamma": best.gamma, "best_speedup": best.speedup}
 
 
 def _scenario(scenario: Scenario) -> Json:

@@ -7,7 +7,7 @@ from helpers.scenarios import make_config
 from simulator.config import RunConfig
 from simulator.scenario import build
 from simulator.speculation.config import SpeculationConfig
-from simulator.study.decomposition import decompose
+from simulator.study.decomposition import best_draft_length, decompose
 from simulator.study.paired import run_count, simulate
 from simulator.study.result import conclude
 from simulator.workload.config import WorkloadConfig
@@ -107,7 +107,7 @@ def test_the_summary_carries_what_users_script_against(tmp_path):
 @pytest.mark.parametrize("gamma", [0, 1, 4])
 def test_the_decomposition_adds_up(gamma):
     scenario = build(make_config(speculation=SpeculationConfig(gamma=gamma, alpha=0.7)))
-    point = decompose(scenario.step_model, scenario.acceptance, 8.0, gamma, 500.0)
+    point = decompose(scenario.step_model, scenario.acceptance, 8.0, 500.0, gamma)
     ratios = point.draft_ratio + point.verify_ratio + point.rejection_ratio
     assert point.speedup == pytest.approx(point.expected_tokens_per_round / ratios)
     assert point.target_efficiency == pytest.approx(1 / point.verify_ratio)
@@ -115,3 +115,12 @@ def test_the_decomposition_adds_up(gamma):
     assert shares == pytest.approx(1.0)
     if gamma == 0:
         assert point.speedup == pytest.approx(1.0)
+
+
+def test_the_proposed_draft_length_is_the_best_of_the_closed_form():
+    scenario = build(make_config(speculation=SpeculationConfig(gamma=2, alpha=0.9)))
+    parts = scenario.step_model, scenario.acceptance
+    best = best_draft_length(*parts, 16.0, 500.0)
+    every = [decompose(*parts, 16.0, 500.0, gamma).speedup for gamma in range(1, 9)]
+    assert best.speedup == max(every)
+    assert best.gamma == 1 + every.index(max(every))

@@ -36,7 +36,7 @@ def deviation(batch, gamma):
     )
     plain, _ = token_rate(fixed_batch(batch, gamma, output_tokens=OUTPUT_TOKENS), 0)
     scenario = fixed_batch(batch, gamma, output_tokens=OUTPUT_TOKENS)
-    closed = decompose(scenario.step_model, scenario.acceptance, batch, gamma, context)
+    closed = decompose(scenario.step_model, scenario.acceptance, batch, context, gamma)
     return speculative / plain / closed.speedup - 1
 
 

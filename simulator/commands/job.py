@@ -1,0 +1,86 @@
+"""One point of ``moesim simulate``: run a composed scenario and show what came out."""
+
+from __future__ import annotations
+
+import shlex
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from simulator.commands.messages import CONFIG_ERRORS, explain, unusable
+from simulator.commands.screen import screen
+from simulator.config import Config
+from simulator.errors import CapacityError, ConfigError
+from simulator.mapping import from_mapping
+from simulator.report.plots import plot_latencies
+from simulator.report.progress import progress
+from simulator.report.terminal import print_summary
+from simulator.scenario import Scenario, build
+from simulator.study.paired import run_count, simulate
+from simulator.study.result import conclude
+
+
+def run(composed: DictConfig, folder: Path, overrides: list[str]) -> None:
+    """Run one composed scenario into a folder: trace, summary, picture, and a table on screen.
+
+    Parameters
+    ----------
+    composed
+        What Hydra composed.
+    folder
+        Where the files go; it exists.
+    overrides
+        What the user asked for, so that the report can propose the next command.
+
+    Raises
+    ------
+    SimulatorError
+        If the scenario cannot run, or the machine cannot run it.
+    """
+    try:
+        scenario = build(to_config(composed))
+        summary = _results(scenario, folder)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ConfigError(unusable(error)) from error
+    except (BrokenProcessPool, MemoryError) as error:
+        raise CapacityError(
+            "this machine ran out of memory, or a worker process was killed; lower run.workers, "
+            "run.requests or the lengths of the workload."
+        ) from error
+    summary["scenario"]["overrides"] = [shlex.quote(override) for override in overrides]
+    print_summary(summary, screen())
+
+
+def to_config(composed: DictConfig) -> Config:
+    """Turn a composed Hydra config into frozen dataclasses; nothing of Hydra goes further.
+
+    Raises
+    ------
+    ConfigError
+        If a value is of another type, or makes no sense by itself or beside another.
+    """
+    try:
+        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except (*CONFIG_ERRORS, RecursionError) as error:
+        raise ConfigError(explain(error)) from error
+    return from_mapping(Config, dict(values), "")  # type: ignore[arg-type]
+
+
+def _results(scenario: Scenario, folder: Path) -> dict[str, Any]:
+    """Simulate, draw and summarise."""
+    settings = scenario.config.run
+    files = {name: folder / f"{name}.parquet" for name in ("requests", "iterations")}
+    files["summary"] = folder / "summary.json"
+    if settings.picture:
+        files["picture"] = folder / "latencies.png"
+    for path in (*files.values(), folder / "latencies.png"):
+        path.unlink(missing_ok=True)  # nothing stale beside new results
+    with progress(run_count(scenario.config), "simulating") as bar:
+        simulate(scenario, files["requests"], files["iterations"], bar.advance)
+    if settings.picture:
+        plot_latencies(files["requests"], files["picture"], settings.warmup_fraction)
+    return dict(conclude(scenario, files))
