@@ -54,7 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard_output()
         return EXIT_PIPE
     except KeyboardInterrupt:
-        return _say("interrupted; what had not finished was left without a summary.", EXIT_INTERRUPTED)
+        return _say(
+            "interrupted; what had not finished was left without a summary.", EXIT_INTERRUPTED
+        )
     except InvariantError as error:
         return _say(f"{error}\n{_BUG}", EXIT_BUG)
     except SimulatorError as error:

@@ -34,7 +34,9 @@ def leaves(schema: type, prefix: str = "") -> Iterator[tuple[str, typing.Any]]:
     hints = typing.get_type_hints(schema)
     for field in dataclasses.fields(schema):
         hint = hints[field.name]
-        nested = next((kind for kind in _alternatives(hint) if dataclasses.is_dataclass(kind)), None)
+        nested = next(
+            (kind for kind in _alternatives(hint) if dataclasses.is_dataclass(kind)), None
+        )
         if nested is None:
             yield prefix + field.name, hint
         else:

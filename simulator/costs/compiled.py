@@ -14,21 +14,21 @@ from dataclasses import dataclass
 from simulator.costs.forward import total_s
 from simulator.costs.step import StepModel
 
-SEGMENTS_PER_OCTAVE_BITS = 4
-"""Every octave of a `Curve` has two to this power segments."""
+LEADING_BITS = 5
+"""Binary digits of a token count that tell the segments of a `Curve` apart."""
 
 
 class Curve:
     """A function of a token count, linear within segments that are priced on first use.
 
-    A kernel's time jumps where its work spills into a further tile, just above a round number of
-    tokens. So segments are half-open: 1, 2, ... 16 each by itself, then (16, 18], (18, 20], ...
-    (32, 36], ..., eight to the octave, each priced at both ends. A value costs O(1), about 0.15 us.
+    A kernel's time jumps where its work spills into one more tile: just above a round number of
+    tokens. So segments are open below: every count up to 32 by itself, then (32, 34], (34, 36],
+    ... (64, 68], ..., sixteen to the octave, each priced at its first and last count.
 
     Parameters
     ----------
     function
-        The function, of an integer >= 0; called twice per segment at most.
+        The function, of an integer >= 0; called at most twice per segment.
 
     Examples
     --------
@@ -44,21 +44,21 @@ class Curve:
         self._segments: dict[int, tuple[float, float]] = {}
 
     def at(self, tokens: int) -> float:
-        """Return the value at ``tokens``."""
-        below = tokens - 1
-        shift = below.bit_length() - 5
+        """Return the value at ``tokens``, in O(1), about 0.15 us."""
+        first, shift = tokens, (tokens - 1).bit_length() - LEADING_BITS
         if shift > 0:
-            below = below >> shift << shift
-        segment = self._segments.get(below)
+            first = ((tokens - 1) >> shift << shift) + 1
+        segment = self._segments.get(first)
         if segment is None:
-            segment = self._segments[below] = self._price(below + 1, 1 << max(shift, 0))
-        return segment[0] + segment[1] * (tokens - below)
+            segment = self._segments[first] = self._price(first, 1 << max(shift, 0))
+        return segment[0] + segment[1] * (tokens - first)
 
     def _price(self, first: int, width: int) -> tuple[float, float]:
-        """Return intercept and slope of a segment."""
+        """Return the value at the first count of a segment, and the slope to its last."""
         value = self._function(first)
-        slope = (self._function(first + width - 1) - value) / (width - 1) if width > 1 else 0.0
-        return value - slope, slope
+        if width == 1:
+            return value, 0.0
+        return value, (self._function(first + width - 1) - value) / (width - 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,9 @@ _PANELS = {
 _POINTS = 1000
 """Quantiles drawn of a distribution: as smooth as the eye sees, whatever the number of requests."""
 
+_MARKED_POINTS = 40
+"""Curves of more points are drawn without markers."""
+
 _STYLE: Any = {
     "axes.edgecolor": "#9a9a9a",
     "axes.grid": True,
@@ -86,12 +89,12 @@ def plot_latencies(
 def plot_target_efficiency(
     curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], destination: Path | str
 ) -> Path:
-    """Draw ratios such as speedup and target efficiency against the batch.
+    """Draw target efficiency against the batch.
 
     Parameters
     ----------
     curves
-        By label: batches, > 0, and the value at each; at least one curve.
+        By label: batches, > 0, and the target efficiency at each; at least one curve.
     destination
         File to write; the suffix decides the format.
 
@@ -113,12 +116,13 @@ def plot_target_efficiency(
         axes.axhline(1.0, color="#9a9a9a", linewidth=0.8, linestyle=(0, (4, 3)))
         for index, (label, (batches, values)) in enumerate(curves.items()):
             colour = _CURVE_COLOURS[index % len(_CURVE_COLOURS)]
-            axes.plot(batches, values, color=colour, marker="o", markersize=3.5, label=label)
+            marker = "o" if len(batches) <= _MARKED_POINTS else None
+            axes.plot(batches, values, color=colour, marker=marker, markersize=3.5, label=label)
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:g}")
         axes.set_ylim(bottom=0.0)
         axes.set_xlabel("batch (requests)")
-        axes.set_ylabel("ratio")
+        axes.set_ylabel(r"target efficiency  $T(B, 1)\,/\,T(B, \gamma)$")
         figure.legend(frameon=False, loc="outside upper center", ncols=len(curves))
         return _save(figure, destination)
 

@@ -121,7 +121,19 @@ def _notes(summary: Json) -> Iterable[str]:
             f"{terms['expected_tokens_per_round']:.2f} tokens in {whole:.2f} plain steps "
             f"({terms['draft_ratio']:.2f} draft + {terms['verify_ratio']:.2f} verify + "
             f"{terms['rejection_ratio']:.2f} rejection), {factor(terms['speedup'])} at equal batch."
+            f"{_feedback(summary)}"
         )
+
+
+def _feedback(summary: Json) -> str:
+    """Say that requests that leave sooner shrink the batch, where that moves the speedup."""
+    off, on = (summary[arm]["mean_batch"] for arm in ARMS)
+    if not off or not on or abs(on / off - 1) < MATERIAL or not _is_carried(summary):
+        return ""
+    return (
+        f" At equal load the batch goes from {number(off)} to {number(on)}, since requests leave "
+        f"{'sooner' if on < off else 'later'}: a step of another size moves the speedup further."
+    )
 
 
 def _is_carried(summary: Json) -> bool:

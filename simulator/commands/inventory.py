@@ -1,0 +1,220 @@
+"""What moesim knows, as tables of text: one function per topic of ``moesim list``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from importlib.resources import files
+from typing import Any
+
+from simulator.commands.settings import group_options
+from simulator.costs.engine import engine_names, load_engine
+from simulator.experts.laws import ROUTING_LAWS
+from simulator.hardware.gpu import gpu_names, load_gpu
+from simulator.kernels.schema import OPERATORS
+from simulator.kernels.tables import KernelTables
+from simulator.models.catalog import (
+    default_drafter,
+    drafter_names,
+    load_architecture,
+    load_drafter,
+    model_names,
+)
+from simulator.models.parameters import active_parameters, total_parameters, weight_bytes
+from simulator.quantities import read_data
+from simulator.registry import Registry
+from simulator.serving.router import ROUTERS
+from simulator.speculation.acceptance import ACCEPTANCE
+from simulator.units import GIB, GIGA, TERA
+from simulator.workload.arrivals import ARRIVALS
+from simulator.workload.build import WORKLOADS
+from simulator.workload.presets import preset_names, read_preset
+from simulator.workload.readers import READERS
+
+PARTS: dict[str, Registry[Any]] = {
+    "scheduler.router": ROUTERS,
+    "routing.law": ROUTING_LAWS,
+    "speculation.acceptance": ACCEPTANCE,
+    "workload.kind": WORKLOADS,
+    "workload.arrivals": ARRIVALS,
+    "workload.format": READERS,
+}
+"""Settings that choose a part by its kind, and the registries of the parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """One table.
+
+    Parameters
+    ----------
+    title
+        What it shows and how to choose a row on the command line.
+    columns
+        Headings; one that ends in ``>`` is of numbers, aligned right.
+    rows
+        One per name.
+    sources
+        Where the figures of a row come from, by name; printed below the table.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    sources: dict[str, str]
+
+
+def models() -> list[Sheet]:
+    """List the architectures with their size."""
+    rows, sources = [], {}
+    for name in model_names():
+        arch = load_architecture(name)
+        total, active, weights = (
+            total_parameters(arch) / GIGA,
+            active_parameters(arch) / GIGA,
+            weight_bytes(arch) / GIGA,
+        )
+        moe = arch.moe
+        experts = f"{moe.top_k} of {moe.experts}" if moe else "dense"
+        context = f"{arch.max_context_tokens:,}"
+        rows.append((name, f"{total:.1f}", f"{active:.1f}", experts, context, f"{weights:.1f}"))
+        sources[name] = f"{arch.title}: {arch.source}"
+    columns = ("name", "total B>", "active B>", "experts>", "context>", "weights GB>")
+    return [Sheet("Models (model=NAME); parameters in 1e9", columns, rows, sources)]
+
+
+def gpus() -> list[Sheet]:
+    """List the GPUs with memory, bandwidth and peaks."""
+    rows, sources = [], {}
+    for name in gpu_names():
+        gpu = load_gpu(name)
+        peaks = ", ".join(f"{dtype} {peak / TERA:,.0f}" for dtype, peak in gpu.peak_flops.items())
+        memory, bandwidth = gpu.memory_bytes / GIB, gpu.memory_bandwidth / TERA
+        rows.append((name, f"{memory:.0f}", f"{bandwidth:.2f}", f"{gpu.node_gpus}", peaks))
+        found = _joined(quantity.source for quantity in gpu.provenance.values())
+        sources[name] = f"{gpu.title}: {found}"
+    columns = ("name", "GiB>", "TB/s>", "a node>", "dense peak, TFLOP/s")
+    return [Sheet("GPUs (hardware=NAME)", columns, rows, sources)]
+
+
+def drafters() -> list[Sheet]:
+    """List the drafters and the models that use them unless told otherwise."""
+    rows, sources = [], {}
+    users: dict[str, list[str]] = {}
+    for model in model_names():
+        users.setdefault(default_drafter(model), []).append(model)
+    for name in drafter_names():
+        drafter = load_drafter(name)
+        own = drafter.architecture
+        size = f"{total_parameters(own) / GIGA:.2f}" if own else "-"
+        rows.append((name, drafter.title, drafter.kind, size, _joined(users.get(name, ["-"]))))
+        sources[name] = drafter.source
+    columns = ("name", "drafter", "kind", "total B>", "default of")
+    return [Sheet("Drafters (speculation.drafter=NAME)", columns, rows, sources)]
+
+
+def workloads() -> list[Sheet]:
+    """List the presets, fitted to traces, and the options of the workload group."""
+    rows, sources = [], {}
+    for name in preset_names():
+        preset = read_preset(name)
+        prompt, output = (
+            f"{law.mean():,.0f} (to {law.max_tokens:,})" for law in (preset.prompt, preset.output)
+        )
+        rows.append((name, f"{preset.rate:g}", preset.arrivals, prompt, output))
+        sources[name] = preset.trace
+    columns = ("name", "requests/s>", "arrivals", "prompt tokens>", "output tokens>")
+    options = [(name, _headline("workload", name)) for name in group_options("workload")]
+    return [
+        Sheet("Workloads (workload=NAME)", ("name", "what it is"), options, {}),
+        Sheet("Presets (workload.preset=NAME)", columns, rows, sources),
+    ]
+
+
+def scenarios() -> list[Sheet]:
+    """List the scenarios."""
+    rows = [
+        (name, str(read_data("simulator.conf.scenario", name, "scenario")["title"]))
+        for name in group_options("scenario")
+    ]
+    return [Sheet("Scenarios (scenario=NAME)", ("name", "what it is"), rows, {})]
+
+
+def engines() -> list[Sheet]:
+    """List what the engines themselves cost, figure by figure."""
+    sheets = []
+    for name in engine_names():
+        engine = load_engine(name)
+        rows = [
+            (key, f"{quantity.value:g} {quantity.unit.removesuffix('1')}".strip(), quantity.kind)
+            for key, quantity in engine.provenance.items()
+        ]
+        sources = {key: quantity.source for key, quantity in engine.provenance.items()}
+        title = f"{engine.title} (hardware.engine={name})"
+        sheets.append(Sheet(title, ("figure", "value>", "kind"), rows, sources))
+    return sheets
+
+
+def tables() -> list[Sheet]:
+    """List the measured kernel tables of every GPU."""
+    columns = ("operator", "dtype", "backend", "version", "rows>")
+    sheets = []
+    for name in gpu_names():
+        gpu = load_gpu(name)
+        rows = [
+            (part.operator, part.dtype, part.backend, part.version, f"{part.rows:,}")
+            for part in KernelTables.load(gpu).describe()
+        ]
+        stands = "" if gpu.tables == name else f", measured on {gpu.tables}"
+        sheets.append(Sheet(f"Kernel tables of {gpu.title} ({name}){stands}", columns, rows, {}))
+    manifest = read_data("simulator.hardware_specs.kernel_tables", "manifest", "manifest")
+    source = f"{manifest['package']} {manifest['package_version']} ({manifest['licence']})"
+    sheets[-1].sources["all tables"] = source
+    return sheets
+
+
+def parts() -> list[Sheet]:
+    """List the kinds of the parts that a setting chooses by name, plug-ins included."""
+    rows = [
+        (f"{setting}={kind}", _first_line(registry.get(kind)))
+        for setting, registry in PARTS.items()
+        for kind in registry
+    ]
+    return [Sheet("Parts", ("setting", "what it does"), rows, {})]
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic: its names, quickly, and its tables."""
+
+    names: Callable[[], Iterable[str]]
+    sheets: Callable[[], list[Sheet]]
+
+
+TOPICS = {
+    "models": Topic(model_names, models),
+    "gpus": Topic(gpu_names, gpus),
+    "drafters": Topic(drafter_names, drafters),
+    "workloads": Topic(partial(group_options, "workload"), workloads),
+    "scenarios": Topic(partial(group_options, "scenario"), scenarios),
+    "engines": Topic(engine_names, engines),
+    "tables": Topic(lambda: OPERATORS, tables),
+    "parts": Topic(lambda: PARTS, parts),
+}
+"""What can be listed."""
+
+
+def _headline(group: str, option: str) -> str:
+    """Return the comment that heads the file of an option and says what it is."""
+    text = files(f"simulator.conf.{group}").joinpath(f"{option}.yaml").read_text(encoding="utf-8")
+    return text.partition("\n")[0].removeprefix("# ")
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(texts))
+
+
+def _first_line(part: object) -> str:
+    return (inspect.getdoc(part) or "").partition("\n")[0].replace("``", "")
