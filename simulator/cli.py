@@ -50,21 +50,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = _run(list(arguments))
         sys.stdout.flush()
+    except SystemExit as leaving:  # argparse and Hydra leave after --help and the like
+        return int(leaving.code or EXIT_OK)
     except BrokenPipeError:
         _discard_output()
         return EXIT_PIPE
-    except KeyboardInterrupt:
-        return _say(
-            "interrupted; what had not finished was left without a summary.", EXIT_INTERRUPTED
-        )
-    except InvariantError as error:
-        return _say(f"{error}\n{_BUG}", EXIT_BUG)
-    except SimulatorError as error:
-        return _say(str(error), EXIT_REFUSED)
-    except Exception:
-        traceback.print_exc()
-        return _say(f"an unexpected error, see above.\n{_BUG}", EXIT_BUG)
+    except (KeyboardInterrupt, Exception) as error:
+        message, code = _worded(error)
+        sys.stderr.write(f"moesim: {message}\n")
     return code
+
+
+def _worded(error: BaseException) -> tuple[str, int]:
+    """Return the message and the exit code of an error."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; what had not ended has no summary.", EXIT_INTERRUPTED
+    if isinstance(error, InvariantError):
+        return f"{error}\n{_BUG}", EXIT_BUG
+    if isinstance(error, SimulatorError):
+        return str(error), EXIT_REFUSED
+    traceback.print_exception(error)
+    return f"unexpected {type(error).__name__}, see above.\n{_BUG}", EXIT_BUG
 
 
 def _run(words: list[str]) -> int:
@@ -105,11 +111,6 @@ def _command(name: str) -> Callable[[list[str]], int]:
     else:
         from simulator.commands.completion import main as command
     return command
-
-
-def _say(message: str, code: int) -> int:
-    sys.stderr.write(f"moesim: {message}\n")
-    return code
 
 
 def _print_anything() -> None:

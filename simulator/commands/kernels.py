@@ -9,6 +9,7 @@ from rich.table import Table
 
 from simulator.commands.arguments import Parser
 from simulator.commands.screen import screen
+from simulator.units import MEGA
 
 
 def main(arguments: list[str]) -> int:
@@ -39,9 +40,9 @@ def _import(destination: Path, source: Path | None) -> None:
         table.add_column(column, justify="left" if column == "table" else "right")
     for imported in import_tables(destination, source):
         table.add_row(
-            imported.name,
+            f"{imported.gpu}/{imported.operator}",
             f"{imported.rows:,}",
             f"{sum(imported.dropped.values()):,}",
-            f"{imported.bytes / 1e6:.2f}",
+            f"{imported.path.stat().st_size / MEGA:.2f}",
         )
     screen().print(table)

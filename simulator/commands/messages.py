@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import yaml
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -38,16 +39,11 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
         The words of the command line, to find the one at fault where the error does not say.
     """
     unreadable = next((word for word in overrides if not word.lstrip("+~").partition("=")[0]), None)
-    if isinstance(error, OverrideParseException):
-        unreadable = error.override
     if unreadable is not None:
         return _unreadable(unreadable)
-    if isinstance(error, MissingConfigException):
-        return _missing_option(error)
-    if isinstance(error, yaml.MarkedYAMLError):
-        return _broken_yaml(error)
-    if isinstance(error, OSError):
-        return unusable(error)
+    for kind, word_error in _WORDED_TYPES.items():
+        if isinstance(error, kind):
+            return word_error(error)
     text = str(error).strip()
     if re.match(r"Config group override (deletion value )?must be", text):
         return _not_one_option(overrides)
@@ -145,6 +141,14 @@ def _ambiguous(found: Mapping[str, str]) -> str:
         f"'{key}=[{values}]'."
     )
 
+
+_WORDED_TYPES: dict[type[BaseException], Callable[[Any], str]] = {
+    OverrideParseException: lambda error: _unreadable(error.override),
+    MissingConfigException: _missing_option,  # an OSError too, so before those
+    yaml.MarkedYAMLError: _broken_yaml,
+    OSError: unusable,
+}
+"""Errors that say all in their fields."""
 
 _WORDED: dict[str, Callable[[Mapping[str, str]], str]] = {
     r"Could not override '(?P<key>[^']*)'": _unknown_setting,

@@ -29,7 +29,7 @@ def setting_names() -> tuple[str, ...]:
     return tuple(name for name, _ in leaves(Config))
 
 
-def leaves(schema: type, prefix: str = "") -> Iterator[tuple[str, typing.Any]]:
+def leaves(schema: typing.Any, prefix: str = "") -> Iterator[tuple[str, typing.Any]]:
     """Yield the dotted name and the type hint of every setting below a dataclass."""
     hints = typing.get_type_hints(schema)
     for field in dataclasses.fields(schema):

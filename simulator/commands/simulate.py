@@ -10,12 +10,14 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from simulator.commands import completion
 from simulator.errors import ConfigError, InvariantError, SimulatorError
 
 _GROUPS = "pkg://simulator.conf"
@@ -58,15 +60,21 @@ class _Points:
 
     def __init__(self) -> None:
         self._home = os.getpid()
+        self._away = False
         self._seen: list[list[str]] = []
         self._refused: list[tuple[list[str], SimulatorError]] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Notice that a launcher takes the job to another process, out of sight."""
+        self._away = True
+        return self.__dict__
 
     def job(self, composed: DictConfig) -> None:
         """Run one point; what is wrong with it must not stop the others."""
         from simulator.commands.job import run  # noqa: PLC0415 - help and completion do without
 
         point = HydraConfig.get()
-        overrides = [str(word) for word in OmegaConf.to_container(point.overrides.task)]
+        overrides: Any = OmegaConf.to_container(point.overrides.task)  # may hold "${...}": as is
         self._seen.append(overrides)
         try:
             run(composed, Path(point.runtime.output_dir), overrides)
@@ -79,7 +87,7 @@ class _Points:
 
     def conclude(self) -> None:
         """Raise what was refused, as one error."""
-        if not self._seen:
+        if not self._seen and not self._away:
             raise ConfigError("the sweep has no points; give each swept setting a value.")
         if len(self._seen) == 1 and self._refused:
             raise self._refused[0][1]
@@ -107,14 +115,11 @@ def _parse(arguments: list[str]) -> Namespace:
 
 def _completion(overrides: list[str]) -> int:
     """Answer ``-sc install=bash`` with our own script: Hydra's does not know sub-commands."""
-    from simulator.commands.completion import uninstall  # noqa: PLC0415
-    from simulator.commands.completion import main as completion  # noqa: PLC0415
-
-    asked = {"install=bash": lambda: completion(["bash"]), "uninstall=bash": uninstall}
-    for word in overrides:
-        if word in asked:
-            return asked[word]()
-    raise ConfigError(f"moesim simulate -sc offers {' and '.join(asked)} only.")
+    if "install=bash" in overrides:
+        return completion.main(["bash"])
+    if "uninstall=bash" in overrides:
+        return completion.uninstall()
+    raise ConfigError("moesim simulate -sc offers install=bash and uninstall=bash only.")
 
 
 @contextmanager

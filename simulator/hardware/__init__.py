@@ -1,1 +1,1 @@
-"""Hardware: GPUs and links as data."""
+"""Hardware: GPUs as data."""

@@ -27,12 +27,8 @@ class Gpu:
         Last-level cache, bytes.
     peak_flops
         Dense tensor-core peak by weight dtype, FLOP/s.
-    link
-        Key in ``hardware_specs/links`` of the link between the GPUs of one node.
     node_gpus
         GPUs in one node.
-    power_w
-        Board power, W.
     tables
         GPU whose measured kernel tables stand for this one.
     provenance
@@ -45,9 +41,7 @@ class Gpu:
     memory_bandwidth: float
     l2_bytes: float
     peak_flops: dict[str, float]
-    link: str
     node_gpus: int
-    power_w: float
     tables: str
     provenance: dict[str, Quantity]
 
@@ -100,7 +94,7 @@ def load_gpu(name: str) -> Gpu:
     provenance = {
         key: Quantity.read(entry, f"{origin}: {key}")
         for key, entry in data.items()
-        if key not in ("title", "link", "tables", "peak_flops")
+        if key not in ("title", "tables", "peak_flops")
     }
     peaks = {
         dtype: Quantity.read(entry, f"{origin}: peak_flops.{dtype}")
@@ -114,9 +108,7 @@ def load_gpu(name: str) -> Gpu:
         memory_bandwidth=provenance["memory_bandwidth"].value,
         l2_bytes=provenance["l2_cache"].value,
         peak_flops={dtype: peak.value for dtype, peak in peaks.items()},
-        link=str(data["link"]),
         node_gpus=int(provenance["node_gpus"].value),
-        power_w=provenance["power"].value,
         tables=str(data.get("tables", name)),
         provenance=provenance,
     )

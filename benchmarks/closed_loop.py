@@ -1,0 +1,62 @@
+"""The workload of the benchmarks: a closed loop of users on one replica, traced to Parquet.
+
+It goes the way of ``moesim simulate``: the shipped chat scenario composed by Hydra, built, and one
+arm of one replication run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import hydra
+import pyarrow.parquet as pq
+from omegaconf import OmegaConf
+
+from simulator.config import Config
+from simulator.errors import InvariantError
+from simulator.mapping import from_mapping
+from simulator.scenario import Scenario, build
+from simulator.study.paired import Run, run_arm
+
+USERS = 64
+
+
+def compose(output_tokens: int, requests: int) -> Scenario:
+    """Build the chat scenario with 64 users, prompts of 128 tokens and draft length 3."""
+    overrides = [
+        "workload=fixed_batch",
+        f"workload.concurrency={USERS}",
+        "workload.prompt_tokens=128",
+        f"workload.output_tokens={output_tokens}",
+        "speculation.gamma=3",
+        f"run.requests={requests}",
+    ]
+    with hydra.initialize_config_module("simulator.conf", version_base="1.3"):
+        composed = hydra.compose("config", overrides)
+    return build(from_mapping(Config, OmegaConf.to_container(composed, resolve=True), ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a run of one arm left: SimPy events, and its iterations as written."""
+
+    events: int
+    iterations: pq.ParquetFile
+
+    @property
+    def rows(self) -> int:
+        return self.iterations.metadata.num_rows
+
+
+def serve(scenario: Scenario, arm: str, folder: Path) -> Served:
+    """Run one arm; its trace goes to the folder."""
+    run, tables = Run(arm, 0), (folder / "requests.parquet", folder / "iterations.parquet")
+    events = run_arm(scenario, run, tables)
+    requests, iterations = (pq.ParquetFile(run.part(table)) for table in tables)
+    if requests.metadata.num_rows != scenario.config.run.requests:
+        raise InvariantError(
+            f"{requests.metadata.num_rows} of {scenario.config.run.requests} requests are in the "
+            "trace."
+        )
+    return Served(events, iterations)

@@ -1,0 +1,120 @@
+"""How fast the event loop turns, as a ratio to SimPy's own.
+
+64 users on one replica, trace on, against a bare SimPy loop: one process that yields timeouts. The
+two take turns, so that a busy machine slows both. Times are CPU times of the whole process, from
+drawing the requests to closing the Parquet files; pricing steps from the kernel tables is in them.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Generator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import process_time
+from typing import Any
+
+import closed_loop
+import numpy as np
+import simpy
+
+from simulator.errors import InvariantError
+from simulator.scenario import Scenario
+from simulator.serving.replica import StepTimes
+
+CASES = {
+    "ring": ("speculative", 1024),
+    "ring_short": ("speculative", 256),
+    "ring_baseline": ("baseline", 1024),
+}
+"""Name of a case: its arm, and the output tokens of its requests."""
+
+
+def measure(*, rounds: int = 5, output_tokens: int = 10_000_000) -> dict[str, float]:
+    """Run the benchmark.
+
+    Parameters
+    ----------
+    rounds
+        Turns of everything; the figures are medians over them.
+    output_tokens
+        Tokens that each case generates in a turn: 10 million take 72,000 iterations of the ring.
+
+    Returns
+    -------
+    dict
+        ``{case}_iterations_per_s``, per CPU second, and ``{case}_over_simpy``, its ratio to
+        ``simpy_timeouts_per_s`` of the same turn. Of the ring also ``events_per_iteration``,
+        ``mean_batch``, ``cost_s_per_iteration`` and ``cost_share`` of its CPU time for pricing all
+        steps from empty tables, and ``lookup_s_per_iteration``, the same with the tables filled.
+    """
+    scenarios = {
+        case: closed_loop.compose(tokens, max(output_tokens // tokens, 4 * closed_loop.USERS))
+        for case, (_, tokens) in CASES.items()
+    }
+    rates: dict[str, list[float]] = {case: [] for case in ("simpy", *CASES)}
+    figures: dict[str, float] = {}
+    for _ in range(rounds):
+        rates["simpy"].append(_simpy_rate(200_000))
+        for case, scenario in scenarios.items():
+            with TemporaryDirectory() as folder:
+                began = process_time()
+                served = closed_loop.serve(scenario, CASES[case][0], Path(folder))
+                rates[case].append(served.rows / (process_time() - began))
+                if case == "ring":
+                    figures = _facts(scenario, served)
+    for case, found in rates.items():
+        unit = "timeouts" if case == "simpy" else "iterations"
+        figures[f"{case}_{unit}_per_s"] = statistics.median(found)
+        if case != "simpy":
+            pairs = zip(found, rates["simpy"], strict=True)
+            figures[f"{case}_over_simpy"] = statistics.median(ours / bare for ours, bare in pairs)
+    figures["cost_share"] = figures["cost_s_per_iteration"] * figures["ring_iterations_per_s"]
+    return figures
+
+
+def _simpy_rate(events: int) -> float:
+    """Timeouts per CPU second of one SimPy process that does nothing else."""
+    environment = simpy.Environment()
+
+    def ticks() -> Generator[simpy.Event, Any, None]:
+        for _ in range(events):
+            yield environment.timeout(1.0)
+
+    environment.process(ticks())
+    began = process_time()
+    environment.run()
+    return events / (process_time() - began)
+
+
+def _facts(scenario: Scenario, served: closed_loop.Served) -> dict[str, float]:
+    """What the trace says of the ring, and what its step times cost."""
+    table = served.iterations.read()
+    column = {name: table[name].to_numpy() for name in table.column_names if name != "arm"}
+    prompts = scenario.workload.requests * scenario.workload.max_prompt_tokens
+    outputs = scenario.workload.requests * scenario.workload.max_output_tokens
+    if (column["prefill_tokens"].sum(), column["emitted_tokens"].sum()) != (prompts, outputs):
+        raise InvariantError(f"the trace does not hold {prompts} prompt and {outputs} tokens.")
+    if not np.array_equal(column["iteration"], np.arange(served.rows)):
+        raise InvariantError("the trace skips or repeats iterations.")
+    names = ("decode_requests", "context_tokens", "prefill_tokens")
+    shapes = list(zip(*(column[name].tolist() for name in names), strict=True))
+    costs = scenario.deployment(scenario.config.speculation.gamma).costs
+    return {
+        "events_per_iteration": served.events / served.rows,
+        "mean_batch": float(column["decode_requests"].mean()),
+        "cost_s_per_iteration": _pricing_s(costs, shapes) / served.rows,
+        "lookup_s_per_iteration": _pricing_s(costs, shapes) / served.rows,
+    }
+
+
+def _pricing_s(costs: StepTimes, shapes: list[tuple[int, int, int]]) -> float:
+    """CPU time to price the steps of a run."""
+    began = process_time()
+    for requests, context_tokens, prompt_tokens in shapes:
+        if prompt_tokens:
+            costs.mixed_s(requests, context_tokens, [(0, prompt_tokens)])
+        else:
+            costs.decode_s(requests, context_tokens)
+        costs.active_experts(requests, prompt_tokens)
+    return process_time() - began

@@ -1,0 +1,50 @@
+"""Run the benchmarks: ``python benchmarks/run.py [NAME ...] --json FILE``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import engine
+import memory
+from rich.console import Console
+from rich.table import Table
+
+from simulator.errors import unknown
+
+BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
+    "engine": engine.measure,
+    "memory": memory.measure,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="benchmarks/run.py", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    options = parser.parse_args(arguments)
+    for name in options.names:
+        if name not in BENCHMARKS:
+            print(unknown("benchmark", name, BENCHMARKS, "benchmarks/run.py"), file=sys.stderr)
+            return 2
+    results = {}
+    for name in options.names or BENCHMARKS:
+        results[name] = BENCHMARKS[name]()
+        _show(name, results[name])
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
+    return 0
+
+
+def _show(name: str, figures: dict[str, float]) -> None:
+    table = Table("figure", "value", title=name, title_justify="left")
+    for figure, value in figures.items():
+        table.add_row(figure, f"{value:,.0f}" if value >= 1000 else f"{value:.4g}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
