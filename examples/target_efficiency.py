@@ -2,9 +2,10 @@
 
     python examples/target_efficiency.py [PICTURE]
 
-Draws T_T(B, 1) / T_T(B, gamma) of Qwen2-57B-A14B and OPT-30B on two A100, from measured kernels alone.
-With few requests, verifying extra tokens wakes extra experts and the MoE model loses; once all experts
-are awake anyway, verification is nearly free; at large batches computation decides for both.
+Draws T_T(B, 1) / T_T(B, gamma) of Qwen2-57B-A14B and OPT-30B on two A100, from measured
+kernels alone. With few requests, verifying extra tokens wakes extra experts and the MoE model
+loses; once all experts are awake anyway, verification is nearly free; at large batches computation
+decides for both.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Configurations from the shipped groups, as the command line composes them, for use from Python."""
+"""Configurations from the shipped groups, composed in Python as the command line does."""
 
 from __future__ import annotations
 

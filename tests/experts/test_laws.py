@@ -82,7 +82,7 @@ def test_impossible_exponents_are_refused(value):
 
 
 def test_exponents_without_effect_are_refused():
-    with pytest.raises(ConfigError, match="has no effect with routing.law=uniform"):
+    with pytest.raises(ConfigError, match=r"has no effect with routing\.law=uniform"):
         RoutingConfig(law="uniform", within_request=0.5)
 
 

@@ -3,6 +3,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from simulator.errors import ConfigError, TableError
+from simulator.mapping import from_mapping
 from simulator.models.architecture import Architecture, Moe
 from simulator.models.catalog import (
     FALLBACK_DRAFTER,
@@ -12,7 +13,6 @@ from simulator.models.catalog import (
     load_drafter,
     model_names,
 )
-from simulator.mapping import from_mapping
 
 SMALL = {
     "name": "small",
