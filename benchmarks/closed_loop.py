@@ -9,32 +9,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import hydra
 import pyarrow.parquet as pq
-from omegaconf import OmegaConf
 
+from simulator.compose import compose
 from simulator.config import Config
 from simulator.errors import InvariantError
-from simulator.mapping import from_mapping
-from simulator.scenario import Scenario, build
+from simulator.scenario import Scenario
 from simulator.study.paired import Run, run_arm
 
 USERS = 64
 
 
-def compose(output_tokens: int, requests: int) -> Scenario:
-    """Build the chat scenario with 64 users, prompts of 128 tokens and draft length 3."""
-    overrides = [
-        "workload=fixed_batch",
-        f"workload.concurrency={USERS}",
-        "workload.prompt_tokens=128",
-        f"workload.output_tokens={output_tokens}",
-        "speculation.gamma=3",
-        f"run.requests={requests}",
-    ]
-    with hydra.initialize_config_module("simulator.conf", version_base="1.3"):
-        composed = hydra.compose("config", overrides)
-    return build(from_mapping(Config, OmegaConf.to_container(composed, resolve=True), ""))
+def full_batch(output_tokens: int, requests: int) -> Config:
+    """Compose the chat scenario with 64 users, prompts of 128 tokens and draft length 3."""
+    return compose(
+        [
+            "workload=fixed_batch",
+            f"workload.concurrency={USERS}",
+            "workload.prompt_tokens=128",
+            f"workload.output_tokens={output_tokens}",
+            "speculation.gamma=3",
+            f"run.requests={requests}",
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,7 @@ class Served:
 
     @property
     def rows(self) -> int:
-        return self.iterations.metadata.num_rows
+        return int(self.iterations.metadata.num_rows)
 
 
 def serve(scenario: Scenario, arm: str, folder: Path) -> Served:

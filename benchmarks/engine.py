@@ -19,7 +19,7 @@ import numpy as np
 import simpy
 
 from simulator.errors import InvariantError
-from simulator.scenario import Scenario
+from simulator.scenario import Scenario, build
 from simulator.serving.replica import StepTimes
 
 CASES = {
@@ -48,15 +48,16 @@ def measure(*, rounds: int = 5, output_tokens: int = 10_000_000) -> dict[str, fl
         ``mean_batch``, ``cost_s_per_iteration`` and ``cost_share`` of its CPU time for pricing all
         steps from empty tables, and ``lookup_s_per_iteration``, the same with the tables filled.
     """
-    scenarios = {
-        case: closed_loop.compose(tokens, max(output_tokens // tokens, 4 * closed_loop.USERS))
+    configs = {
+        case: closed_loop.full_batch(tokens, max(output_tokens // tokens, 4 * closed_loop.USERS))
         for case, (_, tokens) in CASES.items()
     }
     rates: dict[str, list[float]] = {case: [] for case in ("simpy", *CASES)}
     figures: dict[str, float] = {}
     for _ in range(rounds):
         rates["simpy"].append(_simpy_rate(200_000))
-        for case, scenario in scenarios.items():
+        for case, config in configs.items():
+            scenario = build(config)  # afresh: step times compile in the turn that uses them
             with TemporaryDirectory() as folder:
                 began = process_time()
                 served = closed_loop.serve(scenario, CASES[case][0], Path(folder))
@@ -99,7 +100,7 @@ def _facts(scenario: Scenario, served: closed_loop.Served) -> dict[str, float]:
         raise InvariantError("the trace skips or repeats iterations.")
     names = ("decode_requests", "context_tokens", "prefill_tokens")
     shapes = list(zip(*(column[name].tolist() for name in names), strict=True))
-    costs = scenario.deployment(scenario.config.speculation.gamma).costs
+    costs = build(scenario.config).deployment(scenario.config.speculation.gamma).costs
     return {
         "events_per_iteration": served.events / served.rows,
         "mean_batch": float(column["decode_requests"].mean()),

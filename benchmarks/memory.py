@@ -14,6 +14,8 @@ from tempfile import TemporaryDirectory
 
 import closed_loop
 
+from simulator.scenario import build
+
 OUTPUT_TOKENS = 256
 
 
@@ -49,7 +51,8 @@ def _peak_bytes_of_process(requests: int) -> float:
 def _peak_bytes(requests: int) -> float:
     """Serve with speculation and the trace on; return the peak resident memory of this process."""
     with TemporaryDirectory() as folder:
-        closed_loop.serve(closed_loop.compose(OUTPUT_TOKENS, requests), "speculative", Path(folder))
+        scenario = build(closed_loop.full_batch(OUTPUT_TOKENS, requests))
+        closed_loop.serve(scenario, "speculative", Path(folder))
     status = Path("/proc/self/status")
     if not status.exists():  # macOS; its getrusage counts bytes
         return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

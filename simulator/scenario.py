@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from simulator.config import Config
 from simulator.costs.compiled import CompiledSteps
@@ -58,12 +58,18 @@ class Scenario:
     step_model: StepModel
     acceptance: Acceptance
     workload: Workload
+    _deployments: dict[int, Deployment] = field(default_factory=dict, init=False, compare=False)
 
     def deployment(self, gamma: int) -> Deployment:
-        """Return the cluster at a draft length; 0 is the baseline.
+        """Return the cluster at a draft length; 0 is the baseline. Its step times compile once.
 
         The baseline does not load the drafter: the memory it takes is a price of speculation.
         """
+        if gamma not in self._deployments:
+            self._deployments[gamma] = self._deploy(gamma)
+        return self._deployments[gamma]
+
+    def _deploy(self, gamma: int) -> Deployment:
         scheduler = self.config.scheduler
         drafter = self.drafter if gamma else None
         memory = plan_memory(

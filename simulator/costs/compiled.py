@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from simulator.costs.forward import total_s
+from simulator.costs.forward import ForwardCost, total_s
 from simulator.costs.step import StepModel
 
 LEADING_BITS = 5
@@ -104,10 +104,12 @@ class CompiledSteps:
         self.gamma = gamma
         self.query_tokens = gamma + 1
         self._model = model
-        self._drafter = model.drafter if gamma else None
+        self._drafter = drafter = model.drafter if gamma else None
         self._batches: dict[int, _Batch] = {}
         self._dense_s = Curve(lambda tokens: total_s(model.target.dense(tokens)))
-        self._draft_s = Curve(self._price_draft)
+        self._draft_s = None
+        if drafter is not None:
+            self._draft_s = Curve(lambda tokens: self._price_draft(drafter, tokens))
         self._prompt_s = Curve(self._price_prompt)
 
     def decode_s(self, requests: int, context_tokens: int) -> float:
@@ -146,7 +148,7 @@ class CompiledSteps:
                 seconds += prompt_s(end)
         seconds += self._dense_s.at(requests * self.query_tokens + prompt_tokens)
         seconds += batch.experts_s.at(prompt_tokens)
-        if self._drafter is not None:
+        if self._draft_s is not None:
             seconds += self._draft_s.at(prompt_tokens)
         return seconds
 
@@ -206,11 +208,8 @@ class CompiledSteps:
             seconds += self.gamma * (total_s(step) - total_s(attention))
         return seconds
 
-    def _price_draft(self, tokens: int) -> float:
+    def _price_draft(self, drafter: ForwardCost, tokens: int) -> float:
         """Price the drafter's pass over prompt tokens, attention apart."""
-        drafter = self._drafter
-        if drafter is None:
-            return 0.0
         independent = self._model.law.independent_tokens(0, 1, tokens)
         return total_s(drafter.dense(tokens)) + total_s(drafter.experts(tokens, independent))
 

@@ -91,7 +91,7 @@ def draw_trajectories(
         starts = np.cumsum(decode) - decode
         return Trajectories(decode.tolist(), [0] * len(decode), ones, starts.tolist())
     uniforms = generator.random(int(output_tokens.sum()))
-    emitted = np.minimum(acceptance.run_lengths(uniforms), gamma) + 1
+    emitted = acceptance.accepted(uniforms, gamma) + 1
     after = np.cumsum(emitted)
     # Every request owns `output_tokens` draws, enough for one token a round; it stops at the round
     # in which its own running sum reaches the tokens it decodes.

@@ -42,6 +42,13 @@ def test_a_long_prompt_is_chunked_beside_decode():
     assert bench.iterations.column("decode_requests").tolist()[:5] == [0, 1, 1, 1, 2]
 
 
+def test_prompts_share_one_token_budget_oldest_first():
+    workload = FixedWorkload([0.0, 0.0, 0.0], [8, 8, 8], [1, 1, 1])
+    bench = Bench().run(workload, FakeSteps(), max_batched_tokens=12)
+    assert bench.iterations.column("prefill_tokens").tolist() == [12, 12]
+    assert bench.requests.column("first_token_s").tolist() == [1.0, 2.0, 2.0]
+
+
 def test_the_kv_cache_admits_no_more_than_it_holds():
     workload = FixedWorkload([0.0, 0.0], [10, 10], [10, 10])
     bench = Bench().run(workload, FakeSteps(), kv_capacity_tokens=30)

@@ -18,12 +18,12 @@ def generator() -> np.random.Generator:
 
 def by_hand(output_tokens, gamma, acceptance, uniforms):
     """Walk through every request, round by round."""
-    runs = acceptance.run_lengths(uniforms)
+    runs = acceptance.accepted(uniforms, gamma)
     position, walked = 0, []
     for output in output_tokens:
         left, emitted, accepted, index = output - 1, [], 0, position
         while left > 0:
-            drafts = min(int(runs[index]), gamma)
+            drafts = int(runs[index])
             emitted.append(min(drafts + 1, left))
             accepted += drafts
             left -= drafts + 1

@@ -25,7 +25,7 @@ def test_mean_tokens_agree_with_the_closed_form(alpha, gamma):
     model = PositionAcceptance([alpha])
     closed = float(expected_tokens_per_round(alpha, gamma))
     assert model.tokens_per_round(gamma) == pytest.approx(closed, rel=1e-9)
-    sample = 1 + np.minimum(model.run_lengths(uniforms(400_000)), gamma)
+    sample = 1 + model.accepted(uniforms(400_000), gamma)
     error = 4 * sample.std() / math.sqrt(sample.size)
     assert abs(sample.mean() - closed) <= error + 1e-12
 
@@ -42,9 +42,24 @@ def test_survival_is_the_product_of_conditional_rates(alphas):
 
 @given(rates, st.integers(0, 30))
 def test_run_lengths_are_monotone_in_the_draw(alphas, gamma):
-    lengths = np.minimum(PositionAcceptance(alphas).run_lengths(np.linspace(0, 0.999, 50)), gamma)
+    lengths = PositionAcceptance(alphas).accepted(np.linspace(0, 0.999, 50), gamma)
     assert (np.diff(lengths) <= 0).all()
     assert lengths.min() >= 0
+
+
+@given(rates, st.integers(0, 30))
+def test_a_longer_draft_accepts_the_same_run_capped_later(alphas, gamma):
+    """Common random numbers: the run length is one draw, gamma only caps it."""
+    model, draws = PositionAcceptance(alphas), uniforms(200)
+    uncapped = model.accepted(draws, MAX_DRAFT_TOKENS)
+    assert model.accepted(draws, gamma).tolist() == np.minimum(uncapped, gamma).tolist()
+
+
+@given(rates)
+def test_run_lengths_invert_the_survival_function(alphas):
+    model, draws = PositionAcceptance(alphas), uniforms(200)
+    inverted = np.searchsorted(-model.survival, -draws, side="left")
+    assert model.accepted(draws, MAX_DRAFT_TOKENS).tolist() == inverted.tolist()
 
 
 def test_kinds_build_from_settings():
