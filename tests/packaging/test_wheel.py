@@ -1,0 +1,87 @@
+"""The wheel, installed in an empty environment and run from ``/``, does the main job."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LARGEST_WHEEL_BYTES = 12e6
+NOT_SOURCE = (".*", "build", "dist", "*.egg-info", "runs", "__pycache__", "venv")
+
+
+def run(*command, **settings):
+    """Run a command, its output in the failure."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "COV_"))}
+    done = subprocess.run(
+        [str(word) for word in command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=clean,
+        **settings,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dist")
+    source = folder / "source"  # a copy: building leaves folders behind, and reads stale ones
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*NOT_SOURCE))
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", folder, source)
+    (built,) = folder.glob("moesim-*.whl")
+    return built
+
+
+def test_the_wheel_carries_code_and_data_and_nothing_else(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for needed in (
+        "simulator/py.typed",
+        "simulator/conf/config.yaml",
+        "simulator/conf/model/mixtral_8x7b.yaml",
+        "simulator/hardware_specs/gpus/h100_sxm.yaml",
+        "simulator/hardware_specs/engines/vllm.yaml",
+        "simulator/hardware_specs/kernel_tables/h100_sxm/gemm.parquet",
+        "simulator/hardware_specs/kernel_tables/fits.yaml",
+        "simulator/workloads/presets/chat.yaml",
+        "simulator/workloads/routing/overlaps.yaml",
+    ):
+        assert needed in names
+    code = {path.relative_to(ROOT).as_posix() for path in (ROOT / "simulator").rglob("*.py")}
+    assert code <= names
+    assert any(name.endswith("licenses/NOTICE") for name in names)
+    roots = {name.split("/")[0] for name in names}
+    assert {root for root in roots if not root.startswith("moesim-")} == {"simulator"}
+    assert wheel.stat().st_size < LARGEST_WHEEL_BYTES
+
+
+def test_the_installed_wheel_does_the_main_job_from_anywhere(wheel, tmp_path):
+    home = tmp_path / "venv"
+    venv.create(home, with_pip=True)
+    run(home / "bin" / "python", "-m", "pip", "install", "--quiet", wheel)
+    out = tmp_path / "run"
+    screen = run(
+        home / "bin" / "moesim",
+        "simulate",
+        f"hydra.run.dir={out}",
+        "run.requests=200",
+        "run.replications=2",
+        cwd="/",
+    )
+    assert "Speculative decoding" in screen
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["speedup"]["tpot_p50"]["value"] > 1
+    assert {path.name for path in out.iterdir()} >= {
+        "requests.parquet",
+        "iterations.parquet",
+        "summary.json",
+        "latencies.png",
+    }
