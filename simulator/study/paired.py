@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from simulator.errors import InvariantError
 from simulator.scenario import Scenario, build
 from simulator.serving.cluster import serve
 from simulator.streams import Streams
+from simulator.study.workers import in_processes
 from simulator.trace.merge import merge
 from simulator.trace.schema import ARMS, ITERATIONS, REQUESTS, versions
 from simulator.trace.writer import TraceWriter
@@ -103,9 +102,8 @@ def _execute(scenario: Scenario, runs: list[Run], tables: Tables, workers: int) 
         for run in runs:
             yield run_arm(scenario, run, tables)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker, (scenario.config,)) as pool:
-        yield from pool.map(_run_in_worker, runs, [tables] * len(runs))
+    jobs = [(run, tables) for run in runs]
+    yield from in_processes(_run_in_worker, jobs, workers, _start_worker, (scenario.config,))
 
 
 _scenario: Scenario | None = None
@@ -117,7 +115,7 @@ def _start_worker(config: Config) -> None:
     _scenario = build(config)
 
 
-def _run_in_worker(run: Run, tables: Tables) -> int:
+def _run_in_worker(job: tuple[Run, Tables]) -> int:
     if _scenario is None:
         raise InvariantError("a worker process was started without a scenario.")
-    return run_arm(_scenario, run, tables)
+    return run_arm(_scenario, *job)
