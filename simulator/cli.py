@@ -6,20 +6,15 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
+from simulator.commands import COMMANDS
 from simulator.commands.arguments import Parser
 from simulator.errors import ConfigError, InvariantError, SimulatorError, unknown
 
 EXIT_OK, EXIT_REFUSED, EXIT_BUG, EXIT_INTERRUPTED, EXIT_PIPE = 0, 2, 70, 130, 141
 """Done; refused; a bug (``EX_SOFTWARE`` of sysexits.h); interrupted, or its reader left: 128 plus
 the signal, as shells count."""
-
-COMMANDS = {
-    "simulate": "one scenario with and without speculative decoding, paired",
-    "list": "known models, GPUs, drafters, workloads and parts, with their sources",
-    "kernels": "measured kernel tables: import them again from their source",
-    "completion": 'shell completion: eval "$(moesim completion bash)"',
-}
 
 _BUG = "This is a bug in moesim; please report it with the command that led here."
 
@@ -87,7 +82,7 @@ def _run(words: list[str]) -> int:
 
 def _parser() -> Parser:
     width = max(map(len, COMMANDS)) + 2
-    listing = "\n".join(f"  {name:{width}}{what}" for name, what in COMMANDS.items())
+    listing = "\n".join(f"  {name:{width}}{what.purpose}" for name, what in COMMANDS.items())
     parser = Parser(
         prog="moesim",
         usage="moesim COMMAND ...",
@@ -102,14 +97,8 @@ def _parser() -> Parser:
 
 def _command(name: str) -> Callable[[list[str]], int]:
     """Import and return a command."""
-    if name == "simulate":
-        from simulator.commands.simulate import main as command
-    elif name == "kernels":
-        from simulator.commands.kernels import main as command
-    elif name == "list":
-        from simulator.commands.listing import main as command
-    else:
-        from simulator.commands.completion import main as command
+    command: Callable[[list[str]], int]
+    command = import_module(f"simulator.commands.{COMMANDS[name].module}").main
     return command
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from simulator.config import Config
 from simulator.costs.compiled import CompiledSteps
 from simulator.costs.engine import Engine, load_engine
 from simulator.costs.forward import ForwardCost
 from simulator.costs.memory import plan_memory
-from simulator.costs.step import StepModel
-from simulator.errors import CapacityError, ConfigError, SimulatorError
+from simulator.costs.step import StepModel, StepShape
+from simulator.errors import CapacityError, ConfigError, SimulatorError, TableError
 from simulator.experts.config import RoutingConfig
 from simulator.experts.laws import ROUTING_LAWS
 from simulator.experts.overlaps import measured_overlap
@@ -27,6 +29,8 @@ from simulator.speculation.acceptance import ACCEPTANCE, Acceptance
 from simulator.units import GIGA
 from simulator.workload.build import build_workload
 from simulator.workload.requests import Workload
+
+T = TypeVar("T")
 
 RESIDENT_REQUESTS = 8
 """Longest requests that must fit at once when the GPU count is chosen for the user (judgement)."""
@@ -96,9 +100,13 @@ def build(config: Config) -> Scenario:
     SimulatorError
         If a name is unknown, or the model, its context or its drafter do not fit the hardware.
     """
-    gpu, engine = load_gpu(config.hardware.gpu), load_engine(config.hardware.engine)
     target = config.model
-    drafter = load_drafter(config.speculation.drafter or default_drafter(target.name))
+    gpu = _load(load_gpu, "hardware.gpu", config.hardware.gpu)
+    engine = _load(load_engine, "hardware.engine", config.hardware.engine)
+    drafter_name = config.speculation.drafter
+    if drafter_name is None:
+        drafter_name = default_drafter(target.name)
+    drafter = _load(load_drafter, "speculation.drafter", drafter_name)
     ROUTERS.get(config.scheduler.router, "scheduler.router")
     acceptance = ACCEPTANCE.get(config.speculation.acceptance, "speculation.acceptance")
     law = ROUTING_LAWS.get(config.routing.law, "routing.law")
@@ -118,6 +126,7 @@ def build(config: Config) -> Scenario:
         engine=engine,
         vocab=target.vocab,
     )
+    _check_measured(config, gpu, step_model)
     return Scenario(
         config,
         gpu,
@@ -137,6 +146,28 @@ def routing_of(config: Config) -> RoutingConfig:
     if routing.law != "overlap" or routing.within_request is not None or measured is None:
         return routing
     return replace(routing, within_request=measured.value)
+
+
+def _load(loader: Callable[[str], T], key: str, name: str) -> T:
+    """Load something by name, its setting named in the error."""
+    try:
+        return loader(name)
+    except TableError as error:
+        raise ConfigError(f"{key}={name}: {error}") from error
+
+
+def _check_measured(config: Config, gpu: Gpu, step_model: StepModel) -> None:
+    """Price a step with everything in it: a kernel that was not measured must not stop the run."""
+    gamma = config.speculation.gamma
+    try:
+        step_model.step(StepShape(1, gamma + 1, gamma + 1, prefill=((0, 1),)), gamma)
+    except TableError as error:
+        target = config.model
+        raise ConfigError(
+            f"{target.title} (model.dtype={target.dtype}, model.expert_dtype={target.expert_dtype})"
+            f" cannot be timed on {gpu.title}: {error} Choose another GPU, model or format; all "
+            f"measurements: moesim list tables."
+        ) from error
 
 
 def _check_context(target: Architecture, workload: Workload) -> None:
@@ -194,7 +225,10 @@ def _check_memory(
             f"hardware.tensor_parallel={size} exceeds the {gpu.node_gpus} GPUs of one "
             f"{gpu.title} node."
         )
-    check_parallelism(config.model, size)
+    try:
+        check_parallelism(config.model, size)
+    except ConfigError as error:
+        raise ConfigError(f"hardware.tensor_parallel={size}: {error}") from error
     memory = plan_memory(gpu, engine, config.model, drafter, size)
     if memory.kv_capacity_tokens < tokens:
         what = config.model.title + (f" with drafter {drafter.title}" if drafter else "")

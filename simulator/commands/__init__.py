@@ -1,1 +1,22 @@
 """Commands: one module each, imported when called."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """A command: the module of this package whose ``main`` runs it, and what it is for."""
+
+    module: str
+    purpose: str
+
+
+COMMANDS = {
+    "simulate": Command("simulate", "one scenario with and without speculative decoding, paired"),
+    "explain": Command("explain", "where the time of a step goes, and what holds SD back"),
+    "list": Command("listing", "known models, GPUs, drafters, workloads and parts, with sources"),
+    "kernels": Command("kernels", "measured kernel tables: import them again from their source"),
+    "completion": Command("completion", 'shell completion: eval "$(moesim completion bash)"'),
+}
+"""The commands by name, as ``moesim --help`` lists them."""

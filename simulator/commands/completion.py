@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import sys
 
+from simulator.commands import COMMANDS
 from simulator.commands.arguments import Parser
 
-BASH = r"""
+BASH = r"""\
 _moesim_complete() {
     # The line up to the cursor: COMP_WORDS is split at "=", which overrides need whole.
-    local line="${COMP_LINE:0:COMP_POINT}" current command replies
+    local line="${COMP_LINE:0:COMP_POINT}" current command replies=""
     current="${line##*[[:space:]]}"
     read -r _ command _ <<< "$line"
     if [[ "$line" =~ ^[[:space:]]*[^[:space:]]+[[:space:]]+[^[:space:]]*$ ]]; then
-        replies="simulate list kernels completion --help --version"
+        replies="@COMMANDS@ --help --version"
     elif [[ "$command" == simulate && "$current" == -* ]]; then
         replies="--help --multirun --cfg --config-dir --info --hydra-help"
-    elif [[ "$command" == simulate ]]; then
+    elif [[ "$command" == explain && "$current" == -* ]]; then
+        replies="--help --batch --context --picture --json"
+    elif [[ "$command" == simulate || "$command" == explain ]]; then
         # Hydra answers; it wants the line without our sub-command.
-        line="${line#*simulate}"
+        line="${line#*"$command"}"
         replies="$(COMP_LINE="moesim$line" "${COMP_WORDS[0]}" simulate -sc query=bash 2>/dev/null)"
     elif [[ "$command" == list ]]; then
-        replies="models gpus drafters workloads engines tables parts"
+        replies="models gpus drafters workloads scenarios engines tables parts"
     elif [[ "$command" == kernels ]]; then
         replies="import"
     elif [[ "$command" == completion ]]; then
@@ -48,7 +51,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("shell", choices=["bash"])
     parser.parse_args(arguments)
-    sys.stdout.write(BASH.lstrip())
+    sys.stdout.write(BASH.replace("@COMMANDS@", " ".join(COMMANDS)))
     return 0
 
 

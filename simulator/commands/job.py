@@ -7,13 +7,12 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from simulator.commands.messages import CONFIG_ERRORS, explain, unusable
 from simulator.commands.screen import screen
-from simulator.config import Config
+from simulator.compose import to_config
 from simulator.errors import CapacityError, ConfigError
-from simulator.mapping import from_mapping
 from simulator.report.plots import plot_latencies
 from simulator.report.progress import progress
 from simulator.report.terminal import print_summary
@@ -40,8 +39,9 @@ def run(composed: DictConfig, folder: Path, overrides: list[str]) -> None:
         If the scenario cannot run, or the machine cannot run it.
     """
     try:
-        scenario = build(to_config(composed))
-        summary = _results(scenario, folder)
+        summary = _results(build(to_config(composed)), folder)
+    except (*CONFIG_ERRORS, RecursionError) as error:
+        raise ConfigError(explain(error)) from error
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -53,21 +53,6 @@ def run(composed: DictConfig, folder: Path, overrides: list[str]) -> None:
         ) from error
     summary["scenario"]["overrides"] = [shlex.quote(override) for override in overrides]
     print_summary(summary, screen())
-
-
-def to_config(composed: DictConfig) -> Config:
-    """Turn a composed Hydra config into frozen dataclasses; nothing of Hydra goes further.
-
-    Raises
-    ------
-    ConfigError
-        If a value is of another type, or makes no sense by itself or beside another.
-    """
-    try:
-        values = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-    except (*CONFIG_ERRORS, RecursionError) as error:
-        raise ConfigError(explain(error)) from error
-    return from_mapping(Config, dict(values), "")  # type: ignore[arg-type]
 
 
 def _results(scenario: Scenario, folder: Path) -> dict[str, Any]:

@@ -52,7 +52,10 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
         if found:
             file = re.match(r"In '([^']+)'", text)
             place = f"{file.group(1)}.yaml: " if file else ""
-            return place + word(found.groupdict() | _deeper_key(error))
+            names = found.groupdict()
+            if "key" in names:
+                names["key"] = _whole_key(error, names["key"])
+            return place + word(names)
     return _by_itself(error, overrides)
 
 
@@ -73,8 +76,8 @@ def _unreadable(override: str) -> str:
         hint = f" Did you mean {group}={override}?" if group else ""
         return f"cannot read {shown}: write key=value.{hint} Try: moesim simulate --help"
     return (
-        f"cannot read {shown}: write key=value, a list as 'key=[1,2]', and text that holds "
-        f"any of ,:=()[]{{}}$ in quotes twice, as 'title=\"a: b\"'."
+        f"cannot read {shown}: write key=value, a list as 'key=[1,2]', and text beyond plain words "
+        f"in quotes twice, as 'title=\"a: b\"'."
     )
 
 
@@ -107,15 +110,15 @@ def _not_one_option(overrides: Sequence[str]) -> str:
     return f"{said}a group takes the name of one of its options. Known for {group}: {options}."
 
 
-def _deeper_key(error: BaseException) -> dict[str, str]:
-    """Return the key at fault inside a mapping, as ``model.a`` of ``model={a:1}``."""
-    key = getattr(error.__cause__, "full_key", None)
-    return {"key": str(key)} if key else {}
+def _whole_key(error: BaseException, key: str) -> str:
+    """Return the key as OmegaConf knows it: ``model.a`` of ``model={a:1}``, not just ``model``."""
+    full = str(getattr(error.__cause__ or error, "full_key", None) or key)
+    return full if full.startswith(f"{key}.") or full.endswith(f".{key}") else key
 
 
 def _unknown_setting(found: Mapping[str, str]) -> str:
     key = found["key"]
-    if key in setting_names():
+    if any(name == key or name.startswith(f"{key}.") for name in setting_names()):
         return (
             f"{key} is not set by the options chosen, so there is nothing to change; add it with "
             f"+{key}=VALUE."

@@ -71,12 +71,12 @@ class _Points:
 
     def job(self, composed: DictConfig) -> None:
         """Run one point; what is wrong with it must not stop the others."""
-        from simulator.commands.job import run  # noqa: PLC0415 - help and completion do without
-
         point = HydraConfig.get()
         overrides: Any = OmegaConf.to_container(point.overrides.task)  # may hold "${...}": as is
         self._seen.append(overrides)
         try:
+            from simulator.commands.job import run  # noqa: PLC0415 - slow, and help does without
+
             run(composed, Path(point.runtime.output_dir), overrides)
         except Exception as error:
             if os.getpid() != self._home:  # a launcher's worker: Hydra carries it home

@@ -110,17 +110,21 @@ class StepModel:
 
     def draft_step(self, requests: float, context_tokens: float) -> Parts:
         """Price T_D: one draft step of one token per request."""
+        return as_part("draft", self.draft_parts(requests, context_tokens))
+
+    def draft_parts(self, requests: float, context_tokens: float) -> Parts:
+        """Price one draft step part by part; empty for a drafter that takes no GPU time."""
         if self.drafter is None or not requests:
             return {}
-        forward = merge_parts(
+        parts = merge_parts(
             self.drafter.dense(requests),
             self.drafter.logits(requests),
             self.drafter.experts(requests, self.law.independent_tokens(requests, 1, 0)),
             self.drafter.decode_attention(requests, 1, context_tokens),
         )
-        parts = as_part("draft", forward)
         sampling = self.engine.sampling_s(requests, self.vocab, self.target.tables.gpu)
-        add_part(parts, "draft", sampling + self.engine.draft_step_s, "assumed")
+        add_part(parts, "sampling", sampling, "assumed")
+        add_part(parts, "engine", self.engine.draft_step_s, "assumed")
         return parts
 
     def draft_prefill(self, shape: StepShape) -> Parts:

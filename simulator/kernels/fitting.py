@@ -8,6 +8,7 @@ compute efficiency without outweighing the steps that decoding and verifying tak
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from simulator.kernels import work
 from simulator.kernels.cleaning import CACHE_MARGIN, SHAPE, filtered, series
 from simulator.kernels.fits import DecodeFit, ExpertFit, LatentDecodeFit, PrefillFit
 from simulator.kernels.schema import Rows
+from simulator.units import US
 
 Array = NDArray[np.float64]
 Model = Callable[[Array], Array]
@@ -26,6 +28,8 @@ Model = Callable[[Array], Array]
 MANY_TOKENS = 512
 MANY_TOKENS_WEIGHT = 0.25
 SOFT = 0.1
+NS = 1e-9
+"""One nanosecond in seconds."""
 MIN_SHAPES_LEFT_OUT = 3
 
 
@@ -36,8 +40,13 @@ def solve(
     low: Sequence[float],
     high: Sequence[float],
     weights: Array | None = None,
+    gradient: Model | None = None,
 ) -> NDArray[np.float64]:
-    """Return the parameters with the least soft-L1 logarithmic error over several starts."""
+    """Return the parameters with the least soft-L1 logarithmic error over several starts.
+
+    ``gradient`` gives the derivatives of the model, [rows, parameters]; without it they are taken
+    by differences.
+    """
     scale = np.ones(len(seconds)) if weights is None else np.sqrt(weights)
     target = np.log(seconds)
 
@@ -48,15 +57,22 @@ def solve(
         least_squares(
             residual,
             start,
+            jac="2-point" if gradient is None else partial(_slope, model, gradient, scale),
             bounds=(low, high),
             loss="soft_l1",
             f_scale=SOFT,
             x_scale=np.maximum(np.abs(start), 1e-9),
+            tr_solver="lsmr",  # the exact one starts threads that cost five times what they do
         )
         for start in starts
     ]
     best = min(results, key=lambda result: float(result.cost))
     return np.asarray(best.x, dtype=float)
+
+
+def _slope(model: Model, gradient: Model, scale: Array, parameters: Array) -> Array:
+    """Return the derivatives of the logarithm of the model."""
+    return np.asarray(gradient(parameters) * (scale / model(parameters))[:, None])
 
 
 def errors(model: Array, seconds: Array) -> tuple[float, float]:
@@ -74,29 +90,32 @@ def _combine(first: Array, second: Array, exponent: float) -> Array:
 def fit_experts(rows: Rows, gpu: Gpu) -> ExpertFit:
     """Fit the pooled expert model to the kept balanced rows of one GPU, source and dtype.
 
-    Uses gated shapes at expert parallelism 1 and tensor parallelism up to 8.
+    Uses gated shapes at expert parallelism 1 and tensor parallelism up to 8 (`poolable`).
     """
-    rows = filtered(rows, _poolable(rows))
-    parameters = _expert_parameters(rows, gpu)
-    model = _expert_model(rows, gpu)(parameters)
-    median, mean = errors(model, rows["seconds"])
+    rows = filtered(rows, poolable(rows))
+    parameters = expert_parameters(rows, gpu)
+    median, mean = errors(ExpertModel(rows, gpu).seconds(parameters), rows["seconds"])
     left_out = _leave_one_shape_out(rows, gpu)
+    t0_us, per_expert_ns, per_active_ns, *ratios = parameters.tolist()
     return ExpertFit(
         **_origin(rows, gpu),
         median_error=median,
         mean_error=mean,
-        t0_s=parameters[0] * 1e-6,
-        per_expert_s=parameters[1] * 1e-9,
-        eta_bandwidth=parameters[2],
-        eta_compute=parameters[3],
-        exponent=parameters[4],
+        t0_s=t0_us * US,
+        per_expert_s=per_expert_ns * NS,
+        per_active_s=per_active_ns * NS,
+        eta_bandwidth=ratios[0],
+        activation_share=ratios[1],
+        eta_compute=ratios[2],
+        exponent=ratios[3],
         shapes=len(np.unique(series(rows, SHAPE))),
         unseen_median_error=float(np.median(left_out)) if left_out else float("nan"),
         unseen_worst_error=max(left_out, default=float("nan")),
     )
 
 
-def _poolable(rows: Rows) -> NDArray[np.bool_]:
+def poolable(rows: Rows) -> NDArray[np.bool_]:
+    """Return a mask of the rows that the expert model is fitted to."""
     return np.asarray(
         (rows["matrices"] == 3) & (rows["expert_parallel"] == 1) & (rows["tensor_parallel"] <= 8)
     )
@@ -107,45 +126,76 @@ def _origin(rows: Rows, gpu: Gpu) -> dict[str, Any]:
     return {"gpu": gpu.name, **first, "rows": len(rows["seconds"])}
 
 
-def _expert_model(rows: Rows, gpu: Gpu) -> Model:
-    dtype = str(rows["dtype"][0])
-    t, e, k, h, i, m, split = (
-        rows[name].astype(float)
-        for name in ("tokens", "experts", "top_k", "hidden", "inter", "matrices", "tensor_parallel")
-    )
-    size = np.minimum(e, t * k) * work.expert_bytes(h, i, m, split, dtype)
-    size += work.expert_activation_bytes(t, h, i, m, split, k)
-    memory = size / gpu.memory_bandwidth
-    compute = work.expert_flops(t, h, i, m, split, k) / gpu.peak(dtype)
+class ExpertModel:
+    """The model of `fits.ExpertFit` over many balanced rows at once, with its derivatives.
 
-    def model(parameters: Array) -> Array:
-        t0_us, per_expert_ns, eta_bandwidth, eta_compute, exponent = parameters
-        roof = _combine(memory / eta_bandwidth, compute / eta_compute, exponent)
-        return np.asarray(t0_us * 1e-6 + per_expert_ns * 1e-9 * e + roof)
+    Parameters are, in order: t0 (us), time per expert and per touched expert (ns), eta_bandwidth,
+    activation share, eta_compute and the exponent p.
 
-    return model
+    Parameters
+    ----------
+    rows
+        Expert rows of one dtype; their times are not looked at.
+    gpu
+        The GPU, for its peaks.
+    """
+
+    def __init__(self, rows: Rows, gpu: Gpu) -> None:
+        dtype = str(rows["dtype"][0])
+        t, e, k, h, i, m, split, spread = (rows[name].astype(float) for name in _COLUMNS)
+        local = t / spread
+        self._experts, self._active = e / spread, np.minimum(e, t * k) / spread
+        bandwidth = gpu.memory_bandwidth
+        self._weights = self._active * work.expert_bytes(h, i, m, split, dtype) / bandwidth
+        self._moved = work.expert_activation_bytes(local, h, i, m, split, k) / bandwidth
+        self._computed = work.expert_flops(local, h, i, m, split, k) / gpu.peak(dtype)
+
+    def seconds(self, parameters: Array) -> Array:
+        """Return the time of every row, s."""
+        memory, compute = self._roofs(parameters)
+        t0_us, per_expert_ns, per_active_ns = parameters[:3]
+        each = (per_expert_ns * self._experts + per_active_ns * self._active) * NS
+        return np.asarray(t0_us * US + each + _combine(memory, compute, parameters[6]))
+
+    def gradient(self, parameters: Array) -> Array:
+        """Return the derivatives of `seconds`, [rows, parameters]."""
+        eta_bandwidth, _, eta_compute, p = parameters[3:7]
+        memory, compute = self._roofs(parameters)
+        roof = _combine(memory, compute, p)
+        low, high = memory / roof, compute / roof
+        by_memory, by_compute = low ** (p - 1), high ** (p - 1)
+        columns = (
+            np.full(len(roof), US),
+            self._experts * NS,
+            self._active * NS,
+            -by_memory * memory / eta_bandwidth,
+            by_memory * self._moved / eta_bandwidth,
+            -by_compute * compute / eta_compute,
+            roof * (low**p * np.log(low) + high**p * np.log(high)) / p,
+        )
+        return np.stack(columns, axis=1)
+
+    def _roofs(self, parameters: Array) -> tuple[Array, Array]:
+        eta_bandwidth, activation_share, eta_compute = parameters[3:6]
+        memory = (self._weights + activation_share * self._moved) / eta_bandwidth
+        compute = self._computed / eta_compute
+        return memory, compute
 
 
-def _expert_parameters(rows: Rows, gpu: Gpu) -> NDArray[np.float64]:
+_COLUMNS = (
+    "tokens", "experts", "top_k", "hidden", "inter", "matrices", "tensor_parallel",
+    "expert_parallel",
+)  # fmt: skip
+
+
+def expert_parameters(rows: Rows, gpu: Gpu) -> NDArray[np.float64]:
+    """Fit the expert model to rows of one GPU and dtype; the order is that of `ExpertModel`."""
     weights = np.where(rows["tokens"] > MANY_TOKENS, MANY_TOKENS_WEIGHT, 1.0)
-    starts = [[30.0, 20.0, 0.85, 0.5, p] for p in (1.0, 2.0, 6.0)]
-    low, high = [0.0, 0.0, 0.1, 0.02, 1.0], [300.0, 1000.0, 1.0, 1.0, 8.0]
-    return solve(
-        _expert_model(rows, gpu), rows["seconds"], _inside(starts, low, high), low, high, weights
-    )
-
-
-def _inside(
-    starts: Sequence[Sequence[float]], low: Sequence[float], high: Sequence[float]
-) -> list[list[float]]:
-    """Nudge starting points off the bounds, as the solver wants them strictly inside."""
-    return [
-        [
-            min(max(x, lo + 1e-3 * (hi - lo)), hi - 1e-3 * (hi - lo))
-            for x, lo, hi in zip(s, low, high, strict=True)
-        ]
-        for s in starts
-    ]
+    starts = [[30.0, 20.0, 20.0, 0.85, 1.0, 0.5, p] for p in (1.1, 2.0, 6.0)]
+    low = [0.0, 0.0, 0.0, 0.1, 0.0, 0.02, 1.0]
+    high = [300.0, 1000.0, 2000.0, 1.0, 5.0, 1.0, 8.0]
+    model = ExpertModel(rows, gpu)
+    return solve(model.seconds, rows["seconds"], starts, low, high, weights, model.gradient)
 
 
 def _leave_one_shape_out(rows: Rows, gpu: Gpu) -> list[float]:
@@ -155,9 +205,10 @@ def _leave_one_shape_out(rows: Rows, gpu: Gpu) -> list[float]:
         return []
     medians = []
     for shape in found:
-        parameters = _expert_parameters(filtered(rows, shapes != shape), gpu)
+        parameters = expert_parameters(filtered(rows, shapes != shape), gpu)
         unseen = filtered(rows, shapes == shape)
-        medians.append(errors(_expert_model(unseen, gpu)(parameters), unseen["seconds"])[0])
+        seconds = ExpertModel(unseen, gpu).seconds(parameters)
+        medians.append(errors(seconds, unseen["seconds"])[0])
     return medians
 
 

@@ -150,13 +150,30 @@ def limiting_term(decomposition: Json) -> str | None:
     if not sigma or None in terms:
         return None
     draft, verify, rejection = map(float, terms)
-    losses = {
+    found = losses(sigma, draft, verify, rejection)
+    return max(found, key=found.__getitem__)
+
+
+def losses(
+    sigma: float, draft_ratio: float, verify_ratio: float, rejection_ratio: float
+) -> dict[str, float]:
+    """Split the distance of a speedup to ``gamma + 1`` into factors, by what causes them.
+
+    Their product times the speedup is gamma + 1. Ratios are in units of one plain decode step.
+
+    Examples
+    --------
+    >>> found = losses(sigma=0.5, draft_ratio=0.25, verify_ratio=1.0, rejection_ratio=0.0)
+    >>> found["acceptance"], found["drafting"]
+    (2.0, 1.25)
+    """
+    drafted = verify_ratio + draft_ratio
+    return {
         "acceptance": 1.0 / sigma,
-        "verification": verify,
-        "drafting": (verify + draft) / verify,
-        "rejection": (verify + draft + rejection) / (verify + draft),
+        "verification": verify_ratio,
+        "drafting": drafted / verify_ratio,
+        "rejection": (drafted + rejection_ratio) / drafted,
     }
-    return max(losses, key=losses.__getitem__)
 
 
 def _decided_by_load(summary: Json) -> str:

@@ -34,7 +34,7 @@ _POINTS = 1000
 _MARKED_POINTS = 40
 """Curves of more points are drawn without markers."""
 
-_STYLE: Any = {
+STYLE: Any = {
     "axes.edgecolor": "#9a9a9a",
     "axes.grid": True,
     "axes.spines.right": False,
@@ -75,15 +75,15 @@ def plot_latencies(
     import matplotlib as mpl  # noqa: PLC0415 - 0.3 s that only pictures pay
 
     samples = _pooled(requests_path, warmup_fraction)
-    with mpl.rc_context(_STYLE):
-        figure = _figure(width=9.6, height=2.9)
+    with mpl.rc_context(STYLE):
+        figure = new_figure(width=9.6, height=2.9)
         panels = figure.subplots(1, len(_PANELS), sharey=True)
         for axes, (name, title) in zip(panels, _PANELS.items(), strict=True):
             _draw_distribution(axes, {arm: samples[arm][name] for arm in ARMS}, title)
         panels[0].set_ylabel("share of requests")
         if panels[0].lines:
             panels[0].legend(frameon=False, loc="lower right")
-        return _save(figure, destination)
+        return save_figure(figure, destination)
 
 
 def plot_target_efficiency(
@@ -110,8 +110,8 @@ def plot_target_efficiency(
     """
     import matplotlib as mpl  # noqa: PLC0415 - 0.3 s that only pictures pay
 
-    with mpl.rc_context(_STYLE):
-        figure = _figure(width=6.4, height=3.6)
+    with mpl.rc_context(STYLE):
+        figure = new_figure(width=6.4, height=3.6)
         axes = figure.subplots()
         axes.axhline(1.0, color="#9a9a9a", linewidth=0.8, linestyle=(0, (4, 3)))
         for index, (label, (batches, values)) in enumerate(curves.items()):
@@ -124,7 +124,7 @@ def plot_target_efficiency(
         axes.set_xlabel("batch (requests)")
         axes.set_ylabel(r"target efficiency  $T(B, 1)\,/\,T(B, \gamma)$")
         figure.legend(frameon=False, loc="outside upper center", ncols=len(curves))
-        return _save(figure, destination)
+        return save_figure(figure, destination)
 
 
 def _pooled(path: Path | str, warmup_fraction: float) -> dict[str, dict[str, Samples]]:
@@ -172,14 +172,16 @@ def _scale_log(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure, inches, in the style of all our pictures."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - see above
 
     # A figure of its own, without pyplot: no global state, no display.
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _save(figure: Figure, destination: Path | str) -> Path:
+def save_figure(figure: Figure, destination: Path | str) -> Path:
+    """Write a figure, the same data to the same bytes; refuse a suffix outside `SUFFIXES`."""
     path = Path(destination)
     if path.suffix not in SUFFIXES:
         raise ConfigError(

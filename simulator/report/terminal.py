@@ -68,7 +68,7 @@ def _print_header(scenario: Json, console: Console) -> None:
         seed = scenario.get("seed")
         rows.append(("runs", runs if seed is None else f"{runs}, seed {seed}"))
     if rows:
-        _print_pairs(rows, console)
+        print_pairs(rows, console)
 
 
 def _table(summary: Json) -> Table:
@@ -155,7 +155,8 @@ def _print_list(title: str, sentences: Iterable[str], console: Console, style: s
             console.print(Padding.indent(grid, 2))
 
 
-def _print_pairs(rows: Iterable[tuple[str, str]], console: Console) -> None:
+def print_pairs(rows: Iterable[tuple[str, str]], console: Console) -> None:
+    """Print lines of a name and its value, aligned."""
     grid = Table.grid(padding=(0, 2))
     for key, value in rows:
         grid.add_row(Text(key, style="dim"), Text(value))

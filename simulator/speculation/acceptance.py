@@ -1,7 +1,7 @@
 """How many drafted tokens the target accepts.
 
-A round's *uncapped* accepted-run length L is one draw; a draft of gamma tokens has ``min(L, gamma)``
-accepted. So every draft length, and plain decoding, see the same draws (common random
+A round's *uncapped* accepted-run length L is one draw; a draft of gamma tokens has ``min(L,
+gamma)`` accepted. So every draft length, and plain decoding, see the same draws (common random
 numbers).
 """
 
@@ -58,8 +58,8 @@ class PositionAcceptance:
     def accepted(self, uniforms: NDArray[np.float64], gamma: int) -> NDArray[np.int64]:
         """Count the positions up to gamma that survive with more than u.
 
-        That is ``min(L, gamma)`` with L by inversion. One comparison a position takes 0.4 ns a draw,
-        a binary search in the survival function 17 ns.
+        That is ``min(L, gamma)`` with L by inversion. One comparison a position takes 0.4 ns a
+        draw, a binary search in the survival function 17 ns.
         """
         accepted = np.zeros(uniforms.shape, np.int64)
         for chance in self.survival[:gamma]:

@@ -54,6 +54,11 @@ class Decomposition:
     fitted_share: float
     assumed_share: float
 
+    @property
+    def plain_steps(self) -> float:
+        """Time of a round in plain steps."""
+        return self.draft_ratio + self.verify_ratio + self.rejection_ratio
+
 
 def decompose(
     model: StepModel, acceptance: Acceptance, batch: float, context_tokens: float, gamma: int

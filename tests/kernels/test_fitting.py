@@ -4,6 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simulator.errors import TableError
 from simulator.hardware.gpu import load_gpu
@@ -33,7 +35,9 @@ TRUE = ExpertFit(
     mean_error=0.0,
     t0_s=30e-6,
     per_expert_s=50e-9,
+    per_active_s=20e-9,
     eta_bandwidth=0.85,
+    activation_share=1.2,
     eta_compute=0.55,
     exponent=1.5,
     shapes=4,
@@ -61,8 +65,9 @@ def expert_rows(experts_of, a100, shapes=SHAPES, matrices=3):
 
 def test_expert_constants_are_recovered_and_carry_to_a_shape_left_out(experts_of, a100):
     fit = fitting.fit_experts(expert_rows(experts_of, a100), a100)
-    for name in ("t0_s", "per_expert_s", "eta_bandwidth", "eta_compute", "exponent"):
+    for name in ("t0_s", "eta_bandwidth", "activation_share", "eta_compute", "exponent"):
         assert getattr(fit, name) == pytest.approx(getattr(TRUE, name), rel=0.02), name
+    assert fit.per_expert_s + fit.per_active_s == pytest.approx(70e-9, rel=0.02)
     assert fit.median_error < 1e-3
     assert fit.unseen_worst_error < 5e-3
     assert (fit.rows, fit.shapes) == (len(SHAPES) * 3 * len(TOKENS), len(SHAPES))
@@ -97,6 +102,47 @@ def test_expert_model_separates_experts_and_tokens(a100):
     assert TRUE.seconds(200, 64, shape, a100) > many
     spread = ExpertShape(64, 8, 3584, 2560, 2, expert_parallel=4)
     assert TRUE.seconds(400, 16, spread, a100) < many
+
+
+def parameters_of(fit):
+    times = [fit.t0_s * 1e6, fit.per_expert_s * 1e9, fit.per_active_s * 1e9]
+    ratios = [fit.eta_bandwidth, fit.activation_share, fit.eta_compute, fit.exponent]
+    return np.array([*times, *ratios])
+
+
+def test_the_fit_and_the_model_fitted_are_one_law(experts_of, a100):
+    rows = expert_rows(experts_of, a100)
+    times = fitting.ExpertModel(rows, a100).seconds(parameters_of(TRUE))
+    assert times == pytest.approx(rows["seconds"], rel=1e-12)
+
+
+def test_derivatives_of_the_expert_model(experts_of, a100):
+    model = fitting.ExpertModel(expert_rows(experts_of, a100), a100)
+    parameters = parameters_of(TRUE)
+    slopes = model.gradient(parameters)
+    for place in range(len(parameters)):
+        step = np.zeros(len(parameters))
+        step[place] = 1e-6 * max(parameters[place], 0.1)
+        change = model.seconds(parameters + step) - model.seconds(parameters - step)
+        expected = change / (2 * step[place])
+        assert slopes[:, place] == pytest.approx(expected, rel=1e-4, abs=1e-14), place
+
+
+@given(
+    fit=st.sampled_from(load_fits()["experts"]),
+    tokens=st.floats(1, 20_000),
+    active=st.floats(1, 128),
+    more=st.floats(1, 8),
+    spread=st.sampled_from([1, 8]),
+)
+def test_shipped_fits_fall_neither_with_tokens_nor_with_active_experts(
+    fit, tokens, active, more, spread
+):
+    gpu = load_gpu(fit.gpu)
+    shape = ExpertShape(1024, 8, 4096, 1536, 2, expert_parallel=spread)
+    base = fit.seconds(tokens, active, shape, gpu)
+    assert fit.seconds(tokens * more, active, shape, gpu) >= base * (1 - 1e-12)
+    assert fit.seconds(tokens, active * more, shape, gpu) >= base * (1 - 1e-12)
 
 
 def test_touched_bytes_and_the_model_count_the_same(experts_of, a100):

@@ -3,7 +3,6 @@
 import contextlib
 import faulthandler
 import io
-import itertools
 import json
 import math
 import shutil
@@ -13,7 +12,7 @@ from collections import Counter
 import hypothesis.strategies as st
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, Phase, event, given, settings
 
 from simulator.cli import main
 from simulator.commands.inventory import PARTS
@@ -65,13 +64,39 @@ NAMES = {
 EXTREMES = [
     *("0", "-0.0", "-1", "1", "2", "0.5", "1.0", "1e-308", "5e-324", "1e308", "-1e308", "1e999"),
     *("nan", "inf", "-inf", "2147483648", "9223372036854775807", "9223372036854775808"),
-    *("1000000000000000000", f"{10**30}", f"-{10**30}", "1_000", "0x10", "1e3", "007", "true", "no"),
+    *(
+        "1000000000000000000",
+        f"{10**30}",
+        f"-{10**30}",
+        "1_000",
+        "0x10",
+        "1e3",
+        "007",
+        "true",
+        "no",
+    ),
     *("null", "", "''", '""', "' '", "[]", "{}", "[1,2]", "[[1],[2,[3]]]", "{a:1}", "{a:{b:[1]}}"),
     *("???", "${run.seed}", "${speculation.gamma}", "${title}", "${model}", "${nope}", "${nope:1}"),
     *("${oc.env:HOME}", "${oc.env:NOT_SET}", "${now:%Y}", "${oc.decode:nan}", "${oc.decode:'['}"),
     *("${", "$", "[", "]", "{", "a:b", "a,b", "1,2", "range(3)", "choice(a,b)", "interval(0,1)"),
-    *("glob(*)", "sort(3,2)", "extend_list(1)", "a=b", "'a=b'", '"a\\nb"', "é漢字", "'😀'", "\\", "#"),
+    *(
+        "glob(*)",
+        "sort(3,2)",
+        "extend_list(1)",
+        "a=b",
+        "'a=b'",
+        '"a\\nb"',
+        "é漢字",
+        "'😀'",
+        "\\",
+        "#",
+    ),
 ]
+
+LONGEST_OUTPUT_TOKENS = 4096
+"""How much is simulated is the user's affair; a test must end."""
+
+NUMERIC = (int, float, int | None, float | None)
 
 OUTCOMES = {0: "ran", 2: "refused"}
 
@@ -110,15 +135,29 @@ def written(value):
 @st.composite
 def likely_setting(draw):
     name = draw(st.sampled_from([*LIKELY, *NAMES]))
+    sign = draw(st.sampled_from(["", "++"]))
     if name in NAMES:
-        return f"{name}={draw(st.sampled_from(NAMES[name]))}"
-    return f"{name}={written(draw(LIKELY[name]))}"
+        return f"{sign}{name}={draw(st.sampled_from(NAMES[name]))}"
+    return f"{sign}{name}={written(draw(LIKELY[name]))}"
 
 
 @st.composite
 def typed_setting(draw):
-    name = draw(st.sampled_from(list(SETTINGS)))
+    name = draw(st.sampled_from([name for name in SETTINGS if name not in LIKELY]))
     return f"{name}={draw(typed(SETTINGS[name]))}"
+
+
+@st.composite
+def stretched_setting(draw):
+    """A number of the right type and any magnitude."""
+    name = draw(st.sampled_from([n for n, hint in SETTINGS.items() if hint in NUMERIC]))
+    if SETTINGS[name] in (int, int | None):
+        power = draw(st.sampled_from([2, 10])) ** draw(st.integers(0, 20))
+        number = power + draw(st.integers(-1, 1))
+        if name == "workload.output_tokens":
+            number = min(number, LONGEST_OUTPUT_TOKENS)
+        return f"++{name}={number}"
+    return f"++{name}={float(10 ** draw(st.floats(-308, 308)))!r}"
 
 
 @st.composite
@@ -149,31 +188,30 @@ def junk():
     return words.filter(lambda word: not word.startswith("-"))
 
 
+def sometimes(strategy, size):
+    """Up to so many, and none in half of all cases."""
+    return st.one_of(st.just([]), st.lists(strategy, min_size=1, max_size=size))
+
+
 def command_lines(trace_files):
     """Mostly sensible overrides with, now and then, something that is not."""
-    traces = st.sampled_from([f"+workload.path={path}" for path in trace_files]).map(
-        lambda path: ["workload=trace", path.removeprefix("+")]
-    )
-    sensible = st.tuples(
-        st.lists(group_choice(), max_size=3),
-        st.lists(likely_setting(), max_size=3),
-        st.one_of(st.just([]), st.just([]), st.just([]), traces),
-    )
-    odd = st.one_of(typed_setting(), wild_setting(), misspelt(), group_choice(), junk())
-    oddities = st.one_of(st.just([]), st.lists(odd, max_size=1), st.lists(odd, max_size=3))
-    size = st.tuples(st.integers(-1, 40), st.integers(-1, 3)).filter(any)
+    trace = st.sampled_from([["workload=trace", f"workload.path={path}"] for path in trace_files])
+    odd = st.one_of(stretched_setting(), typed_setting(), wild_setting(), misspelt(), junk())
+    few = st.one_of(st.integers(1, 40), st.integers(1, 40), st.integers(-1, 40))
     return st.builds(
-        lambda parts, extra, size: [
-            *itertools.chain(*parts),
-            *extra,
-            f"run.requests={size[0]}",
-            f"run.replications={size[1]}",
+        lambda groups, settings, trace, oddities, requests, replications: [
+            *(groups + settings + trace + oddities),
+            f"run.requests={requests}",
+            f"run.replications={replications}",
             "run.workers=1",
             "run.picture=false",
         ],
-        sensible,
-        oddities,
-        size,
+        sometimes(group_choice(), 3),
+        sometimes(st.one_of(likely_setting(), likely_setting(), stretched_setting()), 3),
+        st.one_of(*[st.just([])] * 4, trace),
+        sometimes(odd, 3),
+        few,
+        few.map(lambda n: min(n, 3)),
     )
 
 
@@ -230,7 +268,7 @@ def check_ran(words, folder, out, err):
     assert {"throughput", "tpot_p50", "e2e_p50"} <= set(summary["speedup"]), words
     for name in ("requests", "iterations"):
         file = pq.ParquetFile(folder / f"{name}.parquet")
-        assert file.schema_arrow.metadata[b"moesim.complete"] == b"true", words
+        assert file.metadata.metadata[b"moesim.complete"] == b"true", words
         assert file.metadata.num_rows > 0, words
     arms = 2 * summary["scenario"]["replications"]
     requests = pq.ParquetFile(folder / "requests.parquet").metadata.num_rows
@@ -272,6 +310,7 @@ def explore(examples, trace_files, tmp_path, *, derandomize):
         database=None,
         derandomize=derandomize,
         suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate],  # command lines are short; shrinking them takes minutes
     )
     @given(command_lines(trace_files))
     def example(words):

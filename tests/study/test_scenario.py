@@ -6,7 +6,7 @@ import pytest
 from helpers.scenarios import make_config
 
 from simulator.config import Config, HardwareConfig, RunConfig
-from simulator.errors import CapacityError, ConfigError, TableError
+from simulator.errors import CapacityError, ConfigError
 from simulator.experts.config import RoutingConfig
 from simulator.models.catalog import model_names
 from simulator.scenario import build
@@ -42,8 +42,8 @@ def test_every_shipped_model_runs_somewhere(model):
 
 
 REFUSALS = [
-    ({"hardware": HardwareConfig(gpu="h10_sxm")}, TableError, "Did you mean 'h100_sxm'"),
-    ({"hardware": HardwareConfig(engine="vlm")}, TableError, "Did you mean 'vllm'"),
+    ({"hardware": HardwareConfig(gpu="h10_sxm")}, ConfigError, "Did you mean 'h100_sxm'"),
+    ({"hardware": HardwareConfig(engine="vlm")}, ConfigError, "Did you mean 'vllm'"),
     (
         {"hardware": HardwareConfig(gpu="l40s", tensor_parallel=1)},
         CapacityError,
@@ -64,7 +64,7 @@ REFUSALS = [
     ),
     (
         {"speculation": SpeculationConfig(alpha=0.5, drafter="eagle")},
-        TableError,
+        ConfigError,
         "Did you mean 'eagle3'",
     ),
     (

@@ -1,0 +1,147 @@
+"""``moesim explain``: where the time of a step goes, and what that makes of speculation."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simulator.commands.arguments import Parser
+from simulator.errors import ConfigError, SimulatorError
+
+if TYPE_CHECKING:
+    from simulator.config import Config
+    from simulator.study.explain import Explanation, Step
+
+_EPILOG = """\
+Overrides are those of moesim simulate (its --help lists them), one value each.
+
+examples:
+  moesim explain
+  moesim explain model=mixtral_8x7b speculation.gamma=2 --batch 64
+  moesim explain model=deepseek_v3 hardware=h200_sxm --picture steps.png"""
+
+
+def main(arguments: list[str]) -> int:
+    """Take the steps of a scenario apart, print and, if asked, draw and save them.
+
+    Returns
+    -------
+    int
+        0.
+
+    Raises
+    ------
+    SimulatorError
+        If the scenario, or the operating point, cannot run.
+    """
+    options = _parser().parse_intermixed_args(arguments)
+    _explain(options)
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="moesim explain",
+        usage="moesim explain [--batch N] [--context TOKENS] [--picture FILE]\n"
+        "                      [--json FILE] [group=option ...] [key=value ...]",
+        description="Take a plain step, a verify step and a draft step apart: time by part and how"
+        "\nit is known, arithmetic intensity, active experts, and which term holds the\n"
+        "speedup back.",
+        epilog=_EPILOG,
+    )
+    add = parser.add_argument
+    add("--batch", type=int, default=16, metavar="N", help="requests that decode (default: 16)")
+    add(
+        "--context",
+        type=int,
+        default=1000,
+        metavar="TOKENS",
+        help="cached tokens of each (default: 1000)",
+    )
+    add("--picture", type=Path, metavar="FILE", help="draw the steps: .png, .svg or .pdf")
+    add("--json", type=Path, metavar="FILE", help="save all figures, times in seconds")
+    add("overrides", nargs="*", help="choices and settings, as for moesim simulate")
+    return parser
+
+
+def _explain(options: Namespace) -> None:
+    # Slow to import, and `--help` does without.
+    from simulator.commands.screen import screen  # noqa: PLC0415
+    from simulator.report.explain import print_explanation  # noqa: PLC0415
+    from simulator.report.step_chart import plot_steps  # noqa: PLC0415
+    from simulator.scenario import build  # noqa: PLC0415
+    from simulator.study.explain import explain  # noqa: PLC0415
+    from simulator.trace.json_file import write_json  # noqa: PLC0415
+
+    explanation = explain(build(_compose(options.overrides)), options.batch, options.context)
+    files = {}
+    if options.picture is not None:
+        files["picture"] = plot_steps(explanation, options.picture)
+    if options.json is not None:
+        files["figures"] = write_json(options.json, figures(explanation))
+    console = screen()
+    print_explanation(explanation, console)
+    for name, path in files.items():  # never wrapped: people copy them
+        console.print(f"{name}: {path}", soft_wrap=True, markup=False)
+
+
+def figures(explanation: Explanation) -> dict[str, Any]:
+    """Return all figures of an explanation by name, times in seconds."""
+    terms, best = explanation.decomposition, explanation.best
+    return {
+        "scenario": explanation.scenario,
+        "steps": {name: _step_figures(step) for name, step in explanation.steps.items()},
+        "rejection_s": explanation.rejection_s,
+        "decomposition": asdict(terms) | {"best_gamma": best.gamma, "best_speedup": best.speedup},
+        "levers": [lever._asdict() for lever in explanation.levers],
+    }
+
+
+def _step_figures(step: Step) -> dict[str, Any]:
+    parts: dict[str, dict[str, Any]] = {}
+    for part, time in step.parts.items():
+        parts[part] = {"seconds": time.seconds, "share": step.share(part), **time._asdict()}
+        if part in step.work:
+            done = step.work[part]
+            parts[part] |= {
+                "flops": done.flops,
+                "moved_bytes": done.moved_bytes,
+                "flop_per_byte": done.intensity,
+                "ridge_flop_per_byte": done.ridge,
+                "bound": done.bound,
+            }
+    return {
+        "total_s": step.total_s,
+        "experts": step.experts,
+        "active_experts": step.active_experts,
+        "tokens_per_expert": step.tokens_per_expert,
+        "parts": parts,
+    }
+
+
+def _compose(overrides: list[str]) -> Config:
+    """Compose the configuration, whatever Hydra raises turned into one message."""
+    from simulator.commands.messages import explain as worded  # noqa: PLC0415 - slow, see above
+    from simulator.compose import compose  # noqa: PLC0415
+
+    try:
+        _refuse_sweeps(overrides)
+        return compose(overrides)
+    except SimulatorError:
+        raise
+    except Exception as error:
+        raise ConfigError(worded(error, overrides)) from error
+
+
+def _refuse_sweeps(overrides: list[str]) -> None:
+    """Refuse several values of a setting: composing would advise a flag that is not here."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser  # noqa: PLC0415
+
+    for override in OverridesParser.create().parse_overrides(overrides):
+        if override.is_sweep_override():
+            raise ConfigError(
+                f"{override.input_line} is a sweep, and moesim explain takes one point; "
+                f"give {override.key_or_group} one value."
+            )

@@ -1,0 +1,261 @@
+"""Where the time of a step goes at an operating point: parts, work, and what would change it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from simulator.costs.forward import ForwardCost, Parts, PartTime, total_s
+from simulator.costs.step import StepModel, StepShape
+from simulator.errors import CapacityError, ConfigError
+from simulator.experts.laws import distinct_experts
+from simulator.hardware.gpu import Gpu
+from simulator.models.operators import (
+    Experts,
+)
+from simulator.scenario import Scenario
+from simulator.speculation.acceptance import ACCEPTANCE, Acceptance
+from simulator.speculation.config import SpeculationConfig
+from simulator.speculation.theory import speedup
+from simulator.study.decomposition import Decomposition, best_draft_length, decompose
+from simulator.study.work import Work, operator_work
+
+BATCH_FACTOR = 4
+"""How far from the given batch a change of it is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the target or of the drafter, by part.
+
+    Parameters
+    ----------
+    parts
+        Time by part, with how each is known.
+    work
+        FLOPs and bytes of the parts that compute: products, experts, attention.
+    experts, active_experts
+        Routed experts of a layer, and how many distinct ones the step activates; 0 if it has none.
+    tokens_per_expert
+        Mean tokens that an active expert processes, ``tokens K / N``; 0 without experts.
+    """
+
+    parts: Parts
+    work: dict[str, Work]
+    experts: int
+    active_experts: float
+    tokens_per_expert: float
+
+    @property
+    def total_s(self) -> float:
+        """Time of the step, seconds."""
+        return total_s(self.parts)
+
+    def seconds(self, part: str) -> float:
+        """Time of a part; 0 if the step lacks it."""
+        return self.parts.get(part, PartTime()).seconds
+
+    def share(self, part: str) -> float:
+        """Share of the step's time that a part takes."""
+        return self.seconds(part) / self.total_s
+
+    def known_s(self, kind: str) -> float:
+        """Seconds known in the given way: ``measured``, ``fitted`` or ``assumed``."""
+        return float(sum(getattr(time, f"{kind}_s") for time in self.parts.values()))
+
+
+class Lever(NamedTuple):
+    """One change, and the closed-form speedup with it.
+
+    Parameters
+    ----------
+    change, meaning
+        What to write on the command line (empty: a bound that no setting reaches), and in words.
+    speedup
+        Closed form at the changed operating point.
+    """
+
+    change: str
+    meaning: str
+    speedup: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A round of speculation beside a plain step, taken apart at one operating point.
+
+    Parameters
+    ----------
+    scenario
+        Lines that head the report, by name.
+    plain, verify, draft
+        The steps; no verify step at gamma = 0, no draft step without a drafter on the GPU.
+    rejection_s
+        What a round adds to a verify step, seconds.
+    decomposition, best
+        Terms of the closed form at the operating point, and at the draft length it prefers there.
+    levers
+        Changes worth a look.
+    """
+
+    scenario: dict[str, str]
+    plain: Step
+    verify: Step | None
+    draft: Step | None
+    rejection_s: float
+    decomposition: Decomposition
+    best: Decomposition
+    levers: list[Lever]
+
+    @property
+    def steps(self) -> dict[str, Step]:
+        """The steps there are, by name."""
+        steps = {"plain": self.plain, "verify": self.verify, "draft": self.draft}
+        return {name: step for name, step in steps.items() if step is not None}
+
+
+def explain(scenario: Scenario, batch: int, context_tokens: int) -> Explanation:
+    """Take the steps of a scenario apart.
+
+    Parameters
+    ----------
+    scenario
+        The scenario; gamma is its own.
+    batch
+        Requests that decode together on one replica.
+    context_tokens
+        Cache length of each.
+
+    Raises
+    ------
+    ConfigError
+        If batch or context is below one, or beyond the scheduler's or the model's limit.
+    CapacityError
+        If a replica's cache cannot hold that batch.
+
+    Examples
+    --------
+    >>> from simulator.compose import compose
+    >>> from simulator.scenario import build
+    >>> taken_apart = explain(build(compose(["model=mixtral_8x7b"])), 16, 1000)
+    >>> max(taken_apart.plain.parts, key=taken_apart.plain.share)
+    'experts'
+    """
+    _check_point(scenario, batch, context_tokens)
+    model, gamma = scenario.step_model, scenario.config.speculation.gamma
+    plain, verify = (StepShape(batch, tokens, context_tokens) for tokens in (1, gamma + 1))
+    drafts = model.draft_parts(batch, context_tokens) if gamma else {}
+
+    def target_step(shape: StepShape) -> Step:
+        return _step(model.target, model, model.target_step(shape).parts, shape, scenario.gpu)
+
+    here = decompose(model, scenario.acceptance, batch, context_tokens, gamma)
+    best = best_draft_length(model, scenario.acceptance, batch, context_tokens)
+    return Explanation(
+        scenario=_header(scenario),
+        plain=target_step(plain),
+        verify=target_step(verify) if gamma else None,
+        draft=_step(model.drafter, model, drafts, plain, scenario.gpu) if drafts else None,
+        rejection_s=total_s(model.rejection(batch, gamma)),
+        decomposition=here,
+        best=best,
+        levers=[*_other_points(scenario, here, best), *_other_terms(scenario, here)],
+    )
+
+
+def _step(
+    forward: ForwardCost | None, model: StepModel, parts: Parts, shape: StepShape, gpu: Gpu
+) -> Step:
+    """Add the work of a forward pass to its times."""
+    operators = forward.operators if forward is not None else ()
+    routed = next((op for op in operators if isinstance(op, Experts)), None)
+    experts, active, each = 0, 0.0, 0.0
+    if routed is not None:
+        experts, independent = routed.experts, model.independent_tokens(shape)
+        active = distinct_experts(experts, routed.top_k, independent)
+        each = shape.tokens * routed.top_k / active
+    done: dict[str, Work] = {}
+    for operator in operators:
+        more = operator_work(operator, shape, active, gpu)
+        if more is not None:
+            before = done.get(operator.part, Work())
+            done[operator.part] = Work(*(a + b for a, b in zip(before, more, strict=True)))
+    return Step(parts, done, experts, active, each)
+
+
+def _check_point(scenario: Scenario, batch: int, context_tokens: int) -> None:
+    """Refuse an operating point that a replica cannot run at."""
+    config = scenario.config
+    for name, value in (("batch", batch), ("context", context_tokens)):
+        if value < 1:
+            raise ConfigError(f"{name} {value} must be at least 1.")
+    most = config.scheduler.max_num_seqs
+    if batch > most:
+        raise ConfigError(
+            f"batch {batch} exceeds scheduler.max_num_seqs={most}, the most requests that a "
+            f"replica runs at once; lower it or raise scheduler.max_num_seqs."
+        )
+    limit = config.model.max_context_tokens
+    if context_tokens > limit:
+        raise ConfigError(
+            f"context {context_tokens} exceeds the {limit} tokens of {config.model.title}."
+        )
+    capacity = scenario.deployment(config.speculation.gamma).kv_capacity_tokens
+    if batch * context_tokens > capacity:
+        raise CapacityError(
+            f"batch {batch} at context {context_tokens} needs {batch * context_tokens} tokens of "
+            f"KV cache; a replica holds {capacity}, so context {capacity // batch} at most at this "
+            f"batch. More GPUs hold more (hardware.tensor_parallel)."
+        )
+
+
+def _header(scenario: Scenario) -> dict[str, str]:
+    """Return what was explained, in words."""
+    gamma, gpus = scenario.config.speculation.gamma, scenario.tensor_parallel
+    return {
+        "model": scenario.config.model.title,
+        "hardware": f"{gpus} x {scenario.gpu.title}, TP {gpus}",
+        "speculation": f"{scenario.drafter.title}, gamma {gamma}" if gamma else "off (gamma 0)",
+    }
+
+
+def _other_points(scenario: Scenario, here: Decomposition, best: Decomposition) -> Iterator[Lever]:
+    """Yield the best draft length, and a smaller and a larger batch that a replica can hold."""
+    if best.gamma != here.gamma:
+        yield Lever(f"speculation.gamma={best.gamma}", "the best draft length here", best.speedup)
+    batch, context = int(here.batch), int(here.context_tokens)
+    for other in (batch // BATCH_FACTOR, batch * BATCH_FACTOR) if here.gamma else ():
+        try:
+            _check_point(scenario, other, context)
+        except ConfigError:
+            continue
+        point = decompose(scenario.step_model, scenario.acceptance, other, context, here.gamma)
+        size = "smaller" if other < batch else "larger"
+        yield Lever(f"--batch {other}", f"a {size} batch", point.speedup)
+
+
+def _other_terms(scenario: Scenario, here: Decomposition) -> Iterator[Lever]:
+    """Yield better acceptance and free drafts, all else equal."""
+    if not here.gamma:
+        return
+    costs = here.verify_ratio, here.rejection_ratio
+    for change, acceptance in _half_rejected(scenario.config.speculation):
+        tokens = acceptance.tokens_per_round(here.gamma)
+        faster = float(speedup(tokens, here.draft_ratio, *costs))
+        yield Lever(change, "half as many rejections", faster)
+    if here.draft_ratio:
+        free = float(speedup(here.expected_tokens_per_round, 0.0, *costs))
+        yield Lever("", "drafts that cost no time (a bound)", free)
+
+
+def _half_rejected(given: SpeculationConfig) -> Iterator[tuple[str, Acceptance]]:
+    """Yield the override that halves every rejection rate, if there are rates, and its model."""
+    acceptance = ACCEPTANCE.get(given.acceptance, "speculation.acceptance")
+    if given.alphas:
+        alphas = [round((1.0 + alpha) / 2, 3) for alpha in given.alphas]
+        change = f"speculation.alphas={alphas}".replace(" ", "")
+        yield change, acceptance(replace(given, alphas=alphas))
+    elif given.alpha is not None:
+        alpha = round((1.0 + given.alpha) / 2, 3)
+        yield f"speculation.alpha={alpha:g}", acceptance(replace(given, alpha=alpha))

@@ -1,0 +1,118 @@
+import re
+
+import pytest
+
+from simulator.commands.inventory import PARTS, TOPICS
+from simulator.hardware.gpu import gpu_names
+from simulator.kernels.schema import OPERATORS
+from simulator.models.catalog import drafter_names, load_architecture, model_names
+from simulator.registry import Registry
+from simulator.workload.presets import preset_names
+
+
+def row(out, name):
+    """The cells of a table's row."""
+    (line,) = [line for line in out.splitlines() if re.match(rf" {name} {{2,}}", line)]
+    return re.split(r" {2,}", line.strip())
+
+
+def test_all_topics_in_short(moesim):
+    code, out, err = moesim("list")
+    assert (code, err) == (0, "")
+    for topic, names in TOPICS.items():
+        assert re.search(rf"^{topic} ", out, re.MULTILINE)
+        for name in names.names():
+            assert name in out
+    assert len(out.splitlines()) < 25
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_every_topic_fits_80_columns_beside_its_sources(moesim, topic):
+    code, out, err = moesim("list", topic)
+    assert (code, err) == (0, "")
+    tables = re.sub(r"^Sources$.*?(^$|\Z)", "", out, flags=re.MULTILINE | re.DOTALL)
+    assert max(map(len, tables.splitlines())) <= 80
+    assert "…" not in out
+
+
+@pytest.mark.parametrize("topic", ["models", "gpus", "drafters", "workloads", "engines", "tables"])
+def test_figures_have_sources(moesim, topic):
+    _, out, _ = moesim("list", topic)
+    assert "Sources" in out
+    for sheet in TOPICS[topic].sheets():
+        assert all(sheet.sources.values())
+        for source in sheet.sources.values():
+            assert source in out
+
+
+def test_models(moesim):
+    _, out, _ = moesim("list", "models")
+    assert row(out, "qwen2_57b_a14b") == [
+        *("qwen2_57b_a14b", "57.4", "14.2", "8 of 64", "32,768", "114.8")
+    ]
+    assert row(out, "opt_30b")[3] == "dense"
+    for name in model_names():
+        assert load_architecture(name).source in out
+
+
+def test_gpus(moesim):
+    _, out, _ = moesim("list", "gpus")
+    assert row(out, "h100_sxm")[:4] == ["h100_sxm", "80", "3.35", "8"]
+    assert "bfloat16 989" in out
+    for name in gpu_names():
+        assert row(out, name)
+
+
+def test_drafters_say_which_models_use_them(moesim):
+    _, out, _ = moesim("list", "drafters")
+    assert row(out, "opt_350m") == ["opt_350m", "OPT-350M", "model", "0.33", "opt_30b"]
+    for name in drafter_names():
+        assert row(out, name)
+
+
+def test_workloads(moesim):
+    _, out, _ = moesim("list", "workloads")
+    assert "fixed_batch" in out
+    for name in preset_names():
+        assert name in out
+    assert "5.53" in out
+    assert "CC-BY-4.0" in out
+
+
+def test_every_option_of_the_workload_group_says_what_it_is():
+    options, _ = TOPICS["workloads"].sheets()
+    for _, what in options.rows:
+        assert what.endswith(".")
+        assert ":" not in what.split()[0]
+
+
+def test_engines(moesim):
+    _, out, _ = moesim("list", "engines")
+    assert row(out, "plain_step") == ["plain_step", "0.00052 s", "fitted"]
+
+
+def test_tables_name_backend_and_version_of_every_gpu(moesim):
+    _, out, _ = moesim("list", "tables")
+    for name in gpu_names():
+        assert f"({name})" in out.replace("\n", " ")
+    for operator in OPERATORS:
+        assert operator in out
+    assert "aiconfigurator-core 0.12.0 (Apache-2.0)" in out
+
+
+def test_parts_are_the_registries(moesim):
+    _, out, _ = moesim("list", "parts")
+    for setting, registry in PARTS.items():
+        for kind in registry:
+            assert f"{setting}={kind}" in out
+
+
+def test_parts_include_plug_ins(moesim, monkeypatch):
+    def random_router():
+        """Any replica."""
+
+    registry = Registry("router")
+    registry.register("random")(random_router)
+    monkeypatch.setitem(PARTS, "scheduler.router", registry)
+    _, out, _ = moesim("list", "parts")
+    assert row(out, "scheduler.router=random") == ["scheduler.router=random", "Any replica."]
