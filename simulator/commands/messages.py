@@ -112,7 +112,7 @@ def _not_one_option(overrides: Sequence[str]) -> str:
 
 def _whole_key(error: BaseException, key: str) -> str:
     """Return the key as OmegaConf knows it: ``model.a`` of ``model={a:1}``, not just ``model``."""
-    full = str(getattr(error.__cause__ or error, "full_key", None) or key)
+    full = str(getattr(_keyed(error), "full_key", None) or key)
     return full if full.startswith(f"{key}.") or full.endswith(f".{key}") else key
 
 
@@ -182,15 +182,20 @@ _WORDED: dict[str, Callable[[Mapping[str, str]], str]] = {
 
 def _by_itself(error: BaseException, overrides: Sequence[str]) -> str:
     """Word any other error: the key and what the innermost library says about it."""
-    innermost = error
-    while isinstance(innermost.__cause__, CONFIG_ERRORS):
-        innermost = innermost.__cause__
+    innermost = _keyed(error)
     said = _first_line(innermost)
     key = getattr(innermost, "full_key", None) or _overridden_key(str(error))
     if isinstance(innermost, CONFIG_ERRORS) and said:
         return f"{key}: {said}" if key and str(key) not in said else said
     about = f" ({', '.join(overrides)})" if overrides else ""
     return f"cannot compose the configuration{about}: {type(innermost).__name__}: {said}"
+
+
+def _keyed(error: BaseException) -> BaseException:
+    """Return the error in a chain of causes that names a key, or else the innermost."""
+    while not getattr(error, "full_key", None) and isinstance(error.__cause__, CONFIG_ERRORS):
+        error = error.__cause__
+    return error
 
 
 def _overridden_key(text: str) -> str | None:

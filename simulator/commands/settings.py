@@ -68,7 +68,7 @@ def group_options(group: str) -> list[str]:
     Examples
     --------
     >>> group_options("routing")
-    ['overlap', 'uniform']
+    ['measured', 'uniform']
     """
     return data_names(f"{_CONF}.{group}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -53,12 +54,14 @@ def simulate(
     config = scenario.config
     runs = [Run(arm, number) for number in range(config.run.replications) for arm in ARMS]
     workers = min(config.run.workers or os.cpu_count() or 1, len(runs))
+    parts = runs[0].part(requests).parent
+    shutil.rmtree(parts, ignore_errors=True)  # of a run into this folder that was cut short
     for _ in _execute(scenario, runs, (requests, iterations), workers):
         advance(1)
     metadata = trace_metadata(config)
     for table in (requests, iterations):
         merge([run.part(table) for run in runs], table, metadata)
-    runs[0].part(requests).parent.rmdir()
+    parts.rmdir()
 
 
 def run_count(config: Config) -> int:

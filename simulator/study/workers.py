@@ -54,12 +54,13 @@ def in_processes(
     with ProcessPoolExecutor(workers, context, _start, (start, arguments)) as pool:
         try:
             with _interrupts_held():
-                results = pool.map(function, items)
-            yield from results
+                futures = [pool.submit(function, item) for item in items]
+            for future in futures:
+                yield future.result()
         except BaseException:
+            # Without its workers the pool fails what is pending; cancelling it too would race.
             for worker in multiprocessing.active_children():
                 worker.terminate()
-            pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
@@ -79,13 +80,22 @@ def _leave_with_parent() -> None:
 def _interrupts_held() -> Iterator[None]:
     """Hold interrupts back; processes started meanwhile never see them.
 
-    Held, not ignored: one that comes meanwhile is delivered afterwards.
+    Held, not ignored: one that comes meanwhile is raised again afterwards. The mask is what new
+    processes inherit; the handler is for interrupts that another thread of ours takes.
     """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows has no signal masks to inherit
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    heard: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: heard.append(number))
+    mask = None
+    if hasattr(signal, "pthread_sigmask"):  # Windows has no signal masks to inherit
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, before)
+        if heard:
+            signal.raise_signal(signal.SIGINT)

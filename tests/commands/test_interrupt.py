@@ -71,7 +71,8 @@ def interrupted_well(process, children):
     assert err == "moesim: interrupted; what had not ended has no summary.\n"
     assert time.monotonic() - sent_s < 5.0
     wait_for(lambda: not any(map(alive, children)), patience_s=5.0)
-    assert os.listdir("run") == [".hydra"]
+    # What the runs wrote so far stays, in their parts; nothing stands where a result would.
+    assert set(os.listdir("run")) <= {".hydra", "parts"}
 
 
 def test_one_process(start):
