@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
@@ -103,11 +104,14 @@ def _broken_yaml(error: yaml.MarkedYAMLError) -> str:
 
 def _not_one_option(overrides: Sequence[str]) -> str:
     """Word a group that is given a number, null or a mapping in place of a name."""
-    chosen = {word.lstrip("+~").partition("=")[0]: word for word in overrides}
-    group = next((group for group in groups() if group in chosen), "model")
-    said = f"{chosen[group]}: " if group in chosen else ""
-    options = ", ".join(group_options(group))
-    return f"{said}a group takes the name of one of its options. Known for {group}: {options}."
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        group = override.key_or_group
+        if group in groups() and not isinstance(override.value(), str | list):
+            return (
+                f"{override.input_line}: a group takes the name of one of its options. Known: "
+                f"{', '.join(group_options(group))}."
+            )
+    return f"a group takes the name of one of its options; got {', '.join(overrides)}."
 
 
 def _whole_key(error: BaseException, key: str) -> str:

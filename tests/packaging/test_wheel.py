@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from simulator.commands.inventory import TOPICS
+
 ROOT = Path(__file__).parents[2]
 LARGEST_WHEEL_BYTES = 12e6
 NOT_SOURCE = (".*", "build", "dist", "*.egg-info", "runs", "__pycache__", "venv")
@@ -63,13 +65,19 @@ def test_the_wheel_carries_code_and_data_and_nothing_else(wheel):
     assert wheel.stat().st_size < LARGEST_WHEEL_BYTES
 
 
-def test_the_installed_wheel_does_the_main_job_from_anywhere(wheel, tmp_path):
-    home = tmp_path / "venv"
+@pytest.fixture(scope="module")
+def moesim(wheel, tmp_path_factory):
+    """The command, as pip installs it into an empty environment."""
+    home = tmp_path_factory.mktemp("home") / "venv"
     venv.create(home, with_pip=True)
     run(home / "bin" / "python", "-m", "pip", "install", "--quiet", wheel)
+    return home / "bin" / "moesim"
+
+
+def test_the_installed_wheel_does_the_main_job_from_anywhere(moesim, tmp_path):
     out = tmp_path / "run"
     screen = run(
-        home / "bin" / "moesim",
+        moesim,
         "simulate",
         f"hydra.run.dir={out}",
         "run.requests=200",
@@ -85,3 +93,14 @@ def test_the_installed_wheel_does_the_main_job_from_anywhere(wheel, tmp_path):
         "summary.json",
         "latencies.png",
     }
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_the_installed_wheel_lists_what_the_repository_knows(moesim, topic):
+    listed = run(moesim, "list", topic, cwd="/")
+    assert all(name in listed for name in TOPICS[topic].names())
+
+
+def test_the_installed_wheel_completes_and_helps(moesim):
+    assert "mixtral_8x7b" in run(moesim, "simulate", "--help", cwd="/")
+    assert "_moesim_complete" in run(moesim, "completion", "bash", cwd="/")
