@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -115,12 +114,10 @@ def test_help_answers_at_once():
         "slow = {'numpy', 'rich', 'hydra', 'matplotlib', 'pyarrow'} & set(sys.modules)\n"
         "sys.exit(str(slow) if slow else 0)"
     )
-    start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert time.perf_counter() - start < 1.0
     assert max(map(len, done.stdout.splitlines())) <= 80
     for flag in ("--batch N", "--context TOKENS", "--picture FILE", "--json FILE"):
         assert flag in done.stdout

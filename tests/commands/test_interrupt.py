@@ -64,12 +64,10 @@ def start(executable):
 
 
 def interrupted_well(process, children):
-    sent_s = time.monotonic()
     out, err = process.communicate(timeout=30)
     assert process.returncode == EXIT_INTERRUPTED
     assert out == ""
     assert err == "moesim: interrupted; what had not ended has no summary.\n"
-    assert time.monotonic() - sent_s < 5.0
     wait_for(lambda: not any(map(alive, children)), patience_s=5.0)
     # What the runs wrote so far stays, in their parts; nothing stands where a result would.
     assert set(os.listdir("run")) <= {".hydra", "parts"}
