@@ -52,6 +52,24 @@ class Quantity:
         return cls(float(entry["value"]), str(entry["unit"]), str(entry["source"]), entry["kind"])
 
 
+def read_quantities(entries: Mapping[str, Any], origin: str) -> dict[str, Quantity]:
+    """Read several quantities by key.
+
+    Parameters
+    ----------
+    entries
+        Their mappings as they stand in a data file.
+    origin
+        The file, for the error message.
+
+    Raises
+    ------
+    TableError
+        As `Quantity.read`; the message names the key.
+    """
+    return {key: Quantity.read(entry, f"{origin}: {key}") for key, entry in entries.items()}
+
+
 def data_names(package: str, suffix: str = ".yaml") -> list[str]:
     """List the names (without suffix) of the data files of a package."""
     return sorted(

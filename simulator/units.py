@@ -6,13 +6,10 @@ US = 1e-6
 MS = 1e-3
 """One millisecond in seconds."""
 
-KILO = 1e3
 MEGA = 1e6
 GIGA = 1e9
 TERA = 1e12
 
-KIB = 2**10
-MIB = 2**20
 GIB = 2**30
 
 BYTES_PER_WEIGHT = {

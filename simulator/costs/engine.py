@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from simulator.hardware.gpu import Gpu
-from simulator.quantities import Quantity, data_names, read_data
+from simulator.quantities import Quantity, data_names, read_data, read_quantities
 
 _PACKAGE = "simulator.hardware_specs.engines"
 
@@ -84,12 +84,8 @@ def load_engine(name: str) -> Engine:
     0.00052
     """
     data = read_data(_PACKAGE, name, "engine")
-    origin = f"hardware_specs/engines/{name}.yaml"
-    provenance = {
-        key: Quantity.read(entry, f"{origin}: {key}")
-        for key, entry in data.items()
-        if key != "title"
-    }
+    title = str(data.pop("title"))
+    provenance = read_quantities(data, f"hardware_specs/engines/{name}.yaml")
     units = {"s": "_s", "byte": "_bytes", "1": ""}
     figures = {f"{key}{units[entry.unit]}": entry.value for key, entry in provenance.items()}
-    return Engine(name=name, title=str(data["title"]), provenance=provenance, **figures)
+    return Engine(name=name, title=title, provenance=provenance, **figures)

@@ -189,11 +189,6 @@ class ForwardCost:
             self._add(parts, latent, timing)
         return parts
 
-    @property
-    def has_experts(self) -> bool:
-        """Whether the model has routed experts."""
-        return any(True for _ in self._each(Experts))
-
     def active_experts(self, independent_tokens: float) -> float:
         """Distinct experts that a step activates in one MoE layer, 0 for a dense model."""
         for op in self._each(Experts):

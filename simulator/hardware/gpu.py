@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from simulator.errors import TableError
-from simulator.quantities import Quantity, data_names, read_data
+from simulator.quantities import Quantity, data_names, read_data, read_quantities
 
 _PACKAGE = "simulator.hardware_specs.gpus"
 
@@ -90,25 +90,17 @@ def load_gpu(name: str) -> Gpu:
     153
     """
     data = read_data(_PACKAGE, name, "GPU")
-    origin = f"hardware_specs/gpus/{name}.yaml"
-    provenance = {
-        key: Quantity.read(entry, f"{origin}: {key}")
-        for key, entry in data.items()
-        if key not in ("title", "tables", "peak_flops")
-    }
-    peaks = {
-        dtype: Quantity.read(entry, f"{origin}: peak_flops.{dtype}")
-        for dtype, entry in data["peak_flops"].items()
-    }
-    provenance |= {f"peak_flops.{dtype}": peak for dtype, peak in peaks.items()}
+    title, tables, peaks = data.pop("title"), data.pop("tables", name), data.pop("peak_flops")
+    entries = data | {f"peak_flops.{dtype}": entry for dtype, entry in peaks.items()}
+    provenance = read_quantities(entries, f"hardware_specs/gpus/{name}.yaml")
     return Gpu(
         name=name,
-        title=str(data["title"]),
+        title=str(title),
         memory_bytes=provenance["memory"].value,
         memory_bandwidth=provenance["memory_bandwidth"].value,
         l2_bytes=provenance["l2_cache"].value,
-        peak_flops={dtype: peak.value for dtype, peak in peaks.items()},
+        peak_flops={dtype: provenance[f"peak_flops.{dtype}"].value for dtype in peaks},
         node_gpus=int(provenance["node_gpus"].value),
-        tables=str(data.get("tables", name)),
+        tables=str(tables),
         provenance=provenance,
     )

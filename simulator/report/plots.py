@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ _POINTS = 1000
 _MARKED_POINTS = 40
 """Curves of more points are drawn without markers."""
 
-STYLE: Any = {
+_STYLE: Any = {
     "axes.edgecolor": "#9a9a9a",
     "axes.grid": True,
     "axes.spines.right": False,
@@ -72,18 +73,15 @@ def plot_latencies(
     ConfigError
         If the format is unknown or the file cannot be written.
     """
-    import matplotlib as mpl  # noqa: PLC0415 - 0.3 s that only pictures pay
-
     samples = _pooled(requests_path, warmup_fraction)
-    with mpl.rc_context(STYLE):
-        figure = new_figure(width=9.6, height=2.9)
+    with drawing(destination, width=9.6, height=2.9) as figure:
         panels = figure.subplots(1, len(_PANELS), sharey=True)
         for axes, (name, title) in zip(panels, _PANELS.items(), strict=True):
             _draw_distribution(axes, {arm: samples[arm][name] for arm in ARMS}, title)
         panels[0].set_ylabel("share of requests")
         if panels[0].lines:
             panels[0].legend(frameon=False, loc="lower right")
-        return save_figure(figure, destination)
+    return Path(destination)
 
 
 def plot_target_efficiency(
@@ -108,10 +106,7 @@ def plot_target_efficiency(
     ConfigError
         If the format is unknown or the file cannot be written.
     """
-    import matplotlib as mpl  # noqa: PLC0415 - 0.3 s that only pictures pay
-
-    with mpl.rc_context(STYLE):
-        figure = new_figure(width=6.4, height=3.6)
+    with drawing(destination, width=6.4, height=3.6) as figure:
         axes = figure.subplots()
         axes.axhline(1.0, color="#9a9a9a", linewidth=0.8, linestyle=(0, (4, 3)))
         for index, (label, (batches, values)) in enumerate(curves.items()):
@@ -124,7 +119,7 @@ def plot_target_efficiency(
         axes.set_xlabel("batch (requests)")
         axes.set_ylabel(r"target efficiency  $T(B, 1)\,/\,T(B, \gamma)$")
         figure.legend(frameon=False, loc="outside upper center", ncols=len(curves))
-        return save_figure(figure, destination)
+    return Path(destination)
 
 
 def _pooled(path: Path | str, warmup_fraction: float) -> dict[str, dict[str, Samples]]:
@@ -172,17 +167,35 @@ def _scale_log(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure, inches, in the style of all our pictures."""
-    from matplotlib.figure import Figure  # noqa: PLC0415 - see above
+@contextmanager
+def drawing(destination: Path | str, width: float, height: float) -> Iterator[Figure]:
+    """Yield an empty figure in the style of all our pictures, and write it when it is drawn.
 
-    # A figure of its own, without pyplot: no global state, no display.
-    return Figure(figsize=(width, height), layout="constrained")
+    The same data give the same bytes.
+
+    Parameters
+    ----------
+    destination
+        File to write; the suffix decides the format.
+    width, height
+        Of the figure, inches.
+
+    Raises
+    ------
+    ConfigError
+        If the format is unknown or the file cannot be written.
+    """
+    import matplotlib as mpl  # noqa: PLC0415 - 0.3 s that only pictures pay
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    with mpl.rc_context(_STYLE):
+        # A figure of its own, without pyplot: no global state, no display.
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure
+        _save(figure, Path(destination))
 
 
-def save_figure(figure: Figure, destination: Path | str) -> Path:
-    """Write a figure, the same data to the same bytes; refuse a suffix outside `SUFFIXES`."""
-    path = Path(destination)
+def _save(figure: Figure, path: Path) -> None:
     if path.suffix not in SUFFIXES:
         raise ConfigError(
             f"cannot draw {path.name!r}: its suffix must be one of {', '.join(SUFFIXES)}."
@@ -196,4 +209,3 @@ def save_figure(figure: Figure, destination: Path | str) -> Path:
             f"cannot write {str(path)!r}: {error.strerror}. Free the disk or choose another "
             "folder with hydra.run.dir=FOLDER."
         ) from error
-    return path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from simulator.report.figures import factor, number, seconds
 from simulator.report.parts import PART_COLOURS, in_order, part_name
-from simulator.report.plots import STYLE, new_figure, save_figure
+from simulator.report.plots import drawing
 from simulator.study.explain import Explanation
 from simulator.units import MS
 
@@ -33,16 +33,13 @@ def plot_steps(explanation: Explanation, destination: Path | str) -> Path:
     ConfigError
         If the format is unknown or the file cannot be written.
     """
-    import matplotlib as mpl  # noqa: PLC0415 - 0.3 s that only pictures pay
-
     bars = _bars(explanation)
-    with mpl.rc_context(STYLE):
-        figure = new_figure(width=9.6, height=1.5 + 0.45 * len(bars))
+    with drawing(destination, width=9.6, height=1.5 + 0.45 * len(bars)) as figure:
         axes = figure.subplots()
         _draw_bars(axes, bars)
         axes.set_title(_caption(explanation), loc="left")
         figure.legend(frameon=False, loc="outside right center")
-        return save_figure(figure, destination)
+    return Path(destination)
 
 
 def _bars(explanation: Explanation) -> dict[str, dict[str, float]]:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.report.figures import ABSENT
-from simulator.report.plots import STYLE, new_figure, save_figure
+from simulator.report.plots import drawing
 from simulator.study.left_out import LeftOut, median, quantile
 from simulator.study.validate_kernels import (
     REJECTED,
@@ -229,12 +229,9 @@ def plot_predictions(validation: Validation, destination: Path | str) -> Path:
     ConfigError
         If the format is unknown or the file cannot be written.
     """
-    import matplotlib as mpl  # noqa: PLC0415 - 0.3 s that only pictures pay
-
     tables = [found.rows for found in validation.experts] + validation.operators
     operators = list(dict.fromkeys(table.operator for table in tables))
-    with mpl.rc_context(STYLE):
-        figure = new_figure(width=9.6, height=5.4)
+    with drawing(destination, width=9.6, height=5.4) as figure:
         panels = figure.subplots(2, 4).ravel()
         for axes, operator in zip(panels, operators, strict=False):
             parts = [table for table in tables if table.operator == operator]
@@ -246,7 +243,7 @@ def plot_predictions(validation: Validation, destination: Path | str) -> Path:
         figure.supylabel("predicted without its shape (s)", fontsize=9)
         handles, labels = panels[0].get_legend_handles_labels()
         panels[-1].legend(handles, labels, frameon=False, loc="center", markerscale=6)
-        return save_figure(figure, destination)
+    return Path(destination)
 
 
 def _draw(axes: Axes, tables: Sequence[LeftOut], gpus: Sequence[str]) -> None:

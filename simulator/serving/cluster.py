@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import simpy
@@ -67,7 +68,6 @@ def serve(
     """
     env = simpy.Environment()
     requests = _requests(workload, acceptance, deployment.costs.query_tokens - 1, streams)
-    closed = workload.concurrency is not None
     replicas: list[Replica] = []
 
     def submit(request: Request) -> None:
@@ -81,26 +81,24 @@ def serve(
         if request is not None:
             submit(request)
 
-    replicas.extend(
-        Replica(
-            env,
-            index,
-            deployment.costs,
-            kv_capacity_tokens=deployment.kv_capacity_tokens,
-            max_num_seqs=deployment.max_num_seqs,
-            max_batched_tokens=deployment.max_batched_tokens,
-            max_rounds=workload.max_output_tokens,
-            requests_trace=requests_trace,
-            iterations_trace=iterations_trace,
-            on_finish=send_next if closed else None,
-        )
-        for index in range(deployment.replicas)
+    new_replica = partial(
+        Replica,
+        env,
+        costs=deployment.costs,
+        kv_capacity_tokens=deployment.kv_capacity_tokens,
+        max_num_seqs=deployment.max_num_seqs,
+        max_batched_tokens=deployment.max_batched_tokens,
+        max_rounds=workload.max_output_tokens,
+        requests_trace=requests_trace,
+        iterations_trace=iterations_trace,
+        on_finish=None if workload.concurrency is None else send_next,
     )
-    if closed:
-        for _ in range(workload.concurrency or 0):
-            send_next()
-    else:
+    replicas.extend(new_replica(index=index) for index in range(deployment.replicas))
+    if workload.concurrency is None:
         env.process(_arrivals(env, requests, submit))
+    else:
+        for _ in range(workload.concurrency):
+            send_next()
     env.run()
     return next(env._eid)  # how SimPy's own benchmarks count events
 

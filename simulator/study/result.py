@@ -9,7 +9,8 @@ from pathlib import Path
 from simulator.scenario import Scenario
 from simulator.study.assumptions import assumptions
 from simulator.study.decomposition import best_draft_length, decompose
-from simulator.trace.summary import Json, summarise, write_json
+from simulator.trace.json_file import write_json
+from simulator.trace.summary import Json, summarise
 
 
 def conclude(scenario: Scenario, files: Mapping[str, Path]) -> Json:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.trace.json_file import json_safe, write_json
+from simulator.trace.json_file import json_safe
 from simulator.trace.load import ratio
 from simulator.trace.metrics import (
     LATENCIES,
@@ -21,8 +21,6 @@ from simulator.trace.metrics import (
 )
 from simulator.trace.schema import ARMS
 from simulator.trace.statistics import Interval, mean_interval, paired_ratio
-
-__all__ = ["Json", "summarise", "write_json"]
 
 Json = dict[str, Any]
 """A JSON object."""

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from helpers.expert_fits import SHAPES, expert_law
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +14,6 @@ from simulator.kernels import fitting, work
 from simulator.kernels.cleaning import touched_bytes
 from simulator.kernels.fits import (
     DecodeFit,
-    ExpertFit,
     ExpertShape,
     LatentDecodeFit,
     PrefillFit,
@@ -23,27 +23,8 @@ from simulator.kernels.fits import (
     write_fits,
 )
 
-SHAPES = [(8, 2, 4096, 14336), (128, 8, 2048, 768), (160, 8, 6144, 2560), (256, 8, 3072, 1024)]
 TOKENS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384]
-TRUE = ExpertFit(
-    gpu="a100_sxm",
-    dtype="bfloat16",
-    backend="backend",
-    version="version",
-    rows=0,
-    median_error=0.0,
-    mean_error=0.0,
-    t0_s=30e-6,
-    per_expert_s=50e-9,
-    per_active_s=20e-9,
-    eta_bandwidth=0.85,
-    activation_share=1.2,
-    eta_compute=0.55,
-    exponent=1.5,
-    shapes=4,
-    unseen_median_error=0.0,
-    unseen_worst_error=0.0,
-)
+TRUE = expert_law(per_active_s=20e-9, activation_share=1.2)
 
 
 def expert_rows(experts_of, a100, shapes=SHAPES, matrices=3):

@@ -5,12 +5,13 @@ import json
 
 import numpy as np
 import pytest
+from helpers.expert_fits import SHAPES, expert_law
 
 from simulator.errors import TableError
 from simulator.hardware.gpu import load_gpu
 from simulator.kernels import fitting
 from simulator.kernels.attention import DecodeAttention
-from simulator.kernels.fits import ExpertFit, ExpertShape, load_fits
+from simulator.kernels.fits import ExpertShape, load_fits
 from simulator.kernels.gemm import GemmTable
 from simulator.kernels.schema import MONOTONE
 from simulator.study import validate_experts, validate_kernels, validate_operators
@@ -25,27 +26,8 @@ from simulator.study.validate_kernels import Cleaning, measured_gpus, metrics, s
 from simulator.trace.json_file import json_safe
 
 A100 = load_gpu("a100_sxm")
-SHAPES = [(8, 2, 4096, 14336), (128, 8, 2048, 768), (160, 8, 6144, 2560), (256, 8, 3072, 1024)]
 TOKENS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096]
-LAW = ExpertFit(
-    gpu="a100_sxm",
-    dtype="bfloat16",
-    backend="backend",
-    version="version",
-    rows=0,
-    median_error=0.0,
-    mean_error=0.0,
-    t0_s=30e-6,
-    per_expert_s=50e-9,
-    per_active_s=0.0,
-    eta_bandwidth=0.85,
-    activation_share=1.0,
-    eta_compute=0.55,
-    exponent=1.5,
-    shapes=4,
-    unseen_median_error=0.0,
-    unseen_worst_error=0.0,
-)
+LAW = expert_law(per_active_s=0.0, activation_share=1.0)
 
 
 def table_of(records, **constant):

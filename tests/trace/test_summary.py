@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from simulator.trace.summary import summarise, write_json
+from simulator.trace.json_file import write_json
+from simulator.trace.summary import summarise
 
 FIGURES = {
     "ttft_s",
