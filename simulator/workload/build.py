@@ -8,7 +8,7 @@ from simulator.errors import ConfigError, InvariantError
 from simulator.registry import Registry
 from simulator.workload.arrivals import ARRIVALS, ArrivalParameters
 from simulator.workload.config import WorkloadConfig
-from simulator.workload.lengths import FixedLength, LengthLaw
+from simulator.workload.lengths import FixedLength, LengthLaw, UniformLength
 from simulator.workload.presets import Preset, read_preset
 from simulator.workload.readers import READERS, existing_file
 from simulator.workload.replay import TraceWorkload, open_trace
@@ -115,14 +115,16 @@ def _length_laws(config: WorkloadConfig, preset: Preset | None) -> tuple[LengthL
     """Return the laws of prompt and output: fixed, or the preset's, cut where a cap is set."""
     prompt, output = (preset.prompt, preset.output) if preset else (None, None)
     return (
-        _length_law(config.prompt_tokens, config.max_prompt_tokens, prompt),
-        _length_law(config.output_tokens, config.max_output_tokens, output),
+        _length_law(config, "prompt", prompt),
+        _length_law(config, "output", output),
     )
 
 
-def _length_law(fixed: int | None, cap: int | None, fitted: LengthLaw | None) -> LengthLaw:
+def _length_law(config: WorkloadConfig, what: str, fitted: LengthLaw | None) -> LengthLaw:
+    fixed, cap = getattr(config, f"{what}_tokens"), getattr(config, f"max_{what}_tokens")
     if fixed is not None:
-        return FixedLength(fixed)
+        shortest = max(1, int(config.random_range_ratio * fixed))
+        return FixedLength(fixed) if shortest == fixed else UniformLength(shortest, fixed)
     if fitted is None:
         raise InvariantError("a workload without preset and without fixed lengths was accepted.")
     return fitted if cap is None else fitted.capped(cap)
@@ -134,7 +136,9 @@ def _length_notes(config: WorkloadConfig) -> list[str]:
     for what in ("prompt", "output"):
         fixed, cap = getattr(config, f"{what}_tokens"), getattr(config, f"max_{what}_tokens")
         if fixed is not None:
-            notes.append(f"every {what} has {fixed} tokens")
+            ratio = config.random_range_ratio
+            spread = "" if ratio == 1.0 else f"uniformly {ratio:g} to 1 times "
+            notes.append(f"every {what} has {spread}{fixed} tokens")
         elif cap is not None:
             notes.append(f"{what}s longer than {cap} tokens are cut to it")
     return notes

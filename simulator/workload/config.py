@@ -58,6 +58,9 @@ class WorkloadConfig:
         Replays a trace this many times faster.
     prompt_tokens, output_tokens
         Fixed lengths, tokens, in place of the preset's laws.
+    random_range_ratio
+        Spread of the fixed lengths: they are drawn uniformly from this share of them up to them.
+        1: all alike. Named after the option of InferenceX's load generator.
     max_prompt_tokens, max_output_tokens
         Longer lengths are cut to this many tokens. Null: the preset's own caps.
 
@@ -86,6 +89,7 @@ class WorkloadConfig:
     rate_scale: float = 1.0
     prompt_tokens: int | None = None
     output_tokens: int | None = None
+    random_range_ratio: float = 1.0
     max_prompt_tokens: int | None = None
     max_output_tokens: int | None = None
 
@@ -119,6 +123,16 @@ class WorkloadConfig:
             raise ConfigError(
                 f"workload.rate_scale is {self.rate_scale}, but it speeds up traces only; set"
                 " workload.rate instead."
+            )
+        if not 0.0 < self.random_range_ratio <= 1.0:
+            raise ConfigError(
+                f"workload.random_range_ratio is {self.random_range_ratio}; set it above 0, and to "
+                "1 for lengths that are all alike."
+            )
+        if self.random_range_ratio < 1.0 and (self.prompt_tokens or self.output_tokens) is None:
+            raise ConfigError(
+                f"workload.random_range_ratio is {self.random_range_ratio}, but it spreads fixed "
+                "lengths only; set workload.prompt_tokens or workload.output_tokens."
             )
         if self.kind == "trace" and not self.path:
             raise ConfigError("workload.path is not set; name the trace file to replay.")

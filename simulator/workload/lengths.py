@@ -6,6 +6,7 @@ against it and capacity can be bounded before a run.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -87,6 +88,67 @@ class FixedLength:
     def capped(self, max_tokens: int) -> FixedLength:
         """Return the law cut to ``max_tokens``."""
         return FixedLength(min(self.tokens, max_tokens))
+
+
+@dataclass(frozen=True, slots=True)
+class UniformLength:
+    """Every whole number of tokens from ``shortest`` to ``longest`` is equally likely.
+
+    Load generators draw such lengths: InferenceX's client with ``--random-range-ratio r`` takes
+    prompts and outputs uniformly from ``r L`` to ``L``.
+
+    Raises
+    ------
+    ConfigError
+        If the bounds are not 1 <= shortest <= longest.
+
+    Examples
+    --------
+    >>> UniformLength(820, 1024).mean()
+    922.0
+    """
+
+    shortest: int
+    longest: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.shortest <= self.longest:
+            raise ConfigError(
+                f"uniform lengths from {self.shortest} to {self.longest} tokens: the shortest must "
+                "be at least 1 and no longer than the longest."
+            )
+
+    @property
+    def min_tokens(self) -> int:
+        """The shortest length."""
+        return self.shortest
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest length."""
+        return self.longest
+
+    def sample(self, generator: np.random.Generator, n: int) -> NDArray[np.int64]:
+        """Draw ``n`` lengths, tokens."""
+        return generator.integers(self.shortest, self.longest, n, dtype=np.int64, endpoint=True)
+
+    def mean(self) -> float:
+        """Return the expected length, the middle of the range."""
+        return (self.shortest + self.longest) / 2
+
+    def cdf(self, tokens: ArrayLike) -> NDArray[np.float64]:
+        """Return the share of the range's whole numbers up to ``tokens``."""
+        count = np.floor(np.asarray(tokens, dtype=np.float64)) - self.shortest + 1
+        return np.clip(count / (self.longest - self.shortest + 1), 0.0, 1.0)
+
+    def quantile(self, probability: float) -> int:
+        """Return the least length whose cdf is at least ``probability``."""
+        steps = math.ceil(probability * (self.longest - self.shortest + 1))
+        return self.shortest + max(steps - 1, 0)
+
+    def capped(self, max_tokens: int) -> UniformLength:
+        """Return the range cut at ``max_tokens``; what lay above is drawn anew."""
+        return UniformLength(min(self.shortest, max_tokens), min(self.longest, max_tokens))
 
 
 @dataclass(frozen=True, slots=True)

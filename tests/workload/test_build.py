@@ -2,10 +2,12 @@
 
 from importlib.resources import files
 
+import numpy as np
 import pytest
 import yaml
 
 from simulator.errors import ConfigError, DataError, TableError
+from simulator.streams import Streams
 from simulator.workload.build import WORKLOADS, build_workload
 from simulator.workload.config import WorkloadConfig
 from simulator.workload.presets import read_preset
@@ -111,3 +113,19 @@ def test_unknown_names_suggest_the_nearest(config, error, message):
 def test_a_workload_of_no_requests_is_refused():
     with pytest.raises(ConfigError, match="0 requests"):
         build_workload(WorkloadConfig(), 0)
+
+
+def test_fixed_lengths_can_be_spread_as_load_generators_do():
+    config = WorkloadConfig(
+        kind="closed_loop",
+        concurrency=4,
+        prompt_tokens=1024,
+        output_tokens=100,
+        random_range_ratio=0.8,
+    )
+    loop = build_workload(config, 2000)
+    prompts = np.concatenate([block.prompt_tokens for block in loop.blocks(Streams(seed=3))])
+    assert prompts.min() == 819
+    assert prompts.max() == 1024
+    assert prompts.mean() == pytest.approx((819 + 1024) / 2, rel=0.01)
+    assert any("0.8 to 1 times 1024" in note for note in loop.assumptions)

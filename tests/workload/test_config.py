@@ -47,6 +47,8 @@ def test_possible_settings_are_accepted(settings):
         ({"path": "x.csv"}, ["workload.path is 'x.csv'", "workload.kind=trace"]),
         ({"rate_scale": 2.0}, ["workload.rate_scale is 2.0", "workload.rate"]),
         ({**LOOP, "rate": 1.0}, ["workload.rate is 1.0", "closed_loop"]),
+        ({**LOOP, "random_range_ratio": 0.0}, ["random_range_ratio is 0.0", "above 0"]),
+        ({"random_range_ratio": 0.8}, ["random_range_ratio is 0.8", "prompt_tokens"]),
         ({**LOOP, "arrivals": "poisson"}, ["workload.arrivals is 'poisson'"]),
         ({**LOOP, "concurrency": 0}, ["workload.concurrency is 0", "users"]),
         ({**LOOP, "concurrency": None}, ["workload.concurrency is not set"]),

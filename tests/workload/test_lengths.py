@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from simulator.errors import ConfigError
-from simulator.workload.lengths import FixedLength, LognormalMixture
+from simulator.workload.lengths import FixedLength, LognormalMixture, UniformLength
 from simulator.workload.presets import preset_names, read_preset
 
 SHIPPED = [
@@ -157,3 +157,27 @@ def test_quantile_is_the_least_length_reaching_the_probability(mu, sigma, low, w
     assert law.cdf(quantile) >= probability
     assert quantile == low or law.cdf(quantile - 1) < probability
     assert low - 1e-9 <= law.mean() <= low + width + 1e-9
+
+
+@given(
+    shortest=st.integers(1, 3000),
+    width=st.integers(1, 2000),  # scipy divides by the width
+    probability=st.floats(0.001, 1.0),
+)
+def test_a_uniform_range_is_scipys_randint(shortest, width, probability):
+    law = UniformLength(shortest, shortest + width)
+    peer = stats.randint(shortest, shortest + width + 1)
+    tokens = np.arange(shortest - 2, shortest + width + 3)
+    assert law.cdf(tokens) == pytest.approx(peer.cdf(tokens))
+    assert law.mean() == pytest.approx(peer.mean())
+    assert abs(law.quantile(probability) - peer.ppf(probability)) <= 1  # rounding of p (n + 1)
+    sample = law.sample(np.random.default_rng(0), 200)
+    assert sample.min() >= law.min_tokens
+    assert sample.max() <= law.max_tokens
+    assert law.capped(shortest) == UniformLength(shortest, shortest)
+
+
+@pytest.mark.parametrize("bounds", [(0, 5), (7, 6)])
+def test_a_uniform_range_that_is_none_is_refused(bounds):
+    with pytest.raises(ConfigError, match="shortest"):
+        UniformLength(*bounds)
