@@ -31,6 +31,8 @@ class Deployment:
         How many.
     kv_capacity_tokens, max_num_seqs, max_batched_tokens
         Limits of each replica.
+    front_end_s
+        Time from a request's arrival to the scheduler's queue (HTTP, tokenizer), s; part of TTFT.
     """
 
     costs: StepTimes
@@ -38,6 +40,7 @@ class Deployment:
     kv_capacity_tokens: int
     max_num_seqs: int
     max_batched_tokens: int
+    front_end_s: float = 0.0
 
 
 def serve(
@@ -64,7 +67,8 @@ def serve(
     Returns
     -------
     int
-        SimPy events scheduled: one per step, one per arrival at a time of its own, and a few more.
+        SimPy events scheduled: one per step, one per arrival at a time of its own (in a closed loop
+        only if the front end takes time), and a few more.
     """
     env = simpy.Environment()
     requests = _requests(workload, acceptance, deployment.costs.query_tokens - 1, streams)
@@ -73,12 +77,17 @@ def serve(
     def submit(request: Request) -> None:
         # The clock, not the workload's own figure: the two can differ in the last bit, and no
         # request may be admitted before it arrives.
-        request.arrival_s = env.now
+        request.arrival_s = env.now - deployment.front_end_s
         replicas[router.choose(replicas)].submit(request)
 
     def send_next() -> None:
         request = next(requests, None)
-        if request is not None:
+        if request is None:
+            return
+        if deployment.front_end_s:
+            queued = env.timeout(deployment.front_end_s)
+            queued.callbacks.append(lambda _: submit(request))
+        else:
             submit(request)
 
     new_replica = partial(
@@ -95,7 +104,7 @@ def serve(
     )
     replicas.extend(new_replica(index=index) for index in range(deployment.replicas))
     if workload.concurrency is None:
-        env.process(_arrivals(env, requests, submit))
+        env.process(_arrivals(env, requests, submit, deployment.front_end_s))
     else:
         for _ in range(workload.concurrency):
             send_next()
@@ -127,11 +136,14 @@ def _requests(
 
 
 def _arrivals(
-    env: simpy.Environment, requests: Iterator[Request], submit: Callable[[Request], None]
+    env: simpy.Environment,
+    requests: Iterator[Request],
+    submit: Callable[[Request], None],
+    front_end_s: float,
 ) -> Generator[simpy.Event, Any, None]:
-    """Submit every request at its arrival time."""
+    """Submit every request when the front end has dealt with it."""
     for request in requests:
-        delay_s = request.arrival_s - env.now
+        delay_s = request.arrival_s + front_end_s - env.now
         if delay_s > 0:
             yield env.timeout(delay_s)
         submit(request)

@@ -44,6 +44,12 @@ def test_a_closed_loop_takes_one_event_a_step_whatever_the_batch(users):
     assert bench.events == len(bench.iterations.rows) + 1  # the start of the replica's process
 
 
+def test_a_front_end_adds_one_event_a_request_to_a_closed_loop():
+    bench = Bench().run(closed_loop(200, 8), FakeSteps(gamma=2), front_end_s=0.5)
+    steps, wakes = len(bench.iterations.rows), 1  # all users wait for the front end at first
+    assert bench.events == steps + 1 + 200 + wakes
+
+
 def test_an_open_loop_adds_one_event_an_arrival_and_one_a_wake_up():
     requests, replicas = 60, 3
     bench = Bench().run(open_loop(requests), FakeSteps(step_s=0.01), replicas=replicas)

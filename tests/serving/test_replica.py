@@ -154,3 +154,20 @@ def test_invariants(requests, gamma, alpha, replicas, max_num_seqs):
         mine = steps.column("replica") == replica
         ends = (steps.column("start_s") + steps.column("duration_s"))[mine]
         assert (steps.column("start_s")[mine][1:] >= ends[:-1] - 1e-9).all()
+
+
+@pytest.mark.parametrize("users", [None, 1, 3])
+def test_the_front_end_delays_the_first_token_and_nothing_else(users):
+    # Requests are far apart, or as many as users, so that none waits for another.
+    workload = FixedWorkload([0.0, 100.0, 200.0], [5] * 3, [4] * 3, concurrency=users)
+    plain = Bench().run(workload, FakeSteps())
+    delayed = Bench().run(workload, FakeSteps(), front_end_s=0.25)
+
+    def ttft(bench):
+        return bench.requests.column("first_token_s") - bench.requests.column("arrival_s")
+
+    def decode(bench):
+        return bench.requests.column("finish_s") - bench.requests.column("first_token_s")
+
+    assert ttft(delayed) == pytest.approx(ttft(plain) + 0.25)
+    assert decode(delayed) == pytest.approx(decode(plain))
