@@ -25,7 +25,16 @@ class HardwareConfig:
     gpu
         Name in ``hardware_specs/gpus``.
     tensor_parallel
-        GPUs that share one replica; null takes the fewest that hold the model.
+        GPUs that share the heads of one attention group; null takes the fewest that hold the model.
+    data_parallel
+        Attention groups of a replica: each serves its own share of the requests, all share the
+        experts (vLLM's ``--data-parallel-size``, SGLang's ``--enable-dp-attention``,
+        TensorRT-LLM's ``enable_attention_dp``).
+    expert_parallel
+        GPUs that the experts of a layer are spread over, whole experts each; 1 splits each expert
+        over all GPUs instead (vLLM's ``--enable-expert-parallel`` sets the product of the above).
+    pipeline_parallel
+        Stages of consecutive layers.
     replicas
         Replicas behind the router.
     engine
@@ -34,6 +43,9 @@ class HardwareConfig:
 
     gpu: str = "a100_sxm"
     tensor_parallel: int | None = None
+    data_parallel: int = 1
+    expert_parallel: int = 1
+    pipeline_parallel: int = 1
     replicas: int = 1
     engine: str = "vllm"
 
@@ -43,6 +55,10 @@ class HardwareConfig:
                 f"hardware.tensor_parallel={self.tensor_parallel!r} must be at least 1, or null "
                 f"for the fewest GPUs that hold the model."
             )
+        for key in ("data_parallel", "expert_parallel", "pipeline_parallel"):
+            size = getattr(self, key)
+            if size < 1:
+                raise ConfigError(f"hardware.{key}={size!r} must be at least 1.")
         if not 1 <= self.replicas <= 4096:
             raise ConfigError(f"hardware.replicas={self.replicas!r} must lie in 1..4096.")
 

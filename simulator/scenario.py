@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from simulator.config import Config
+from simulator.config import Config, HardwareConfig
 from simulator.costs.compiled import CompiledSteps
 from simulator.costs.engine import Engine, load_engine
 from simulator.costs.forward import ForwardCost
@@ -22,7 +22,7 @@ from simulator.models.architecture import Architecture
 from simulator.models.catalog import default_drafter, load_drafter
 from simulator.models.drafters import Drafter, drafter_operators, shares_vocabulary
 from simulator.models.forward import forward_operators
-from simulator.models.parallelism import COMMON_SIZES, check_parallelism
+from simulator.models.parallelism import COMMON_SIZES, Parallelism, check_parallelism
 from simulator.serving.cluster import Deployment
 from simulator.serving.router import ROUTERS, Router
 from simulator.speculation.acceptance import ACCEPTANCE, Acceptance
@@ -46,8 +46,8 @@ class Scenario:
         What it was built from.
     gpu, engine, drafter
         Hardware, serving engine, and drafter (also at gamma = 0, where it is not loaded).
-    tensor_parallel
-        GPUs per replica, chosen or given.
+    parallelism
+        How a replica is spread over GPUs; the size of an attention group chosen or given.
     step_model
         The operator-by-operator cost model.
     acceptance, workload
@@ -58,7 +58,7 @@ class Scenario:
     gpu: Gpu
     engine: Engine
     drafter: Drafter
-    tensor_parallel: int
+    parallelism: Parallelism
     step_model: StepModel
     acceptance: Acceptance
     workload: Workload
@@ -74,17 +74,26 @@ class Scenario:
         return self._deployments[gamma]
 
     def _deploy(self, gamma: int) -> Deployment:
-        scheduler = self.config.scheduler
+        # Engines schedule every attention group by itself, and every micro-batch of a pipeline.
+        scheduler, spread = self.config.scheduler, self.parallelism
         drafter = self.drafter if gamma else None
         memory = plan_memory(
-            self.gpu, self.engine, self.config.model, drafter, self.tensor_parallel
+            self.gpu,
+            self.engine,
+            self.config.model,
+            drafter,
+            spread,
+            max_num_seqs=scheduler.max_num_seqs,
+            gamma=gamma,
         )
         return Deployment(
             costs=CompiledSteps(self.step_model, gamma),
             replicas=self.config.hardware.replicas,
-            kv_capacity_tokens=memory.kv_capacity_tokens,
-            max_num_seqs=scheduler.max_num_seqs,
-            max_batched_tokens=scheduler.max_batched_tokens,
+            kv_capacity_tokens=spread.data * memory.kv_capacity_tokens,
+            max_num_seqs=spread.data * scheduler.max_num_seqs,
+            max_batched_tokens=spread.data * spread.pipeline * scheduler.max_batched_tokens,
+            recv_interval=scheduler.recv_interval,
+            front_end_s=self.engine.front_end_s,
         )
 
     def router(self) -> Router:
@@ -92,8 +101,15 @@ class Scenario:
         return ROUTERS.get(self.config.scheduler.router, "scheduler.router")()
 
 
-def build(config: Config) -> Scenario:
+def build(config: Config, engine: Engine | None = None) -> Scenario:
     """Build a scenario, refusing what cannot run.
+
+    Parameters
+    ----------
+    config
+        What to build.
+    engine
+        Profile to use instead of the one that the configuration names, for calibration.
 
     Raises
     ------
@@ -102,7 +118,8 @@ def build(config: Config) -> Scenario:
     """
     target = config.model
     gpu = _load(load_gpu, "hardware.gpu", config.hardware.gpu)
-    engine = _load(load_engine, "hardware.engine", config.hardware.engine)
+    if engine is None:
+        engine = _load(load_engine, "hardware.engine", config.hardware.engine)
     drafter_name = config.speculation.drafter
     if drafter_name is None:
         drafter_name = default_drafter(target.name)
@@ -114,17 +131,19 @@ def build(config: Config) -> Scenario:
     _check_context(target, workload)
     if config.speculation.gamma:
         _check_vocabulary(drafter, target)
-    tensor_parallel = _place(
+    parallelism = _place(
         config, gpu, engine, drafter if config.speculation.gamma else None, workload
     )
-    tables = KernelTables.load(gpu)
-    draft_operators = drafter_operators(drafter, target, tensor_parallel)
+    tables = KernelTables.load(gpu, engine.tables)
+    draft_operators = drafter_operators(drafter, target, parallelism)
     step_model = StepModel(
-        target=ForwardCost(forward_operators(target, tensor_parallel), tables, engine),
+        target=ForwardCost(forward_operators(target, parallelism), tables, engine),
         drafter=ForwardCost(draft_operators, tables, engine) if draft_operators else None,
         law=law(routing_of(config)),
         engine=engine,
         vocab=target.vocab,
+        parallelism=parallelism,
+        layers=target.layers,
     )
     _check_measured(config, gpu, step_model)
     return Scenario(
@@ -132,7 +151,7 @@ def build(config: Config) -> Scenario:
         gpu,
         engine,
         drafter,
-        tensor_parallel,
+        parallelism,
         step_model,
         acceptance(config.speculation),
         workload,
@@ -193,49 +212,79 @@ def _check_vocabulary(drafter: Drafter, target: Architecture) -> None:
 
 def _place(
     config: Config, gpu: Gpu, engine: Engine, drafter: Drafter | None, workload: Workload
-) -> int:
-    """Choose or check the number of GPUs of a replica."""
+) -> Parallelism:
+    """Choose or check how a replica is spread over GPUs."""
     longest = workload.max_prompt_tokens + workload.max_output_tokens
     chosen = config.hardware.tensor_parallel
     if chosen is not None:
-        _check_memory(config, gpu, engine, drafter, chosen, longest)
-        return chosen
+        return _check_placement(config, gpu, engine, drafter, chosen, longest)
     failure: SimulatorError | None = None
     for size in COMMON_SIZES:
-        if size > gpu.node_gpus:
+        if failure and size * config.hardware.data_parallel > gpu.node_gpus:
             break
         try:
-            _check_memory(config, gpu, engine, drafter, size, RESIDENT_REQUESTS * longest)
+            return _check_placement(config, gpu, engine, drafter, size, RESIDENT_REQUESTS * longest)
         except ConfigError as error:
             failure = error
-            continue
-        return size
     raise CapacityError(
         f"{config.model.title} fits no tensor-parallel group of up to {gpu.node_gpus} "
         f"{gpu.title}: {failure}"
     )
 
 
-def _check_memory(
+def _check_placement(
     config: Config, gpu: Gpu, engine: Engine, drafter: Drafter | None, size: int, tokens: int
-) -> None:
-    """Refuse a group size that does not divide the model or leaves too little cache."""
-    if size > gpu.node_gpus:
-        raise ConfigError(
-            f"hardware.tensor_parallel={size} exceeds the {gpu.node_gpus} GPUs of one "
-            f"{gpu.title} node."
-        )
+) -> Parallelism:
+    """Refuse sizes that do not fit model or node, or leave an attention group too little cache.
+
+    The stages of a pipeline may lie on different nodes.
+    """
+    settings = _settings(config.hardware, size)
     try:
-        check_parallelism(config.model, size)
+        parallelism = Parallelism(*settings.values())
+        _check_node(gpu, parallelism)
+        check_parallelism(config.model, parallelism)
     except ConfigError as error:
-        raise ConfigError(f"hardware.tensor_parallel={size}: {error}") from error
-    memory = plan_memory(gpu, engine, config.model, drafter, size)
+        raise ConfigError(f"{_overrides(settings)}: {error}") from error
+    seqs, gamma = config.scheduler.max_num_seqs, config.speculation.gamma
+    memory = plan_memory(
+        gpu, engine, config.model, drafter, parallelism, max_num_seqs=seqs, gamma=gamma
+    )
     if memory.kv_capacity_tokens < tokens:
         what = config.model.title + (f" with drafter {drafter.title}" if drafter else "")
-        raise CapacityError(
-            f"{what} needs {memory.weight_bytes / GIGA:.1f} GB of weights per GPU at "
-            f"hardware.tensor_parallel={size}; {gpu.title} offers "
-            f"{memory.usable_bytes / GIGA:.1f} GB, which leaves {memory.kv_capacity_tokens} tokens "
-            f"of KV cache where {tokens} are needed. Use more or larger GPUs, or shorter requests "
-            f"(workload.max_prompt_tokens, workload.max_output_tokens)."
+        state = (
+            f" and state of scheduler.max_num_seqs={seqs} requests" if memory.state_bytes else ""
         )
+        held_bytes = memory.weight_bytes + memory.state_bytes
+        raise CapacityError(
+            f"{what} needs {held_bytes / GIGA:.1f} GB of weights{state} per GPU at "
+            f"{_overrides(settings)}; {gpu.title} offers {memory.usable_bytes / GIGA:.1f} GB, "
+            f"which leaves {memory.kv_capacity_tokens} tokens of KV cache where {tokens} are "
+            f"needed. Use more or larger GPUs, or shorter requests (workload.max_prompt_tokens, "
+            f"workload.max_output_tokens)."
+        )
+    return parallelism
+
+
+def _check_node(gpu: Gpu, parallelism: Parallelism) -> None:
+    if parallelism.stage_gpus > gpu.node_gpus:
+        raise ConfigError(
+            f"{parallelism.stage_gpus} GPUs share a layer, which exceeds the {gpu.node_gpus} GPUs "
+            f"of one {gpu.title} node."
+        )
+
+
+def _settings(hardware: HardwareConfig, tensor_parallel: int) -> dict[str, int]:
+    """Return the sizes of a replica by setting, in the order of `Parallelism`."""
+    return {
+        "tensor_parallel": tensor_parallel,
+        "data_parallel": hardware.data_parallel,
+        "expert_parallel": hardware.expert_parallel,
+        "pipeline_parallel": hardware.pipeline_parallel,
+    }
+
+
+def _overrides(settings: dict[str, int]) -> str:
+    """Write sizes as on the command line; those of one are left out, tensor parallel apart."""
+    shown = [key for key in settings if settings[key] > 1 or key == "tensor_parallel"]
+    return " ".join(f"hardware.{key}={settings[key]}" for key in shown)

@@ -18,6 +18,7 @@ BYTES_PER_WEIGHT = {
     "fp8_block": 1.0 + 4.0 / (128 * 128),
     "int4_wo": 0.5 + 2.0 / 128,
     "w4a16_mxfp4": 0.5 + 1.0 / 32,
+    "w4a8_mxfp4_mxfp8": 0.5 + 1.0 / 32,
     "nvfp4": 0.5 + 1.0 / 16,
 }
 """Bytes that one stored weight takes, its block scales included, by the tables' dtype names.

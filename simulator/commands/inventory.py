@@ -13,8 +13,9 @@ from simulator.commands.settings import group_options
 from simulator.costs.engine import engine_names, load_engine
 from simulator.experts.laws import ROUTING_LAWS
 from simulator.hardware.gpu import gpu_names, load_gpu
-from simulator.kernels.schema import OPERATORS
+from simulator.kernels.schema import ENGINES, OPERATORS
 from simulator.kernels.tables import KernelTables
+from simulator.models.architecture import Architecture
 from simulator.models.catalog import (
     default_drafter,
     drafter_names,
@@ -22,12 +23,18 @@ from simulator.models.catalog import (
     load_drafter,
     model_names,
 )
-from simulator.models.parameters import active_parameters, total_parameters, weight_bytes
+from simulator.models.parameters import (
+    active_parameters,
+    kv_bytes_per_token,
+    state_bytes_per_request,
+    total_parameters,
+    weight_bytes,
+)
 from simulator.quantities import read_data
 from simulator.registry import Registry
 from simulator.serving.router import ROUTERS
 from simulator.speculation.acceptance import ACCEPTANCE
-from simulator.units import GIB, GIGA, TERA
+from simulator.units import GIB, GIGA, MEGA, TERA
 from simulator.workload.arrivals import ARRIVALS
 from simulator.workload.build import WORKLOADS
 from simulator.workload.presets import preset_names, read_preset
@@ -67,8 +74,8 @@ class Sheet:
 
 
 def models() -> list[Sheet]:
-    """List the architectures with their size."""
-    rows, sources = [], {}
+    """List the architectures with their size, and with what their attention keeps of a request."""
+    rows, kept, sources = [], [], {}
     for name in model_names():
         arch = load_architecture(name)
         total, active, weights = (
@@ -80,9 +87,16 @@ def models() -> list[Sheet]:
         experts = f"{moe.top_k} of {moe.experts}" if moe else "dense"
         context = f"{arch.max_context_tokens:,}"
         rows.append((name, f"{total:.1f}", f"{active:.1f}", experts, context, f"{weights:.1f}"))
+        cache, state = kv_bytes_per_token(arch), state_bytes_per_request(arch) / MEGA
+        size = f"{state:.1f}" if state else "-"
+        kept.append((name, _attention(arch), _formats(arch), f"{cache:,.0f}", size))
         sources[name] = f"{arch.title}: {arch.source}"
     columns = ("name", "total B>", "active B>", "experts>", "context>", "weights GB>")
-    return [Sheet("Models (model=NAME); parameters in 1e9", columns, rows, sources)]
+    keeps = ("name", "attention", "formats", "KV B/token>", "state MB>")
+    return [
+        Sheet("Models (model=NAME); parameters in 1e9", columns, rows, {}),
+        Sheet("Their attention, formats, and what one request keeps", keeps, kept, sources),
+    ]
 
 
 def gpus() -> list[Sheet]:
@@ -158,14 +172,15 @@ def engines() -> list[Sheet]:
 
 
 def tables() -> list[Sheet]:
-    """List the measured kernel tables of every GPU."""
-    columns = ("operator", "dtype", "backend", "version", "rows>")
+    """List the measured kernel tables of every GPU, engine by engine."""
+    columns = ("engine", "operator", "dtype", "backend", "version", "rows>")
     sheets = []
     for name in gpu_names():
         gpu = load_gpu(name)
         rows = [
-            (part.operator, part.dtype, part.backend, part.version, f"{part.rows:,}")
-            for part in KernelTables.load(gpu).describe()
+            (part.engine, part.operator, part.dtype, part.backend, part.version, f"{part.rows:,}")
+            for engine in ENGINES
+            for part in KernelTables.load(gpu, engine).describe()
         ]
         stands = "" if gpu.tables == name else f", measured on {gpu.tables}"
         sheets.append(Sheet(f"Kernel tables of {gpu.title} ({name}){stands}", columns, rows, {}))
@@ -204,6 +219,24 @@ TOPICS = {
     "parts": Topic(lambda: PARTS, parts),
 }
 """What can be listed."""
+
+
+def _attention(arch: Architecture) -> str:
+    """Say which attention a model has, in a few words."""
+    attention = arch.attention
+    if attention.indexer is not None:
+        return f"{attention.kind}, sparse {attention.indexer.top_k}"
+    if attention.windowed_layers:
+        return f"{attention.kind}, window {attention.window_tokens}"
+    if arch.linear_layers:
+        return f"{attention.kind}, {arch.linear_layers} linear"
+    return attention.kind
+
+
+def _formats(arch: Architecture) -> str:
+    """Name the formats of the weights, that of routed experts last."""
+    experts = [arch.expert_dtype] if arch.moe else []
+    return _joined([arch.projection_dtype, arch.dtype, *experts])
 
 
 def _headline(group: str, option: str) -> str:

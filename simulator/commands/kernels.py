@@ -40,7 +40,7 @@ def _import(destination: Path, source: Path | None) -> None:
         table.add_column(column, justify="left" if column == "table" else "right")
     for imported in import_tables(destination, source):
         table.add_row(
-            f"{imported.gpu}/{imported.operator}",
+            imported.key,
             f"{imported.rows:,}",
             f"{sum(imported.dropped.values()):,}",
             f"{imported.path.stat().st_size / MEGA:.2f}",

@@ -3,7 +3,8 @@
 A scenario prices millions of steps of a few thousand shapes. For each number of decoding requests,
 the parts of a step depend on one count each and become curves over it: attention over the summed
 context, the passes over prompts over their tokens, sampling over the number of prompts. All else is
-priced exactly, once.
+priced exactly, once. Requests and prompts are dealt out to attention groups and micro-batches as in
+`costs.step`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from simulator.costs.forward import ForwardCost, total_s
+from simulator.costs.sharing import Chunk, busiest_chunks, busiest_requests
 from simulator.costs.step import StepModel
 
 LEADING_BITS = 5
@@ -67,20 +69,24 @@ class _Batch:
 
     Parameters
     ----------
+    tokens
+        Query tokens of the busiest attention group.
     plain_s
         A step without prefill, its attention apart.
     attention_s
         Attention of the decoding requests, draft steps included, by summed context.
     experts_s
-        Routed experts, by prompt tokens.
+        Routed experts and the exchange around them, by prompt tokens that meet in them.
     sampled_s
-        LM head, sampling, host work and what a draft-and-verify round adds, by prompt chunks.
+        LM head, sampling, host work and what a draft-and-verify round adds, by prompt chunks of the
+        busiest attention group.
     plain_experts
         Distinct experts in one MoE layer of a step without prefill.
     active_experts
         The same by prompt tokens.
     """
 
+    tokens: int
     plain_s: float
     attention_s: Curve
     experts_s: Curve
@@ -104,13 +110,17 @@ class CompiledSteps:
         self.gamma = gamma
         self.query_tokens = gamma + 1
         self._model = model
+        self._prefill_launch_s = model.prefill_launch_s
         self._drafter = drafter = model.drafter if gamma else None
+        self._stages, self._groups = model.parallelism.pipeline, model.parallelism.data
         self._batches: dict[int, _Batch] = {}
         self._dense_s = Curve(lambda tokens: total_s(model.target.dense(tokens)))
-        self._draft_s = None
-        if drafter is not None:
-            self._draft_s = Curve(lambda tokens: self._price_draft(drafter, tokens))
         self._prompt_s = Curve(self._price_prompt)
+        self._draft_dense_s = self._draft_experts_s = None
+        if drafter is not None:
+            self._draft_gathers = drafter.gathers
+            self._draft_dense_s = Curve(lambda tokens: total_s(drafter.dense(tokens)))
+            self._draft_experts_s = Curve(lambda tokens: self._price_experts(drafter, 0, 1, tokens))
 
     def decode_s(self, requests: int, context_tokens: int) -> float:
         """Time of a step without prefill, seconds.
@@ -138,53 +148,75 @@ class CompiledSteps:
             Prompt chunks ``(start, end)``, one per request that prefills.
         """
         batch = self._batches.get(requests) or self._compile(requests)
-        seconds = batch.attention_s.at(context_tokens) + batch.sampled_s.at(len(chunks))
+        share, met_tokens = self._deal(chunks)
+        seconds = batch.attention_s.at(context_tokens) + batch.sampled_s.at(len(share))
         prompt_s, prompt_tokens = self._prompt_s.at, 0
-        for start, end in chunks:
+        for start, end in share:
             prompt_tokens += end - start
             if start:  # a chunk costs no less than a fresh prompt of its length
                 seconds += max(prompt_s(end) - prompt_s(start), prompt_s(end - start))
             else:
                 seconds += prompt_s(end)
-        seconds += self._dense_s.at(requests * self.query_tokens + prompt_tokens)
-        seconds += batch.experts_s.at(prompt_tokens)
-        if self._draft_s is not None:
-            seconds += self._draft_s.at(prompt_tokens)
-        return seconds
+        seconds += self._dense_s.at(batch.tokens + prompt_tokens)
+        seconds += batch.experts_s.at(met_tokens)
+        if self._draft_dense_s is not None and self._draft_experts_s is not None:
+            seconds += self._draft_dense_s.at(prompt_tokens)
+            seconds += self._draft_experts_s.at(
+                met_tokens if self._draft_gathers else prompt_tokens
+            )
+        return seconds + self._prefill_launch_s
 
     def active_experts(self, requests: int, prompt_tokens: int) -> float:
-        """Distinct experts that a step activates in one MoE layer."""
+        """Distinct experts that a step activates in one MoE layer.
+
+        Prompt tokens count as spread evenly over the micro-batches of a pipeline.
+        """
         batch = self._batches.get(requests) or self._compile(requests)
         if not prompt_tokens:
             return batch.plain_experts
-        return batch.active_experts.at(prompt_tokens)
+        return batch.active_experts.at(-(-prompt_tokens // self._stages))
+
+    def _deal(self, chunks: Sequence[Chunk]) -> tuple[Sequence[Chunk], int]:
+        """Return the chunks of the busiest attention group, and the tokens that it meets."""
+        micro_batch = busiest_chunks(chunks, self._stages)
+        met_tokens = sum([end - start for start, end in micro_batch])
+        return busiest_chunks(micro_batch, self._groups), met_tokens
+
+    def _share(self, requests: int) -> tuple[int, int]:
+        """Return the requests of the busiest attention group, and those that it meets."""
+        met = int(busiest_requests(requests, self._stages))
+        return int(busiest_requests(met, self._groups)), met
 
     def _compile(self, requests: int) -> _Batch:
         """Set up the curves of a number of decoding requests."""
-        target, tokens = self._model.target, requests * self.query_tokens
+        target, query_tokens = self._model.target, self.query_tokens
+        share, met = self._share(requests)
+        tokens = share * query_tokens
 
-        def independent(prompt: int) -> float:
-            return self._model.law.independent_tokens(requests, self.query_tokens, prompt)
+        def active_experts(prompt: int) -> float:
+            independent = self._model.law.independent_tokens(met, query_tokens, prompt)
+            return target.active_experts(independent)
 
         def experts_s(prompt: int) -> float:
-            return total_s(target.experts(tokens + prompt, independent(prompt)))
+            return self._price_experts(target, met, query_tokens, prompt)
 
         round_s = self._price_round(requests)
 
         def sampled_s(chunks: int) -> float:
             logits = target.logits(tokens + chunks)
-            return total_s(logits) + total_s(self._model.host(requests + chunks)) + round_s
+            return total_s(logits) + total_s(self._model.host(share + chunks)) + round_s
 
         plain_s = 0.0
         if requests:
             plain_s = total_s(target.dense(tokens)) + experts_s(0) + sampled_s(0)
         batch = self._batches[requests] = _Batch(
+            tokens=tokens,
             plain_s=plain_s,
             attention_s=Curve(lambda context: self._price_attention(requests, context)),
             experts_s=Curve(experts_s),
             sampled_s=Curve(sampled_s),
-            plain_experts=target.active_experts(independent(0)),
-            active_experts=Curve(lambda prompt: target.active_experts(independent(prompt))),
+            plain_experts=active_experts(0),
+            active_experts=Curve(active_experts),
         )
         return batch
 
@@ -193,25 +225,29 @@ class CompiledSteps:
         if not requests:
             return 0.0
         mean_tokens = max(context_tokens / requests, 1.0)
-        target = self._model.target.decode_attention(requests, self.query_tokens, mean_tokens)
+        share, _ = self._share(requests)
+        target = self._model.target.decode_attention(share, self.query_tokens, mean_tokens)
         if self._drafter is None:
             return total_s(target)
-        draft = self._drafter.decode_attention(requests, 1, mean_tokens)
+        draft = self._drafter.decode_attention(share, 1, mean_tokens)
         return total_s(target) + self.gamma * total_s(draft)
 
     def _price_round(self, requests: int) -> float:
         """Price draft steps without their attention, and rejection."""
         seconds = total_s(self._model.rejection(requests, self.gamma))
         if requests and self._drafter is not None:
-            attention = self._drafter.decode_attention(requests, 1, 1.0)
+            attention = self._drafter.decode_attention(self._share(requests)[0], 1, 1.0)
             step = self._model.draft_step(requests, 1.0)
             seconds += self.gamma * (total_s(step) - total_s(attention))
         return seconds
 
-    def _price_draft(self, drafter: ForwardCost, tokens: int) -> float:
-        """Price the drafter's pass over prompt tokens, attention apart."""
-        independent = self._model.law.independent_tokens(0, 1, tokens)
-        return total_s(drafter.dense(tokens)) + total_s(drafter.experts(tokens, independent))
+    def _price_experts(
+        self, forward: ForwardCost, requests: int, query_tokens: int, prompt_tokens: int
+    ) -> float:
+        """Price the routed experts of a pass and the exchange around them."""
+        law = self._model.law
+        independent = law.independent_tokens(requests, query_tokens, prompt_tokens)
+        return total_s(forward.experts(requests * query_tokens + prompt_tokens, independent))
 
     def _price_prompt(self, tokens: int) -> float:
         """Price attention of a whole prompt, the drafter's included."""

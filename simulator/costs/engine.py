@@ -17,8 +17,8 @@ class Engine:
 
     Parameters
     ----------
-    name, title
-        Key in ``hardware_specs/engines`` and the name people use.
+    name, title, tables
+        Key in ``hardware_specs/engines``, the name people use, and whose kernel tables serve it.
     plain_step_s, plain_request_s
         Host time of a step, and per request in it.
     verify_step_s, verify_request_s
@@ -29,6 +29,11 @@ class Engine:
         Floor of an elementwise kernel, and the share of peak bandwidth it reaches.
     sampling_passes, sampling_kernels
         Passes over the fp32 logits, and kernels, that sampling takes.
+    prefill_layer_s
+        What a layer of a step with prefill costs beyond its kernels, which are launched one by one
+        instead of as a graph.
+    front_end_s
+        Time from a request's arrival to the scheduler's queue (HTTP, tokenizer).
     memory_reserve, activation_reserve_bytes
         Share of GPU memory the engine leaves free, and bytes it keeps for activations.
     provenance
@@ -37,6 +42,7 @@ class Engine:
 
     name: str
     title: str
+    tables: str
     plain_step_s: float
     plain_request_s: float
     verify_step_s: float
@@ -46,6 +52,8 @@ class Engine:
     memory_efficiency: float
     sampling_passes: float
     sampling_kernels: float
+    prefill_layer_s: float
+    front_end_s: float
     memory_reserve: float
     activation_reserve_bytes: float
     provenance: dict[str, Quantity]
@@ -84,8 +92,8 @@ def load_engine(name: str) -> Engine:
     0.00052
     """
     data = read_data(_PACKAGE, name, "engine")
-    title = str(data.pop("title"))
+    title, tables = str(data.pop("title")), str(data.pop("tables"))
     provenance = read_quantities(data, f"hardware_specs/engines/{name}.yaml")
     units = {"s": "_s", "byte": "_bytes", "1": ""}
     figures = {f"{key}{units[entry.unit]}": entry.value for key, entry in provenance.items()}
-    return Engine(name=name, title=title, provenance=provenance, **figures)
+    return Engine(name=name, title=title, tables=tables, provenance=provenance, **figures)

@@ -1,8 +1,9 @@
 """The time of one forward pass, operator by operator.
 
 A pass is split by what its time depends on, so that each piece can be compiled on its own: dense
-operators on the number of tokens, experts on tokens and distinct active experts, attention on the
-caches.
+operators on the number of tokens, experts and the exchange around them on tokens and distinct
+active experts, attention on the caches. Experts and their exchange concern the tokens of all
+attention groups of a replica (``models.parallelism``), everything else those of one.
 """
 
 from __future__ import annotations
@@ -12,16 +13,22 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from simulator.costs.engine import Engine
+from simulator.experts.imbalance import slowest_rank_experts, slowest_rank_share
 from simulator.experts.laws import distinct_experts
-from simulator.kernels.tables import ExpertShape, KernelTables, Timing
+from simulator.kernels.tables import ExpertShape, KernelTables, LinearShape, SparseShape, Timing
 from simulator.models.operators import (
+    AllGather,
     AllReduce,
     Elementwise,
     Experts,
     Gemm,
     GroupedQueryAttention,
     LatentAttention,
+    LinearAttention,
     Operator,
+    ReduceScatter,
+    Send,
+    SparseLatentAttention,
 )
 
 KINDS = ("measured", "fitted", "assumed")
@@ -84,9 +91,26 @@ def total_s(parts: Parts) -> float:
     return sum(timing.seconds for timing in parts.values())
 
 
+def _sparse_shape(op: SparseLatentAttention) -> SparseShape:
+    return SparseShape(
+        heads=op.heads,
+        nope_dim=op.nope_dim,
+        value_dim=op.value_dim,
+        index_heads=op.index_heads,
+        index_dim=op.index_dim,
+        top_k=op.top_k,
+        latent_dim=op.latent_dim,
+        rope_dim=op.rope_dim,
+    )
+
+
+def _linear_shape(op: LinearAttention) -> LinearShape:
+    return LinearShape(op.key_heads, op.value_heads, op.key_dim, op.value_dim, op.conv_width)
+
+
 @dataclass(frozen=True, slots=True)
 class ForwardCost:
-    """Prices the operators of one model on one GPU of its group.
+    """Prices the operators of one model on the GPU that the others wait for.
 
     Parameters
     ----------
@@ -103,7 +127,11 @@ class ForwardCost:
     engine: Engine
 
     def dense(self, tokens: float) -> Parts:
-        """Price the operators that depend on the number of tokens alone, the LM head apart."""
+        """Price what depends on the tokens of an attention group alone, the LM head apart.
+
+        Handing over to the next stage of a pipeline is priced as an all-gather over two GPUs of
+        one node: each gets as many bytes as the other holds.
+        """
         parts: Parts = {}
         for op in self.operators:
             if isinstance(op, Gemm) and not op.sampled_only:
@@ -111,6 +139,9 @@ class ForwardCost:
             elif isinstance(op, AllReduce):
                 message_bytes = 2.0 * tokens * op.elements_per_token
                 self._add(parts, op, self.tables.all_reduce(message_bytes, op.gpus))
+            elif isinstance(op, Send):
+                message_bytes = 2.0 * tokens * op.bytes_per_token
+                self._add(parts, op, self.tables.all_gather(message_bytes, 2))
             elif isinstance(op, Elementwise):
                 moved_bytes = tokens * op.bytes_per_token
                 seconds = self.engine.elementwise_s(moved_bytes, op.kernels, self.tables.gpu)
@@ -126,12 +157,16 @@ class ForwardCost:
         return parts
 
     def experts(self, tokens: float, independent_tokens: float) -> Parts:
-        """Price the routed experts.
+        """Price the routed experts and, between attention groups, dispatch and combine.
+
+        Experts that are spread over GPUs wait for the busiest of these, under routing as even as
+        chance allows (``experts.imbalance``): the most distinct experts and the most tokens of any
+        GPU, as if one GPU had both.
 
         Parameters
         ----------
         tokens
-            Tokens in the pass; they set the computation.
+            Tokens in the pass, of all attention groups; they set the computation.
         independent_tokens
             Independently routed tokens that touch as many experts (``experts.laws``); they set the
             weights that are read.
@@ -139,19 +174,38 @@ class ForwardCost:
         parts: Parts = {}
         for op in self._each(Experts):
             shape = ExpertShape(
-                op.experts, op.top_k, op.hidden, op.inter, op.tensor_parallel, op.gated
+                experts=op.experts,
+                top_k=op.top_k,
+                hidden=op.hidden,
+                inter=op.inter,
+                tensor_parallel=op.tensor_parallel,
+                gated=op.gated,
+                expert_parallel=op.expert_parallel,
             )
+            busiest_tokens = tokens
             active = distinct_experts(op.experts, op.top_k, independent_tokens)
-            self._add(parts, op, self.tables.experts(tokens, active, shape, op.dtype))
+            if op.expert_parallel > 1:
+                spread = op.top_k, op.experts, op.expert_parallel
+                busiest_tokens *= slowest_rank_share(independent_tokens, *spread)
+                active = slowest_rank_experts(independent_tokens, *spread)
+            self._add(parts, op, self.tables.experts(busiest_tokens, active, shape, op.dtype))
+        for gather in self._each(AllGather):
+            message_bytes = tokens * gather.bytes_per_token
+            self._add(parts, gather, self.tables.all_gather(message_bytes, gather.gpus))
+        for scatter in self._each(ReduceScatter):
+            message_bytes = tokens * scatter.bytes_per_token
+            self._add(parts, scatter, self.tables.reduce_scatter(message_bytes, scatter.gpus))
         return parts
 
     def decode_attention(self, requests: float, query_tokens: int, context_tokens: float) -> Parts:
         """Price attention of short queries over long caches: the KV cache is read once per request.
 
+        Linear attention reads the state of a request instead, whatever its context.
+
         Parameters
         ----------
         requests
-            Requests that decode or verify.
+            Requests of the attention group that decode or verify.
         query_tokens
             Tokens of each: 1, or gamma + 1.
         context_tokens
@@ -167,13 +221,24 @@ class ForwardCost:
                 op.kv_heads,
                 op.head_dim,
                 op.window,
+                kv_dtype=op.kv_dtype,
             )
             self._add(parts, op, timing)
         for latent in self._each(LatentAttention):
             timing = self.tables.latent_decode_attention(
-                requests, context_tokens, query_tokens, latent.heads
+                requests, context_tokens, query_tokens, latent.heads, kv_dtype=latent.kv_dtype
             )
             self._add(parts, latent, timing)
+        for sparse in self._each(SparseLatentAttention):
+            timing = self.tables.sparse_decode_attention(
+                requests, context_tokens, query_tokens, _sparse_shape(sparse), sparse.kv_dtype
+            )
+            self._add(parts, sparse, timing)
+        for linear in self._each(LinearAttention):
+            timing = self.tables.linear_decode_attention(
+                requests, query_tokens, _linear_shape(linear)
+            )
+            self._add(parts, linear, timing)
         return parts
 
     def prefill_attention(self, start_tokens: float, end_tokens: float) -> Parts:
@@ -181,13 +246,36 @@ class ForwardCost:
         parts: Parts = {}
         for op in self._each(GroupedQueryAttention):
             timing = self.tables.prefill_attention(
-                start_tokens, end_tokens, op.heads, op.kv_heads, op.head_dim, op.window
+                start_tokens,
+                end_tokens,
+                op.heads,
+                op.kv_heads,
+                op.head_dim,
+                op.window,
+                kv_dtype=op.kv_dtype,
             )
             self._add(parts, op, timing)
         for latent in self._each(LatentAttention):
-            timing = self.tables.latent_prefill_attention(start_tokens, end_tokens, latent.heads)
+            timing = self.tables.latent_prefill_attention(
+                start_tokens, end_tokens, latent.heads, kv_dtype=latent.kv_dtype
+            )
             self._add(parts, latent, timing)
+        for sparse in self._each(SparseLatentAttention):
+            timing = self.tables.sparse_prefill_attention(
+                start_tokens, end_tokens, _sparse_shape(sparse), sparse.kv_dtype
+            )
+            self._add(parts, sparse, timing)
+        for linear in self._each(LinearAttention):
+            timing = self.tables.linear_prefill_attention(
+                end_tokens - start_tokens, _linear_shape(linear)
+            )
+            self._add(parts, linear, timing)
         return parts
+
+    @property
+    def gathers(self) -> bool:
+        """Whether the tokens of all attention groups meet in the experts."""
+        return any(self._each(AllGather))
 
     def active_experts(self, independent_tokens: float) -> float:
         """Distinct experts that a step activates in one MoE layer, 0 for a dense model."""

@@ -1,4 +1,4 @@
-"""How much KV cache a replica has left beside the weights."""
+"""How much KV cache the GPUs of a replica have left beside the weights."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ from simulator.costs.engine import Engine
 from simulator.hardware.gpu import Gpu
 from simulator.models.architecture import Architecture
 from simulator.models.drafters import Drafter, drafter_kv_bytes_per_token, drafter_weight_bytes
-from simulator.models.parameters import kv_bytes_per_token, weight_bytes
+from simulator.models.parallelism import Parallelism
+from simulator.models.parameters import (
+    kv_bytes_per_token,
+    state_bytes_per_request,
+    weight_bytes,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """Memory of the fullest GPU of a replica (a separate drafter sits on one of them).
+    """Memory of the fullest GPU of an attention group (a separate drafter sits on one of them).
+
+    With a pipeline that is a GPU of the longest stage, and the drafter is taken to sit there.
 
     Parameters
     ----------
@@ -21,22 +28,35 @@ class MemoryPlan:
         What the engine may use: memory less its reserves.
     weight_bytes
         Target and drafter weights.
+    state_bytes
+        State of linear attention, of as many requests as a group may run at once. TensorRT-LLM and
+        SGLang set it aside like this; vLLM takes it from the cache as requests come, so has more
+        cache left while few run.
     kv_bytes_per_token
-        Cache of one token, the drafter's included.
+        Cache of one token of the group's requests, the drafter's included.
     """
 
     usable_bytes: float
     weight_bytes: float
+    state_bytes: float
     kv_bytes_per_token: float
 
     @property
     def kv_capacity_tokens(self) -> int:
-        """KV cache entries that fit; 0 when not even the weights do."""
-        return max(0, int((self.usable_bytes - self.weight_bytes) / self.kv_bytes_per_token))
+        """KV cache entries that a group can hold; 0 when not even the weights fit."""
+        left_bytes = self.usable_bytes - self.weight_bytes - self.state_bytes
+        return max(0, int(left_bytes / self.kv_bytes_per_token))
 
 
 def plan_memory(
-    gpu: Gpu, engine: Engine, target: Architecture, drafter: Drafter | None, tensor_parallel: int
+    gpu: Gpu,
+    engine: Engine,
+    target: Architecture,
+    drafter: Drafter | None,
+    parallelism: Parallelism,
+    *,
+    max_num_seqs: int,
+    gamma: int,
 ) -> MemoryPlan:
     """Lay out the memory of one GPU.
 
@@ -46,18 +66,23 @@ def plan_memory(
         Capacity, and the reserves the engine keeps.
     target, drafter
         Models held; no drafter for plain decoding.
-    tensor_parallel
-        GPUs that share the replica.
+    parallelism
+        How the replica is spread over GPUs.
+    max_num_seqs
+        Requests that an attention group may run at once.
+    gamma
+        Draft length.
 
     Raises
     ------
     ConfigError
-        If the group size does not divide a model.
+        If a size does not fit a model.
     """
     usable = gpu.memory_bytes * (1.0 - engine.memory_reserve) - engine.activation_reserve_bytes
-    weights = weight_bytes(target, tensor_parallel)
-    kv_bytes = kv_bytes_per_token(target, tensor_parallel)
+    weights = weight_bytes(target, parallelism)
+    kv_bytes = kv_bytes_per_token(target, parallelism)
     if drafter is not None:
-        weights += drafter_weight_bytes(drafter, target, tensor_parallel)
-        kv_bytes += drafter_kv_bytes_per_token(drafter, target, tensor_parallel)
-    return MemoryPlan(usable, weights, kv_bytes)
+        weights += drafter_weight_bytes(drafter, target, parallelism)
+        kv_bytes += drafter_kv_bytes_per_token(drafter, target, parallelism)
+    state_bytes = max_num_seqs * state_bytes_per_request(target, parallelism, gamma)
+    return MemoryPlan(usable, weights, state_bytes, kv_bytes)

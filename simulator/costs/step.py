@@ -3,15 +3,28 @@
 Terms of MoESD (eq. 2): a round takes ``gamma T_D + T_T(B, gamma + 1 tokens) + T_rej``. What the
 engine and the sampler cost in a plain step belongs to T_T; what a round adds to that belongs to
 T_rej.
+
+A replica of several attention groups (``models.parallelism``) deals its requests and prompt chunks
+out to them; the groups wait for each other in every MoE layer, so the busiest sets the time. Each
+has host and sampler of its own. Left out: that requests of one group may have longer caches than
+those of another, and that a group cannot lend KV cache to its neighbour.
+
+A pipeline deals them out to as many micro-batches as it has stages, each some groups wide. A step
+is one micro-batch on its way through all stages, the busiest; meanwhile the others follow it, so
+all requests advance by one step. Left out: bubbles when micro-batches are unequal, and the extra
+load of the last stage (LM head, sampling, drafting), which engines make up for by giving it fewer
+layers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from simulator.costs.engine import Engine
 from simulator.costs.forward import ForwardCost, Parts, add_part, as_part, merge_parts, total_s
+from simulator.costs.sharing import busiest_chunks, busiest_requests
 from simulator.experts.laws import RoutingLaw
+from simulator.models.parallelism import SINGLE_GPU, Parallelism
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,19 @@ class StepShape:
     def tokens(self) -> float:
         """Tokens that enter the target model."""
         return self.decode_requests * self.query_tokens + self.prefill_tokens
+
+    @property
+    def sampled_tokens(self) -> float:
+        """Tokens whose logits are needed: all that decode, and one per prompt chunk."""
+        return self.decode_requests * self.query_tokens + len(self.prefill)
+
+    def busiest(self, sharers: int) -> StepShape:
+        """Return the share of the busiest of several (`costs.sharing`)."""
+        if sharers == 1:
+            return self
+        requests = busiest_requests(self.decode_requests, sharers)
+        chunks = tuple(busiest_chunks(self.prefill, sharers))
+        return replace(self, decode_requests=requests, prefill=chunks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +113,10 @@ class StepModel:
         Host overheads and sampling.
     vocab
         Rows of the LM head, for the sampler.
+    parallelism
+        How the replica is spread over GPUs; `target` and `drafter` are those of one of them.
+    layers
+        Layers of the target, for the host time of steps with prefill.
     """
 
     target: ForwardCost
@@ -94,17 +124,35 @@ class StepModel:
     law: RoutingLaw
     engine: Engine
     vocab: int
+    parallelism: Parallelism = SINGLE_GPU
+    layers: int = 0
+
+    @property
+    def prefill_launch_s(self) -> float:
+        """What a step with prefill adds: its kernels are launched one by one, not as a graph."""
+        return self.layers * self.engine.prefill_layer_s
+
+    def group_share(self, shape: StepShape) -> StepShape:
+        """Return what the busiest attention group has of a step at a time."""
+        return shape.busiest(self.parallelism.pipeline).busiest(self.parallelism.data)
+
+    def expert_share(self, forward: ForwardCost, shape: StepShape) -> StepShape:
+        """Return what meets in the experts of target or drafter: the groups together, or one."""
+        if forward.gathers:
+            return shape.busiest(self.parallelism.pipeline)
+        return self.group_share(shape)
 
     def target_step(self, shape: StepShape) -> StepCost:
         """Price T_T: the target's forward pass, sampling, and the engine's plain host work."""
-        independent = self.independent_tokens(shape)
+        share, met = self.group_share(shape), self.expert_share(self.target, shape)
+        independent = self.independent_tokens(met)
         parts = merge_parts(
-            self.target.dense(shape.tokens),
-            self.target.logits(self.sampled_tokens(shape)),
-            self.target.experts(shape.tokens, independent),
-            self.decode_attention(self.target, shape),
-            *(self.target.prefill_attention(start, end) for start, end in shape.prefill),
-            self.host(shape.decode_requests + len(shape.prefill)),
+            self.target.dense(share.tokens),
+            self.target.logits(share.sampled_tokens),
+            self.target.experts(met.tokens, independent),
+            self._decode_attention(self.target, share),
+            *(self.target.prefill_attention(start, end) for start, end in share.prefill),
+            self.host(share.decode_requests + len(share.prefill)),
         )
         return StepCost(parts, self.target.active_experts(independent))
 
@@ -116,13 +164,15 @@ class StepModel:
         """Price one draft step part by part; empty for a drafter that takes no GPU time."""
         if self.drafter is None or not requests:
             return {}
+        shape = StepShape(requests, 1, context_tokens)
+        share, met = self.group_share(shape), self.expert_share(self.drafter, shape)
         parts = merge_parts(
-            self.drafter.dense(requests),
-            self.drafter.logits(requests),
-            self.drafter.experts(requests, self.law.independent_tokens(requests, 1, 0)),
-            self.drafter.decode_attention(requests, 1, context_tokens),
+            self.drafter.dense(share.tokens),
+            self.drafter.logits(share.tokens),
+            self.drafter.experts(met.tokens, self.independent_tokens(met)),
+            self._decode_attention(self.drafter, share),
         )
-        sampling = self.engine.sampling_s(requests, self.vocab, self.target.tables.gpu)
+        sampling = self.engine.sampling_s(share.tokens, self.vocab, self.target.tables.gpu)
         add_part(parts, "sampling", sampling, "assumed")
         add_part(parts, "engine", self.engine.draft_step_s, "assumed")
         return parts
@@ -131,11 +181,12 @@ class StepModel:
         """Price the drafter's own pass over the prompt chunks of a step."""
         if self.drafter is None or not shape.prefill:
             return {}
-        tokens = float(shape.prefill_tokens)
+        prompts = StepShape(0, prefill=shape.prefill)
+        share, met = self.group_share(prompts), self.expert_share(self.drafter, prompts)
         forward = merge_parts(
-            self.drafter.dense(tokens),
-            self.drafter.experts(tokens, self.law.independent_tokens(0, 1, tokens)),
-            *(self.drafter.prefill_attention(start, end) for start, end in shape.prefill),
+            self.drafter.dense(share.tokens),
+            self.drafter.experts(met.tokens, self.independent_tokens(met)),
+            *(self.drafter.prefill_attention(start, end) for start, end in share.prefill),
         )
         return as_part("draft", forward)
 
@@ -144,6 +195,7 @@ class StepModel:
         parts: Parts = {}
         if requests and gamma:
             engine = self.engine
+            requests = self.group_share(StepShape(requests)).decode_requests
             seconds = engine.sampling_s(requests * gamma, self.vocab, self.target.tables.gpu)
             seconds += engine.verify_step_s - engine.plain_step_s
             seconds += requests * (engine.verify_request_s - engine.plain_request_s)
@@ -160,6 +212,8 @@ class StepModel:
             self.draft_prefill(shape) if gamma else {},
             self.rejection(shape.decode_requests, gamma),
         )
+        if shape.prefill:
+            add_part(parts, "engine", self.prefill_launch_s, "fitted")
         return StepCost(parts, target.active_experts)
 
     def target_efficiency(self, requests: float, gamma: int, context_tokens: float) -> float:
@@ -169,27 +223,22 @@ class StepModel:
         return plain.total_s / verify.total_s
 
     def independent_tokens(self, shape: StepShape) -> float:
-        """Tokens of the step as the routing law counts them."""
+        """Tokens that meet in the experts (`expert_share`) as the routing law counts them."""
         return self.law.independent_tokens(
             shape.decode_requests, shape.query_tokens, shape.prefill_tokens
         )
 
     @staticmethod
-    def sampled_tokens(shape: StepShape) -> float:
-        """Tokens whose logits a step needs: all decode tokens, and one per prompt chunk."""
-        return shape.decode_requests * shape.query_tokens + len(shape.prefill)
-
-    @staticmethod
-    def decode_attention(forward: ForwardCost, shape: StepShape) -> Parts:
+    def _decode_attention(forward: ForwardCost, share: StepShape) -> Parts:
         """Attention of the requests that decode; nothing when there are none."""
-        if not shape.decode_requests:
+        if not share.decode_requests:
             return {}
         return forward.decode_attention(
-            shape.decode_requests, shape.query_tokens, shape.context_tokens
+            share.decode_requests, share.query_tokens, share.context_tokens
         )
 
     def host(self, requests: float) -> Parts:
-        """Price sampling of one token per request, and the host work of a plain step."""
+        """Price sampling of one token per request of a group, and the host work of a plain step."""
         parts: Parts = {}
         seconds = self.engine.sampling_s(requests, self.vocab, self.target.tables.gpu)
         add_part(parts, "sampling", seconds, "assumed")

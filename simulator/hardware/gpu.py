@@ -10,6 +10,14 @@ from simulator.quantities import Quantity, data_names, read_data, read_quantitie
 
 _PACKAGE = "simulator.hardware_specs.gpus"
 
+COMPUTE_DTYPES = {
+    "int4_wo": "bfloat16",
+    "w4a16_mxfp4": "bfloat16",
+    "w4a8_mxfp4_mxfp8": "fp8",
+    "fp8_block": "fp8",
+}
+"""Weight formats whose products run at the tensor-core peak of another."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
@@ -32,7 +40,9 @@ class Gpu:
     tables
         GPU whose measured kernel tables stand for this one.
     provenance
-        Every figure above as it stands in the data file.
+        Every figure as it stands in the data file.
+    nvlink_bandwidth
+        NVLink of one GPU, both directions together, bytes/s; None without NVLink.
     """
 
     name: str
@@ -44,6 +54,7 @@ class Gpu:
     node_gpus: int
     tables: str
     provenance: dict[str, Quantity]
+    nvlink_bandwidth: float | None = None
 
     def ridge_flop_per_byte(self, dtype: str) -> float:
         """Arithmetic intensity where compute and memory time are equal, FLOP/byte (eq. 1)."""
@@ -52,16 +63,14 @@ class Gpu:
     def peak(self, dtype: str) -> float:
         """Return the dense peak for a weight dtype, FLOP/s.
 
-        Weight-only formats (int4_wo, w4a16_mxfp4) compute in bf16.
+        Weight-only formats (int4_wo, w4a16_mxfp4) compute in bf16, w4a8_mxfp4_mxfp8 in fp8.
 
         Raises
         ------
         TableError
             If this GPU has no tensor cores for the dtype.
         """
-        compute = {"int4_wo": "bfloat16", "w4a16_mxfp4": "bfloat16", "fp8_block": "fp8"}.get(
-            dtype, dtype
-        )
+        compute = COMPUTE_DTYPES.get(dtype, dtype)
         if compute not in self.peak_flops:
             raise TableError(
                 f"{self.title} has no {compute} tensor-core peak; it computes in "
@@ -93,6 +102,7 @@ def load_gpu(name: str) -> Gpu:
     title, tables, peaks = data.pop("title"), data.pop("tables", name), data.pop("peak_flops")
     entries = data | {f"peak_flops.{dtype}": entry for dtype, entry in peaks.items()}
     provenance = read_quantities(entries, f"hardware_specs/gpus/{name}.yaml")
+    nvlink = provenance.get("nvlink_bandwidth")
     return Gpu(
         name=name,
         title=str(title),
@@ -103,4 +113,5 @@ def load_gpu(name: str) -> Gpu:
         node_gpus=int(provenance["node_gpus"].value),
         tables=str(tables),
         provenance=provenance,
+        nvlink_bandwidth=None if nvlink is None else nvlink.value,
     )

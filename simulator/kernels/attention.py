@@ -29,10 +29,21 @@ class DecodeAttention:
     A number of KV heads that was not measured is served by the largest measured one, k', below it,
     with ``batch x k / k'`` requests: requests and KV heads are interchangeable to such kernels (the
     fits record how well this holds). A head width that was not measured is served by the fit.
+
+    Parameters
+    ----------
+    gpu
+        The measured GPU.
+    rows
+        Rows of one format of the cache; none where it was not measured, so that the fit serves.
+    fit
+        Fitted to rows of that format, or of another.
+    kv_dtype
+        Format of the cache.
     """
 
-    def __init__(self, gpu: Gpu, rows: Rows, fit: DecodeFit) -> None:
-        self._gpu, self._rows, self._fit = gpu, rows, fit
+    def __init__(self, gpu: Gpu, rows: Rows, fit: DecodeFit, kv_dtype: str = "bfloat16") -> None:
+        self._gpu, self._rows, self._fit, self._kv_dtype = gpu, rows, fit, kv_dtype
         self._grids: dict[tuple[int, int, int], LogGrid] = {}
         shapes = np.unique(np.stack([rows[n] for n in ("head_dim", "window", "kv_heads")]), axis=1)
         self._slices: dict[tuple[int, int], list[int]] = {}
@@ -55,10 +66,11 @@ class DecodeAttention:
         known = self._slices.get((head_dim, window))
         if known is None:
             span = min(context, window) if window else context
-            read = self._fit.seconds(
-                batch, span, float(heads * queries), kv_heads, head_dim, self._gpu
+            query_heads = float(heads * queries)
+            shape = (query_heads, kv_heads, head_dim)
+            return Timing(
+                self._fit.seconds(batch, span, *shape, self._gpu, self._kv_dtype), "fitted"
             )
-            return Timing(read, "fitted")
         near = max((k for k in known if k <= kv_heads), default=known[0])
         scale = kv_heads / near
         grid = self._grid(head_dim, window, near)
@@ -99,6 +111,8 @@ class PrefillAttention:
 
     A number of KV heads that was not measured is served by the nearest that was, a window by the
     time without one in proportion to the pairs of query and key left, a head width by the fit.
+
+    ``rows`` are of one format of the cache, and so is the ``fit``, unless there are no rows of it.
     """
 
     def __init__(self, gpu: Gpu, rows: Rows, fit: PrefillFit) -> None:

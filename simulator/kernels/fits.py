@@ -12,7 +12,8 @@ shapes closer, but learns from them the tiles that kernels without a tuned confi
 
 Decode attention: ``T = t0 + KV bytes / (eta_bandwidth x bandwidth) + c x batch x query heads``.
 Prefill attention: ``T = t0 + FLOPs / (eta_compute x peak)``. Latent decode: as the experts, with
-cache bytes and attention FLOPs.
+cache bytes and attention FLOPs. Attention has one fit per format of the cache; peaks are those of
+that format.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from simulator.errors import TableError
 from simulator.hardware.gpu import Gpu
 from simulator.kernels import work
 from simulator.kernels.schema import PACKAGE
+from simulator.units import BYTES_PER_WEIGHT
 
 FILE = "fits.yaml"
 
@@ -76,8 +78,8 @@ class Fit:
 
     Parameters
     ----------
-    gpu, dtype, backend, version
-        The rows it was fitted to.
+    gpu, engine, dtype, backend, version
+        The rows it was fitted to; the engine is the one whose tables hold them.
     rows
         How many.
     median_error, mean_error
@@ -85,6 +87,7 @@ class Fit:
     """
 
     gpu: str
+    engine: str
     dtype: str
     backend: str
     version: str
@@ -163,10 +166,21 @@ class DecodeFit(Fit):
     equivalence_p90_error: float
 
     def seconds(
-        self, batch: float, span: float, query_heads: float, kv_heads: int, head_dim: int, gpu: Gpu
+        self,
+        batch: float,
+        span: float,
+        query_heads: float,
+        kv_heads: int,
+        head_dim: int,
+        gpu: Gpu,
+        kv_dtype: str | None = None,
     ) -> float:
-        """Return the time over ``span`` cached tokens per request."""
-        size = work.cache_bytes(batch, span, kv_heads, head_dim)
+        """Return the time over ``span`` cached tokens per request.
+
+        ``kv_dtype`` is the format of the cache; None is that of the fit.
+        """
+        value_bytes = BYTES_PER_WEIGHT[kv_dtype or self.dtype]
+        size = work.cache_bytes(batch, span, kv_heads, head_dim, value_bytes)
         read = size / (self.eta_bandwidth * gpu.memory_bandwidth)
         return self.t0_s + read + self.per_query_head_s * batch * query_heads
 
@@ -181,7 +195,7 @@ class PrefillFit(Fit):
     def seconds(self, pairs: float, heads: float, head_dim: int, gpu: Gpu) -> float:
         """Return the time of a causal prefill over ``pairs`` of query and key."""
         flops = work.attention_flops(pairs, heads, head_dim)
-        return self.t0_s + flops / (self.eta_compute * gpu.peak("bfloat16"))
+        return self.t0_s + flops / (self.eta_compute * gpu.peak(self.dtype))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,18 +207,27 @@ class LatentDecodeFit(Fit):
     eta_compute: float
     exponent: float
 
-    def seconds(self, batch: float, context: float, query_heads: float, gpu: Gpu) -> float:
-        """Return the time over ``context`` cached tokens per request."""
-        memory = work.latent_cache_bytes(batch, context) / (
-            self.eta_bandwidth * gpu.memory_bandwidth
-        )
+    def seconds(
+        self,
+        batch: float,
+        context: float,
+        query_heads: float,
+        gpu: Gpu,
+        kv_dtype: str | None = None,
+    ) -> float:
+        """Return the time over ``context`` cached tokens per request.
+
+        ``kv_dtype`` is the format of the cache; None is that of the fit.
+        """
+        size = work.latent_cache_bytes(batch, context, BYTES_PER_WEIGHT[kv_dtype or self.dtype])
+        memory = size / (self.eta_bandwidth * gpu.memory_bandwidth)
         compute = self.compute_seconds(batch, context, query_heads, gpu)
         return self.t0_s + norm(memory, compute, self.exponent)
 
     def compute_seconds(self, batch: float, context: float, query_heads: float, gpu: Gpu) -> float:
         """Return the compute term alone."""
         flops = work.latent_flops(batch * context, query_heads)
-        return flops / (self.eta_compute * gpu.peak("bfloat16"))
+        return flops / (self.eta_compute * gpu.peak(self.dtype))
 
 
 def norm(first: float, second: float, exponent: float) -> float:
@@ -236,7 +259,7 @@ UNITS = {
     "per_active_s": "s/expert",
     "per_query_head_s": "s/(request x head)",
     "eta_bandwidth": "fraction of peak memory bandwidth",
-    "eta_compute": "fraction of peak FLOP/s",
+    "eta_compute": "fraction of peak FLOP/s, of the format",
     "activation_share": "1",
     "exponent": "1",
 }

@@ -19,8 +19,8 @@ from simulator.hardware.gpu import Gpu
 from simulator.kernels import work
 from simulator.kernels.cleaning import CACHE_MARGIN, SHAPE, filtered, series
 from simulator.kernels.fits import DecodeFit, ExpertFit, LatentDecodeFit, PrefillFit
-from simulator.kernels.schema import Rows
-from simulator.units import US
+from simulator.kernels.schema import ENGINES, Rows
+from simulator.units import BYTES_PER_WEIGHT, US
 
 Array = NDArray[np.float64]
 Model = Callable[[Array], Array]
@@ -87,7 +87,7 @@ def _combine(first: Array, second: Array, exponent: float) -> Array:
     return np.asarray(high * (1 + (low / high) ** exponent) ** (1 / exponent))
 
 
-def fit_experts(rows: Rows, gpu: Gpu) -> ExpertFit:
+def fit_experts(rows: Rows, gpu: Gpu, engine: str = ENGINES[0]) -> ExpertFit:
     """Fit the pooled expert model to the kept balanced rows of one GPU, source and dtype.
 
     Uses gated shapes at expert parallelism 1 and tensor parallelism up to 8 (`poolable`).
@@ -98,7 +98,7 @@ def fit_experts(rows: Rows, gpu: Gpu) -> ExpertFit:
     left_out = _leave_one_shape_out(rows, gpu)
     t0_us, per_expert_ns, per_active_ns, *ratios = parameters.tolist()
     return ExpertFit(
-        **_origin(rows, gpu),
+        **_origin(rows, gpu, engine),
         median_error=median,
         mean_error=mean,
         t0_s=t0_us * US,
@@ -121,9 +121,14 @@ def poolable(rows: Rows) -> NDArray[np.bool_]:
     )
 
 
-def _origin(rows: Rows, gpu: Gpu) -> dict[str, Any]:
+def _origin(rows: Rows, gpu: Gpu, engine: str) -> dict[str, Any]:
     first = {name: str(rows[name][0]) for name in ("dtype", "backend", "version")}
-    return {"gpu": gpu.name, **first, "rows": len(rows["seconds"])}
+    return {"gpu": gpu.name, "engine": engine, **first, "rows": len(rows["seconds"])}
+
+
+def _width(rows: Rows) -> float:
+    """Return the bytes of one value in the format of the rows."""
+    return BYTES_PER_WEIGHT[str(rows["dtype"][0])]
 
 
 class ExpertModel:
@@ -212,13 +217,12 @@ def _leave_one_shape_out(rows: Rows, gpu: Gpu) -> list[float]:
     return medians
 
 
-def fit_decode(rows: Rows, gpu: Gpu) -> DecodeFit:
-    """Fit decode attention to the rows without a window."""
+def fit_decode(rows: Rows, gpu: Gpu, engine: str = ENGINES[0]) -> DecodeFit:
+    """Fit decode attention to the rows without a window, all of one format."""
     rows = filtered(rows, rows["window"] == 0)
     batch, context = rows["batch"].astype(float), rows["context"].astype(float)
-    read = (
-        work.cache_bytes(batch, context, rows["kv_heads"], rows["head_dim"]) / gpu.memory_bandwidth
-    )
+    size = work.cache_bytes(batch, context, rows["kv_heads"], rows["head_dim"], _width(rows))
+    read = size / gpu.memory_bandwidth
     queries = batch * rows["heads"]
 
     def model(parameters: Array) -> Array:
@@ -230,7 +234,7 @@ def fit_decode(rows: Rows, gpu: Gpu) -> DecodeFit:
     median, mean = errors(model(best), rows["seconds"])
     same_median, same_p90 = head_batch_equivalence(rows, gpu)
     return DecodeFit(
-        **_origin(rows, gpu),
+        **_origin(rows, gpu, engine),
         median_error=median,
         mean_error=mean,
         t0_s=best[0] * 1e-6,
@@ -263,11 +267,12 @@ def head_batch_equivalence(rows: Rows, gpu: Gpu) -> tuple[float, float]:
     return float(np.median(differences)), float(np.quantile(differences, 0.9))
 
 
-def fit_prefill(rows: Rows, gpu: Gpu) -> PrefillFit:
-    """Fit prefill attention to the rows without a window."""
+def fit_prefill(rows: Rows, gpu: Gpu, engine: str = ENGINES[0]) -> PrefillFit:
+    """Fit prefill attention to the rows without a window, all of one format."""
     rows = filtered(rows, rows["window"] == 0)
     pairs = work.causal_pairs(rows["tokens"].astype(float), np.zeros(1))
-    compute = work.attention_flops(pairs, rows["heads"], rows["head_dim"]) / gpu.peak("bfloat16")
+    peak = gpu.peak(str(rows["dtype"][0]))
+    compute = work.attention_flops(pairs, rows["heads"], rows["head_dim"]) / peak
 
     def model(parameters: Array) -> Array:
         t0_us, eta = parameters
@@ -276,7 +281,7 @@ def fit_prefill(rows: Rows, gpu: Gpu) -> PrefillFit:
     best = solve(model, rows["seconds"], [[10.0, 0.5]], [0.1, 0.02], [100.0, 1.0])
     median, mean = errors(model(best), rows["seconds"])
     return PrefillFit(
-        **_origin(rows, gpu),
+        **_origin(rows, gpu, engine),
         median_error=median,
         mean_error=mean,
         t0_s=best[0] * 1e-6,
@@ -284,13 +289,18 @@ def fit_prefill(rows: Rows, gpu: Gpu) -> PrefillFit:
     )
 
 
-def fit_latent_decode(rows: Rows, gpu: Gpu) -> LatentDecodeFit:
-    """Fit absorbed latent decode attention to rows whose cache exceeds the last-level cache."""
+def fit_latent_decode(rows: Rows, gpu: Gpu, engine: str = ENGINES[0]) -> LatentDecodeFit:
+    """Fit absorbed latent decode attention to rows whose cache exceeds the last-level cache.
+
+    All rows are of one format.
+    """
+    width, peak = _width(rows), gpu.peak(str(rows["dtype"][0]))
     batch, context = rows["batch"].astype(float), rows["context"].astype(float)
-    rows = filtered(rows, work.latent_cache_bytes(batch, context) > CACHE_MARGIN * gpu.l2_bytes)
+    size = work.latent_cache_bytes(batch, context, width)
+    rows = filtered(rows, size > CACHE_MARGIN * gpu.l2_bytes)
     batch, context = rows["batch"].astype(float), rows["context"].astype(float)
-    memory = work.latent_cache_bytes(batch, context) / gpu.memory_bandwidth
-    compute = work.latent_flops(batch * context, rows["heads"]) / gpu.peak("bfloat16")
+    memory = work.latent_cache_bytes(batch, context, width) / gpu.memory_bandwidth
+    compute = work.latent_flops(batch * context, rows["heads"]) / peak
 
     def model(parameters: Array) -> Array:
         t0_us, eta_bandwidth, eta_compute, exponent = parameters
@@ -302,7 +312,7 @@ def fit_latent_decode(rows: Rows, gpu: Gpu) -> LatentDecodeFit:
     best = solve(model, rows["seconds"], starts, low, high)
     median, mean = errors(model(best), rows["seconds"])
     return LatentDecodeFit(
-        **_origin(rows, gpu),
+        **_origin(rows, gpu, engine),
         median_error=median,
         mean_error=mean,
         t0_s=best[0] * 1e-6,

@@ -88,18 +88,25 @@ class ExpertTable:
         TableError
             If no experts of the dtype were measured on this GPU, or N exceeds the experts held.
         """
-        key = (shape, dtype)
-        if key not in self._curves:
-            self._curves[key] = self._build(shape, dtype)
+        curve = self._curve(shape, dtype)
         if not 0 < active <= shape.local_experts * (1 + 1e-9):
             raise TableError(
                 f"{active} active experts asked of {shape.local_experts:g} held; "
                 "the routing law must give 0 < N <= E."
             )
-        curve = self._curves[key]
         if curve is not None:
             return curve.at(tokens, active)
         return Timing(self._fits[dtype].seconds(tokens, active, shape, self._gpu), "fitted")
+
+    def has(self, shape: ExpertShape, dtype: str) -> bool:
+        """Tell whether the shape itself was measured; raises as `at` for an unknown dtype."""
+        return self._curve(shape, dtype) is not None
+
+    def _curve(self, shape: ExpertShape, dtype: str) -> BalancedCurve | None:
+        key = (shape, dtype)
+        if key not in self._curves:
+            self._curves[key] = self._build(shape, dtype)
+        return self._curves[key]
 
     def _build(self, shape: ExpertShape, dtype: str) -> BalancedCurve | None:
         if dtype not in self._fits:

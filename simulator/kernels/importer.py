@@ -6,7 +6,7 @@ The same database gives the same tables: `schema.content_hash` of each stands in
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,17 @@ import numpy as np
 
 from simulator.hardware.gpu import Gpu, load_gpu
 from simulator.kernels import fitting
-from simulator.kernels.cleaning import clean, filtered
+from simulator.kernels.cleaning import clean, filtered, thinned
 from simulator.kernels.fits import FILE, Fit, write_fits
 from simulator.kernels.monotone import monotone_seconds
-from simulator.kernels.schema import MONOTONE, OPERATORS, Rows, content_hash, write_table
+from simulator.kernels.schema import (
+    ENGINES,
+    MONOTONE,
+    OPERATORS,
+    Rows,
+    content_hash,
+    write_table,
+)
 from simulator.kernels.selection import Choice, Selection, load_selection
 from simulator.kernels.sources import find_database, read_choice
 
@@ -30,7 +37,7 @@ class ImportedTable:
 
     Parameters
     ----------
-    gpu, operator
+    gpu, engine, operator
         What it holds.
     path
         Where it was written.
@@ -45,12 +52,18 @@ class ImportedTable:
     """
 
     gpu: str
+    engine: str
     operator: str
     path: Path
     rows: int
     dropped: Mapping[str, int]
     sources: tuple[str, ...]
     sha256: str
+
+    @property
+    def key(self) -> str:
+        """Its name in the manifest: the path below the tables' folder, without suffix."""
+        return f"{self.gpu}/{self.engine}/{self.operator}"
 
 
 def import_tables(destination: Path, source: Path | None = None) -> list[ImportedTable]:
@@ -59,14 +72,14 @@ def import_tables(destination: Path, source: Path | None = None) -> list[Importe
     Parameters
     ----------
     destination
-        Folder to write to: one folder per GPU, ``fits.yaml`` and ``manifest.yaml``.
+        Folder to write to: one folder per GPU and engine, ``fits.yaml`` and ``manifest.yaml``.
     source
         Folder ``systems`` of aiconfigurator-core; None finds the installed package.
 
     Returns
     -------
     list of ImportedTable
-        What was written, by GPU and operator.
+        What was written, by GPU, engine and operator.
 
     Raises
     ------
@@ -77,14 +90,14 @@ def import_tables(destination: Path, source: Path | None = None) -> list[Importe
     selection = load_selection()
     tables: list[ImportedTable] = []
     fitted: dict[str, list[Fit]] = {}
-    for gpu_name in selection.gpus:
+    for gpu_name, engine in selection.sets:
         gpu = load_gpu(gpu_name)
-        (destination / gpu_name).mkdir(parents=True, exist_ok=True)
+        (destination / gpu_name / engine).mkdir(parents=True, exist_ok=True)
         for operator in OPERATORS:
-            choices = selection.of(gpu_name, operator)
+            choices = selection.of(gpu_name, engine, operator)
             if not choices:
                 continue
-            table, rows = _import_one(destination, database, selection, gpu, operator, choices)
+            table, rows = _import_one(destination, database, selection, gpu, choices)
             tables.append(table)
             for fit in _fits(operator, rows, choices, gpu):
                 fitted.setdefault(operator, []).append(fit)
@@ -99,9 +112,9 @@ def _import_one(
     database: Path,
     selection: Selection,
     gpu: Gpu,
-    operator: str,
     choices: list[Choice],
 ) -> tuple[ImportedTable, Rows]:
+    operator, engine = choices[0].operator, choices[0].engine
     parts, sources = [], []
     for rank, choice in enumerate(choices):
         rows, file = read_choice(database, choice)
@@ -114,8 +127,12 @@ def _import_one(
     rows, dropped = clean(operator, merged, gpu)
     if OPERATORS[operator].monotone:
         rows[MONOTONE] = monotone_seconds(OPERATORS[operator], rows)
+    if operator == "gemm" and engine != ENGINES[0]:
+        keep = thinned(rows)
+        dropped["thinned"] = int((~keep).sum())
+        rows = filtered(rows, keep)
     files = tuple(dict.fromkeys(sources))
-    path = destination / gpu.name / f"{operator}.parquet"
+    path = destination / gpu.name / engine / f"{operator}.parquet"
     provenance = {
         "package": selection.package,
         "version": selection.package_version,
@@ -125,19 +142,27 @@ def _import_one(
     }
     write_table(path, OPERATORS[operator], rows, provenance)
     count = len(rows["seconds"])
-    return ImportedTable(gpu.name, operator, path, count, dropped, files, content_hash(path)), rows
+    digest = content_hash(path)
+    table = ImportedTable(gpu.name, engine, operator, path, count, dropped, files, digest)
+    return table, rows
 
 
 def _fits(operator: str, rows: Rows, choices: list[Choice], gpu: Gpu) -> Iterator[Fit]:
     if operator == "experts":
         for choice in {c.dtype: c for c in reversed(choices)}.values():
-            yield fitting.fit_experts(_rows_of(rows, choice), gpu)
-    elif operator == "decode_attention":
-        yield fitting.fit_decode(rows, gpu)
-    elif operator == "prefill_attention":
-        yield fitting.fit_prefill(rows, gpu)
-    elif operator == "latent_decode":
-        yield fitting.fit_latent_decode(rows, gpu)
+            yield fitting.fit_experts(_rows_of(rows, choice), gpu, choice.engine)
+    elif operator in _FITS:
+        for dtype in dict.fromkeys(c.dtype for c in choices):
+            mine = filtered(rows, rows["dtype"] == dtype)
+            yield _FITS[operator](mine, gpu, choices[0].engine)
+
+
+_FITS: dict[str, Callable[[Rows, Gpu, str], Fit]] = {
+    "decode_attention": fitting.fit_decode,
+    "prefill_attention": fitting.fit_prefill,
+    "latent_decode": fitting.fit_latent_decode,
+}
+"""Attention is fitted per format of the cache."""
 
 
 def _rows_of(rows: Rows, choice: Choice) -> Rows:
@@ -158,7 +183,7 @@ def write_manifest(path: Path, selection: Selection, tables: list[ImportedTable]
     for table in tables:
         dropped = ", ".join(f"{rule}: {count}" for rule, count in sorted(table.dropped.items()))
         lines += [
-            f"  {table.gpu}/{table.operator}:",
+            f"  {table.key}:",
             f"    rows: {table.rows}",
             f"    sha256: {table.sha256}",
             f"    sources: [{', '.join(table.sources)}]",

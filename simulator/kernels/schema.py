@@ -1,4 +1,4 @@
-"""The form of our kernel tables: one Parquet file per GPU and operator.
+"""The form of our kernel tables: one Parquet file per GPU, serving engine and operator.
 
 Columns of text are dictionary-encoded; every row keeps the backend, its version and the kernel that
 ran. Times are seconds, messages bytes. Units stand in the field metadata, provenance in the file
@@ -23,6 +23,9 @@ from numpy.typing import NDArray
 from simulator.errors import TableError, unknown
 
 PACKAGE = "simulator.hardware_specs.kernel_tables"
+
+ENGINES = ("vllm", "trtllm", "sglang")
+"""Serving engines with tables; the first is measured on every GPU and stands in for the others."""
 
 Rows = dict[str, NDArray[Any]]
 """A table in memory: columns of equal length by name."""
@@ -86,6 +89,9 @@ class Operator:
 
 
 _HEADS = {"head_dim": "element", "window": "token", "kv_heads": "head", "heads": "head"}
+_DELTA_HEADS = {"key_heads": "head", "value_heads": "head", "batch": "request"}
+_DELTA_PARTS = {"part": "convolution (with activation) or rule (delta rule with its gates)"}
+_MODULE = {"architecture": "model whose attention module was measured, as in its config.json"}
 _EXPERTS = {
     "experts": "expert",
     "top_k": "expert",
@@ -111,6 +117,17 @@ OPERATORS = {
             {"phase": "pre: queries into latent space; post: values out of it"},
         ),
         Operator("all_reduce", {"gpus": "GPU", "message": "byte"}, {}),
+        Operator(
+            "nccl",
+            {"gpus": "GPU", "message": "byte"},
+            {"collective": "all_gather, all_reduce, all_to_all or reduce_scatter"},
+        ),
+        Operator("linear_decode", _DELTA_HEADS, _DELTA_PARTS),
+        Operator("linear_prefill", _DELTA_HEADS | {"tokens": "token"}, _DELTA_PARTS),
+        Operator(
+            "sparse_decode", {"heads": "head", "context": "token", "batch": "request"}, _MODULE
+        ),
+        Operator("sparse_prefill", {"heads": "head", "tokens": "token"}, _MODULE),
         Operator(
             "all_to_all",
             {
@@ -176,19 +193,30 @@ def _field(name: str, stored: pa.DataType, **metadata: str) -> pa.Field:
     return pa.field(name, stored, nullable=False, metadata=metadata)
 
 
-def read_table(gpu: str, name: str, columns: Iterable[str] | None = None) -> Rows | None:
-    """Read a shipped table, or None where that GPU was not measured.
+def read_table(
+    gpu: str, engine: str, name: str, columns: Iterable[str] | None = None
+) -> Rows | None:
+    """Read a shipped table, or None where that engine was not measured on that GPU.
+
+    Parameters
+    ----------
+    gpu, engine, name
+        Measured GPU, one of `ENGINES`, and one of `OPERATORS`.
+    columns
+        Columns to read; None reads all.
 
     Raises
     ------
     TableError
-        If no table at all exists for the GPU; the message names the nearest.
+        If there is no such engine, or no table at all of the GPU; the message names the nearest.
     """
     root = files(PACKAGE)
     gpus = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
     if gpu not in gpus:
         raise TableError(unknown("kernel tables of GPU", gpu, gpus))
-    entry = root.joinpath(gpu).joinpath(f"{name}.parquet")
+    if engine not in ENGINES:
+        raise TableError(unknown("kernel tables of engine", engine, ENGINES))
+    entry = root.joinpath(gpu).joinpath(engine).joinpath(f"{name}.parquet")
     if not entry.is_file():
         return None
     source = pa.BufferReader(entry.read_bytes())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulator.errors import TableError, unknown
-from simulator.kernels.schema import OPERATORS, PACKAGE
+from simulator.kernels.schema import ENGINES, OPERATORS, PACKAGE
 from simulator.quantities import read_data
 
 _HEAD = ("package", "package_version", "licence", "expert_parallel")
@@ -14,14 +14,14 @@ _HEAD = ("package", "package_version", "licence", "expert_parallel")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One source for one operator on one GPU.
+    """One source for one operator of one engine on one GPU.
 
     Parameters
     ----------
-    gpu, operator, dtype
-        What is measured.
+    gpu, engine, operator, dtype
+        What is measured, and for which serving engine it stands.
     backend, version
-        Framework and version whose rows are taken.
+        Framework and version whose rows are taken; not always the engine itself.
     kernels
         Texts of which the kernel source must contain one; empty takes all.
     reason
@@ -29,6 +29,7 @@ class Choice:
     """
 
     gpu: str
+    engine: str
     operator: str
     dtype: str
     backend: str
@@ -47,14 +48,16 @@ class Selection:
     expert_parallel: tuple[int, ...]
     choices: tuple[Choice, ...]
 
-    def of(self, gpu: str, operator: str) -> list[Choice]:
+    def of(self, gpu: str, engine: str, operator: str) -> list[Choice]:
         """Return the choices for one table, most preferred first."""
-        return [c for c in self.choices if c.gpu == gpu and c.operator == operator]
+        key = (gpu, engine, operator)
+        return [c for c in self.choices if (c.gpu, c.engine, c.operator) == key]
 
     @property
-    def gpus(self) -> list[str]:
-        """GPUs that any choice names."""
-        return sorted({choice.gpu for choice in self.choices})
+    def sets(self) -> list[tuple[str, str]]:
+        """GPU and engine of every set of tables, engines in the order of `schema.ENGINES`."""
+        found = {(choice.gpu, choice.engine) for choice in self.choices}
+        return sorted(found, key=lambda pair: (pair[0], ENGINES.index(pair[1])))
 
 
 def load_selection() -> Selection:
@@ -63,11 +66,11 @@ def load_selection() -> Selection:
     Raises
     ------
     TableError
-        If an entry names an unknown operator or lacks a field.
+        If an entry names an unknown operator or engine, or lacks a field.
 
     Examples
     --------
-    >>> [c.backend for c in load_selection().of("a100_sxm", "experts")]
+    >>> [c.backend for c in load_selection().of("a100_sxm", "vllm", "experts")]
     ['sglang', 'sglang']
     """
     return parse_selection(read_data(PACKAGE, "selection", "selection"))
@@ -87,13 +90,7 @@ def parse_selection(data: dict[str, Any]) -> Selection:
                 raise TableError(
                     f"selection.yaml: an entry of {operator} lacks {', '.join(missing)}."
                 )
-            backend, version = entry["source"].split()
-            kernels = tuple(entry.get("kernels", ()))
-            choices += [
-                Choice(gpu, operator, dtype, backend, version, kernels, entry["reason"])
-                for gpu in entry["gpus"]
-                for dtype in entry["dtypes"]
-            ]
+            choices += _choices(operator, entry)
     return Selection(
         data["package"],
         str(data["package_version"]),
@@ -101,3 +98,19 @@ def parse_selection(data: dict[str, Any]) -> Selection:
         tuple(data["expert_parallel"]),
         tuple(choices),
     )
+
+
+def _choices(operator: str, entry: dict[str, Any]) -> list[Choice]:
+    """Return one choice per GPU, engine and dtype of an entry."""
+    engines = entry.get("engines", ENGINES[:1])
+    for engine in engines:
+        if engine not in ENGINES:
+            raise TableError(unknown("engine", engine, ENGINES, f"selection.yaml, {operator}"))
+    backend, version = entry["source"].split()
+    kernels = tuple(entry.get("kernels", ()))
+    return [
+        Choice(gpu, engine, operator, dtype, backend, version, kernels, entry["reason"])
+        for gpu in entry["gpus"]
+        for engine in engines
+        for dtype in entry["dtypes"]
+    ]

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from simulator.errors import TableError
+from simulator.kernels import readers
 from simulator.kernels.schema import Rows, to_rows
 from simulator.kernels.selection import Choice
 from simulator.units import MS, US
@@ -117,6 +118,18 @@ def _experts(raw: Rows) -> Rows:
     return rows
 
 
+def _cache_formats(raw: Rows, queries: str) -> np.ndarray:
+    """Return a mask of the rows that stand for each format of the cache.
+
+    A bfloat16 cache goes with bfloat16 queries. With an fp8 cache engines turn the queries to fp8
+    as well where their kernel can: such rows are taken where the file has them (prefill of trtllm
+    and sglang), else those with bfloat16 queries (all decodes, and prefill of vllm).
+    """
+    same = raw[queries] == raw["kv_cache_dtype"]
+    fp8 = raw["kv_cache_dtype"] == "fp8"
+    return np.asarray(same if (same & fp8).any() else same | fp8)
+
+
 _ATTENTION = {"heads": "num_heads", "kv_heads": "num_key_value_heads", "head_dim": "head_dim"}
 
 
@@ -124,8 +137,7 @@ def _attention(raw: Rows, names: dict[str, str]) -> Rows:
     count = len(raw["latency"])
     raw = raw | {"window": raw.get("window_size", np.zeros(count, dtype=int))}
     raw["context"] = raw["step"] + 1  # the new token attends to itself
-    same = raw["attn_dtype"] == raw["kv_cache_dtype"]
-    return _take(raw, names, "kv_cache_dtype", same)
+    return _take(raw, names, "kv_cache_dtype", _cache_formats(raw, "attn_dtype"))
 
 
 def _decode(raw: Rows) -> Rows:
@@ -142,11 +154,11 @@ def _prefill(raw: Rows) -> Rows:
 def _latent_decode(raw: Rows) -> Rows:
     raw = raw | {"context": raw["step"] + 1}
     names = {"heads": "num_heads", "context": "context", "batch": "batch_size"}
-    return _take(raw, names, "kv_cache_dtype", raw["mla_dtype"] == raw["kv_cache_dtype"])
+    return _take(raw, names, "kv_cache_dtype", _cache_formats(raw, "mla_dtype"))
 
 
 def _latent_prefill(raw: Rows) -> Rows:
-    mask = (raw["mla_dtype"] == raw["kv_cache_dtype"]) & (raw["batch_size"] == 1)
+    mask = _cache_formats(raw, "mla_dtype") & (raw["batch_size"] == 1)
     return _take(raw, {"heads": "num_heads", "tokens": "isl"}, "kv_cache_dtype", mask)
 
 
@@ -202,4 +214,9 @@ _FILES: dict[str, tuple[str, str | tuple[str, ...], Callable[[Rows], Rows]]] = {
     "latent_absorb": ("mla_bmm", "mla_bmm", _latent_absorb),
     "all_reduce": ("comm", "custom_allreduce", _all_reduce),
     "all_to_all": ("comm", ("moe_a2a", "wideep_deepep_ll"), _all_to_all),
+    "nccl": ("comm", "nccl", readers.nccl),
+    "linear_decode": ("linear_attention", "gdn", readers.linear_decode),
+    "linear_prefill": ("linear_attention", "gdn", readers.linear_prefill),
+    "sparse_decode": ("sparse_attention", "dsa_generation_module", readers.sparse_decode),
+    "sparse_prefill": ("sparse_attention", "dsa_context_module", readers.sparse_prefill),
 }

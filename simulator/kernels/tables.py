@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, cached_property
-from typing import TypeVar
 
 import numpy as np
 
-from simulator.errors import TableError
-from simulator.hardware.gpu import Gpu, load_gpu
-from simulator.kernels.attention import DecodeAttention, PrefillAttention
-from simulator.kernels.collective import AllReduceTable
-from simulator.kernels.fits import (
-    DecodeFit,
-    ExpertFit,
-    ExpertShape,
-    Fit,
-    LatentDecodeFit,
-    PrefillFit,
-    load_fits,
-)
-from simulator.kernels.gemm import GemmTable
-from simulator.kernels.grouped import ExpertTable
-from simulator.kernels.latent import LatentAttention
-from simulator.kernels.schema import OPERATORS, Rows, read_table
+from simulator.errors import TableError, unknown
+from simulator.hardware.gpu import Gpu
+from simulator.kernels import work
+from simulator.kernels.collective import CollectiveTable
+from simulator.kernels.fits import ExpertShape
+from simulator.kernels.latent import absorbed_decode
+from simulator.kernels.linear_attention import LinearShape
+from simulator.kernels.measured import MeasuredTables, serving_sets
+from simulator.kernels.schema import ENGINES, OPERATORS, read_table
+from simulator.kernels.sparse_attention import SparseShape
+from simulator.kernels.stand_in import below_peak, over_links
 from simulator.kernels.timing import Timing
 
-__all__ = ["ExpertShape", "KernelTables", "TableSlice", "Timing"]
+__all__ = [
+    "CACHE_DTYPES",
+    "ExpertShape",
+    "KernelTables",
+    "LinearShape",
+    "SparseShape",
+    "TableSlice",
+    "Timing",
+]
 
-F = TypeVar("F", bound=Fit)
+
+CACHE_DTYPES = ("bfloat16", "fp8")
+"""Formats of the KV cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableSlice:
-    """Where the rows of one operator and dtype come from."""
+    """Where the rows of one engine's operator and dtype come from."""
 
+    engine: str
     operator: str
     dtype: str
     backend: str
@@ -43,66 +46,9 @@ class TableSlice:
     rows: int
 
 
-class _Measured:
-    """The tables of one measured GPU; each is read on first use."""
-
-    def __init__(self, name: str) -> None:
-        self.gpu = load_gpu(name)
-
-    def rows(self, operator: str) -> Rows:
-        form = OPERATORS[operator]
-        columns = ["dtype", *form.labels, *form.keys, *form.times]
-        rows = read_table(self.gpu.name, operator, columns)
-        if rows is None:
-            raise TableError(f"{operator} was not measured on {self.gpu.title}.")
-        return rows
-
-    def fits(self, operator: str, kind: type[F]) -> dict[str, F]:
-        found = _fits()[operator]
-        return {f.dtype: f for f in found if isinstance(f, kind) and f.gpu == self.gpu.name}
-
-    @cached_property
-    def gemm(self) -> GemmTable:
-        return GemmTable(self.gpu.name, self.rows("gemm"))
-
-    @cached_property
-    def experts(self) -> ExpertTable:
-        return ExpertTable(self.gpu, self.rows("experts"), self.fits("experts", ExpertFit))
-
-    @cached_property
-    def decode(self) -> DecodeAttention:
-        fit = self.fits("decode_attention", DecodeFit)["bfloat16"]
-        return DecodeAttention(self.gpu, self.rows("decode_attention"), fit)
-
-    @cached_property
-    def prefill(self) -> PrefillAttention:
-        fit = self.fits("prefill_attention", PrefillFit)["bfloat16"]
-        return PrefillAttention(self.gpu, self.rows("prefill_attention"), fit)
-
-    @cached_property
-    def latent(self) -> LatentAttention:
-        fit = self.fits("latent_decode", LatentDecodeFit)["bfloat16"]
-        decode, prefill = self.rows("latent_decode"), self.rows("latent_prefill")
-        return LatentAttention(self.gpu, decode, prefill, self.rows("latent_absorb"), fit)
-
-    @cached_property
-    def all_reduce(self) -> AllReduceTable:
-        return AllReduceTable(self.gpu.name, self.rows("all_reduce"))
-
-
-@cache
-def _fits() -> dict[str, list[Fit]]:
-    return load_fits()
-
-
-@cache
-def _measured(name: str) -> _Measured:
-    return _Measured(name)
-
-
 @dataclass(frozen=True, slots=True)
 class KernelTables:
-    """What kernels cost on one GPU.
+    """What kernels cost on one GPU under one serving engine.
 
     All times are of one call inside a CUDA graph, in seconds, and come as a `Timing` that says how
     they were come by. Token counts, batches and contexts may be fractional (expected values).
@@ -111,28 +57,61 @@ class KernelTables:
     ----------
     gpu
         The GPU asked about. Where ``gpu.tables`` names another GPU, that one's measurements stand
-        for it, unscaled.
+        for it, but nothing computes above its own peak, and all-reduces go over its own NVLink.
+    engine
+        Serving engine, one of `schema.ENGINES`.
+
+    Notes
+    -----
+    Where the engine has no table of an operator on that GPU, or the table lacks the format, the
+    head width or the number of GPUs asked for, vLLM's set answers: kernels of another engine, but
+    measured on the same GPU, so the kind of the `Timing` stays what that table says. For experts, a
+    shape measured for the engine comes before one measured for vLLM, that before the engine's fit,
+    and vLLM's fit comes last.
 
     Examples
     --------
+    >>> from simulator.hardware.gpu import load_gpu
     >>> tables = KernelTables.load(load_gpu("a100_sxm"))
     >>> tables.gemm(1, 4096, 4096, "bfloat16").kind
     'measured'
     """
 
     gpu: Gpu
-    _tables: _Measured
+    engine: str
+    _sets: tuple[MeasuredTables, ...]
 
     @classmethod
-    def load(cls, gpu: Gpu) -> KernelTables:
-        """Return the tables of a GPU; files are read on first use and kept.
+    def load(cls, gpu: Gpu, engine: str = ENGINES[0]) -> KernelTables:
+        """Return the tables of a GPU under an engine; files are read on first use and kept.
 
         Raises
         ------
         TableError
-            If there are none.
+            If there is no such engine, or the GPU has no tables.
         """
-        return cls(gpu, _measured(gpu.tables))
+        if engine not in ENGINES:
+            raise TableError(unknown("kernel tables of engine", engine, ENGINES))
+        return cls(gpu, engine, serving_sets(gpu.tables, engine))
+
+    def _first(
+        self, operator: str, dtype: str = "bfloat16", key: str = "", value: int = 0
+    ) -> MeasuredTables:
+        """Return the first set that holds a format, there with one value of a key.
+
+        Where none holds both, the first that holds the format; where none does, vLLM's.
+        """
+        wanted = [s for s in self._sets if s.holds(operator, dtype, key, value)]
+        wanted += [s for s in self._sets if s.holds(operator, dtype)]
+        return wanted[0] if wanted else self._sets[-1]
+
+    def _cached(self, operator: str, kv_dtype: str, head_dim: int | None = None) -> MeasuredTables:
+        """Return the set that answers for attention with a cache of one format."""
+        if kv_dtype not in CACHE_DTYPES:
+            raise TableError(unknown("KV cache dtype", kv_dtype, CACHE_DTYPES))
+        if head_dim is None:
+            return self._first(operator, kv_dtype)
+        return self._first(operator, kv_dtype, "head_dim", head_dim)
 
     def gemm(self, m: float, n: int, k: int, dtype: str) -> Timing:
         """Dense product ``[m, k] x [k, n]`` with weights in ``dtype``.
@@ -142,7 +121,8 @@ class KernelTables:
         TableError
             If the dtype was not measured; the message names those that were.
         """
-        return self._tables.gemm.at(m, n, k, dtype)
+        timing = self._first("gemm", dtype).gemm.at(m, n, k, dtype)
+        return below_peak(timing, 2.0 * m * n * k, dtype, self.gpu)
 
     def experts(
         self, tokens: float, active_experts: float, shape: ExpertShape, dtype: str
@@ -169,7 +149,14 @@ class KernelTables:
         TableError
             If the dtype was not measured, or N is not in (0, E].
         """
-        return self._tables.experts.at(tokens, active_experts, shape, dtype)
+        holders = [s.experts for s in self._sets if s.holds("experts", dtype)]
+        measured = (table for table in holders if table.has(shape, dtype))
+        table = next(measured, holders[0] if holders else self._sets[-1].experts)
+        timing = table.at(tokens, active_experts, shape, dtype)
+        local, split = tokens / shape.expert_parallel, float(shape.tensor_parallel)
+        hidden, inter = float(shape.hidden), float(shape.inter)
+        flops = work.expert_flops(local, hidden, inter, shape.matrices, split, shape.top_k)
+        return below_peak(timing, flops, dtype, self.gpu)
 
     def decode_attention(
         self,
@@ -180,8 +167,9 @@ class KernelTables:
         kv_heads: int,
         head_dim: int,
         window: int = 0,
+        kv_dtype: str = "bfloat16",
     ) -> Timing:
-        """Attention of ``query_tokens`` new tokens per request over its cache, bfloat16.
+        """Attention of ``query_tokens`` new tokens per request over its cache.
 
         Parameters
         ----------
@@ -195,10 +183,17 @@ class KernelTables:
             Heads on this GPU and their width.
         window
             Sliding window, tokens; 0 for none.
+        kv_dtype
+            Format of the cache, one of `CACHE_DTYPES`. Where fp8 was not measured, the model
+            fitted to bfloat16 rows serves, with half the bytes to read.
+
+        Raises
+        ------
+        TableError
+            If there is no such format.
         """
-        return self._tables.decode.at(
-            batch, context_tokens, query_tokens, heads, kv_heads, head_dim, window
-        )
+        decode = self._cached("decode_attention", kv_dtype, head_dim).decode(kv_dtype)
+        return decode.at(batch, context_tokens, query_tokens, heads, kv_heads, head_dim, window)
 
     def prefill_attention(
         self,
@@ -208,50 +203,188 @@ class KernelTables:
         kv_heads: int,
         head_dim: int,
         window: int = 0,
+        kv_dtype: str = "bfloat16",
     ) -> Timing:
-        """Causal attention of one prompt's tokens from ``start_tokens`` on, bfloat16."""
-        return self._tables.prefill.at(start_tokens, end_tokens, heads, kv_heads, head_dim, window)
+        """Causal attention of one prompt's tokens from ``start_tokens`` on.
+
+        Arguments as in `decode_attention`. Where an fp8 cache was not measured, the model fitted to
+        bfloat16 rows serves: a prompt's own attention computes, and hardly reads the cache.
+        """
+        prefill = self._cached("prefill_attention", kv_dtype, head_dim).prefill(kv_dtype)
+        timing = prefill.at(start_tokens, end_tokens, heads, kv_heads, head_dim, window)
+        ends = np.array([end_tokens, start_tokens], dtype=float)
+        last, first = work.causal_pairs(ends, np.array(float(window))).tolist()
+        flops = work.attention_flops(last - first, float(heads), float(head_dim))
+        return below_peak(timing, flops, kv_dtype, self.gpu)
 
     def latent_decode_attention(
-        self, batch: float, context_tokens: float, query_tokens: int, heads: int
+        self,
+        batch: float,
+        context_tokens: float,
+        query_tokens: int,
+        heads: int,
+        kv_dtype: str = "bfloat16",
     ) -> Timing:
         """Absorbed latent attention of new tokens, both absorb products included.
 
         Parameters
         ----------
-        batch, context_tokens, query_tokens
+        batch, context_tokens, query_tokens, kv_dtype
             As in `decode_attention`.
         heads
             Query heads on this GPU; the latent cache (512 + 64 wide) is whole on every GPU.
         """
-        return self._tables.latent.decode(batch, context_tokens, query_tokens, heads)
+        decode = self._cached("latent_decode", kv_dtype).latent_decode(kv_dtype)
+        absorb = self._first("latent_absorb").latent_absorb
+        return absorbed_decode(decode, absorb, batch, context_tokens, query_tokens, heads)
 
     def latent_prefill_attention(
-        self, start_tokens: float, end_tokens: float, heads: int
+        self, start_tokens: float, end_tokens: float, heads: int, kv_dtype: str = "bfloat16"
     ) -> Timing:
-        """Unabsorbed latent attention of one prompt's tokens, without its up-projection."""
-        return self._tables.latent.prefill(start_tokens, end_tokens, heads)
-
-    def all_reduce(self, message_bytes: float, gpus: int) -> Timing:
-        """Sum of a message over the GPUs of a tensor-parallel group.
+        """Unabsorbed latent attention of one prompt's tokens, without its up-projection.
 
         Raises
         ------
         TableError
-            If that number of GPUs was not measured; the message names those that were.
+            If a cache of that format was not measured, or there is no such format.
         """
-        return self._tables.all_reduce.at(message_bytes, gpus)
+        prefill = self._cached("latent_prefill", kv_dtype).latent_prefill(kv_dtype)
+        return prefill.at(start_tokens, end_tokens, heads)
+
+    def all_reduce(self, message_bytes: float, gpus: int) -> Timing:
+        """Sum of a message over the GPUs of a tensor-parallel group.
+
+        The engine's own all-reduce or NCCL's, whichever is the faster: engines choose by the size
+        of the message.
+
+        Raises
+        ------
+        TableError
+            If that number of GPUs was not measured, inside one node; the message names those that
+            were. So do the other collectives, which are NCCL's under every engine.
+        """
+        own = self._first("all_reduce", key="gpus", value=gpus).all_reduce
+        tables = (own, self._sets[-1].nccl["all_reduce"])
+        able = [table for table in tables if gpus in table.gpus]
+        times = [self._collective(table, message_bytes, gpus) for table in able or [own]]
+        return min(times, key=lambda timing: timing.seconds)
+
+    def all_gather(self, message_bytes: float, gpus: int) -> Timing:
+        """NCCL's gather: each GPU ends with ``message_bytes``, of which it held a share."""
+        return self._collective(self._sets[-1].nccl["all_gather"], message_bytes, gpus)
+
+    def reduce_scatter(self, message_bytes: float, gpus: int) -> Timing:
+        """NCCL's sum of the ``message_bytes`` of each GPU; each ends with a share of it."""
+        return self._collective(self._sets[-1].nccl["reduce_scatter"], message_bytes, gpus)
+
+    def nccl_all_to_all(self, message_bytes: float, gpus: int) -> Timing:
+        """NCCL's exchange: each GPU sends ``message_bytes``, a share to each, itself included."""
+        return self._collective(self._sets[-1].nccl["all_to_all"], message_bytes, gpus)
+
+    def _collective(self, table: CollectiveTable, message_bytes: float, gpus: int) -> Timing:
+        timing, empty = table.at(message_bytes, gpus), table.at(0.0, gpus)
+        return over_links(timing, empty, self._sets[-1].gpu, self.gpu)
+
+    def linear_decode_attention(
+        self, requests: float, query_tokens: int, shape: LinearShape
+    ) -> Timing:
+        """Convolution and gated delta rule of new tokens, whatever their context.
+
+        Parameters
+        ----------
+        requests
+            Requests.
+        query_tokens
+            New tokens per request: 1 to decode, gamma + 1 to verify. Verifying keeps the state
+            after each of them.
+        shape
+            The heads on this GPU, and their widths.
+
+        Notes
+        -----
+        Without projections and without the gated norm of the output. ``"measured"`` for one token
+        and heads that were measured, ``"fitted"`` for others (`linear_attention`), ``"assumed"``
+        for other widths and where nothing was measured.
+        """
+        return self._first("linear_decode").linear.decode(requests, query_tokens, shape)
+
+    def linear_prefill_attention(
+        self, tokens: float, shape: LinearShape, requests: float = 1.0
+    ) -> Timing:
+        """Convolution and gated delta rule of ``tokens`` of each of some prompts.
+
+        Only the tokens of the step count, not those before them: the state stands for these.
+        Prompts of a step run side by side, so few heads gain from several requests. Otherwise as
+        `linear_decode_attention`.
+        """
+        return self._first("linear_prefill").linear.prefill(tokens, requests, shape)
+
+    def sparse_decode_attention(
+        self,
+        batch: float,
+        context_tokens: float,
+        query_tokens: int,
+        shape: SparseShape,
+        kv_dtype: str = "bfloat16",
+    ) -> Timing:
+        """Sparse latent attention of new tokens, without projections and small kernels.
+
+        Index scores over the whole cache, choice of the best tokens, attention to those, and the
+        absorb products: what a measured attention module takes beyond its projections, norms and
+        rotation (`sparse_modules`). ``"fitted"``, and ``"assumed"`` for a module that was not
+        measured.
+
+        Parameters
+        ----------
+        batch, context_tokens, query_tokens, kv_dtype
+            As in `decode_attention`.
+        shape
+            Heads on this GPU, and widths.
+        """
+        decode = self._cached("sparse_decode", kv_dtype).sparse_decode(kv_dtype)
+        return decode.at(batch, context_tokens, query_tokens, shape)
+
+    def sparse_decode_module(
+        self,
+        batch: float,
+        context_tokens: float,
+        query_tokens: int,
+        shape: SparseShape,
+        kv_dtype: str = "bfloat16",
+    ) -> Timing:
+        """Whole measured module of `sparse_decode_attention`, its projections in bfloat16 included.
+
+        Raises
+        ------
+        TableError
+            If no such module was measured.
+        """
+        decode = self._cached("sparse_decode", kv_dtype).sparse_decode(kv_dtype)
+        return decode.module(batch, context_tokens, query_tokens, shape)
+
+    def sparse_prefill_attention(
+        self,
+        start_tokens: float,
+        end_tokens: float,
+        shape: SparseShape,
+        kv_dtype: str = "bfloat16",
+    ) -> Timing:
+        """Sparse latent attention of one prompt's tokens, as `sparse_decode_attention`."""
+        prefill = self._cached("sparse_prefill", kv_dtype).sparse_prefill(kv_dtype)
+        return prefill.at(start_tokens, end_tokens, shape)
 
     def describe(self) -> list[TableSlice]:
-        """List what was measured: operator, dtype, backend, version and rows."""
+        """List what was measured for the engine itself: by operator, dtype, backend, version."""
         slices = []
         for operator in OPERATORS:
-            rows = read_table(self.gpu.tables, operator, ["dtype", "backend", "version"])
+            rows = read_table(
+                self.gpu.tables, self.engine, operator, ["dtype", "backend", "version"]
+            )
             if rows is None:
                 continue
             keys, counts = np.unique(np.stack([rows[n] for n in rows]), axis=1, return_counts=True)
             slices += [
-                TableSlice(operator, str(dtype), str(backend), str(version), int(count))
-                for (dtype, backend, version), count in zip(keys.T, counts, strict=True)
+                TableSlice(self.engine, operator, dtype, backend, version, int(count))
+                for (dtype, backend, version), count in zip(keys.T.tolist(), counts, strict=True)
             ]
         return slices

@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 Number = TypeVar("Number", float, Array)
 
 ACTIVATION_BYTES = 2
-"""Activations, KV entries and messages are bfloat16."""
+"""Activations and messages are bfloat16, and so is the KV cache unless it says otherwise."""
 
 LATENT_DIM = 512
 ROPE_DIM = 64
@@ -49,9 +49,15 @@ def expert_flops(
     return 2 * matrices * hidden * inter / split * top_k * tokens
 
 
-def cache_bytes(batch: Number, context: Number, kv_heads: Number, head_dim: Number) -> Number:
+def cache_bytes(
+    batch: Number,
+    context: Number,
+    kv_heads: Number,
+    head_dim: Number,
+    value_bytes: float | Number = ACTIVATION_BYTES,
+) -> Number:
     """KV bytes that one decode reads: keys and values of all cached tokens, once."""
-    return 2 * ACTIVATION_BYTES * batch * context * kv_heads * head_dim
+    return 2 * value_bytes * batch * context * kv_heads * head_dim
 
 
 def attention_flops(pairs: Number, heads: Number, head_dim: Number) -> Number:
@@ -59,9 +65,11 @@ def attention_flops(pairs: Number, heads: Number, head_dim: Number) -> Number:
     return 4 * pairs * heads * head_dim
 
 
-def latent_cache_bytes(batch: Number, context: Number) -> Number:
+def latent_cache_bytes(
+    batch: Number, context: Number, value_bytes: float | Number = ACTIVATION_BYTES
+) -> Number:
     """Bytes of latent cache that one decode reads; all heads share it."""
-    return ACTIVATION_BYTES * batch * context * (LATENT_DIM + ROPE_DIM)
+    return value_bytes * batch * context * (LATENT_DIM + ROPE_DIM)
 
 
 def latent_flops(pairs: Number, heads: Number) -> Number:

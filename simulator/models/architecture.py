@@ -15,17 +15,38 @@ from simulator.units import BYTES_PER_WEIGHT
 ATTENTION_KINDS = ("gqa", "mla")
 POSITION_KINDS = ("rotary", "learned")
 NORM_KINDS = ("rms", "layer")
+KV_DTYPES = ("bfloat16", "fp8")
 
 _GQA_ONLY = (
     *("kv_heads", "head_dim", "window_tokens", "windowed_layers"),
-    *("bias", "output_bias", "qk_norm", "sinks"),
+    *("bias", "output_bias", "qk_norm", "joint_qk_norm", "sinks", "gated_output"),
 )
-_MLA_ONLY = ("q_lora_rank", "kv_lora_rank", "nope_dim", "rope_dim", "value_dim")
+_MLA_ONLY = ("q_lora_rank", "kv_lora_rank", "nope_dim", "rope_dim", "value_dim", "indexer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indexer:
+    """Lightning indexer of DeepSeek sparse attention (DeepSeek-V3.2-Exp report, section 1).
+
+    It scores every cached token with small heads of its own; the attention proper then reads the
+    best ones alone.
+
+    Parameters
+    ----------
+    heads, dim
+        Index query heads, and their width. All share one key per cached token.
+    top_k
+        Cached tokens that a query token attends to.
+    """
+
+    heads: int
+    dim: int
+    top_k: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attention:
-    """Attention of every layer: grouped-query (``gqa``) or multi-head latent (``mla``).
+    """Softmax attention of a layer: grouped-query (``gqa``) or multi-head latent (``mla``).
 
     Parameters
     ----------
@@ -41,12 +62,18 @@ class Attention:
     bias, output_bias
         Whether the Q, K and V projections, and the output projection, have biases; gqa only.
     qk_norm
-        Whether queries and keys are normalised per head (Qwen3); gqa only.
+        Whether queries and keys are normalised, per head (Qwen3); gqa only.
+    joint_qk_norm
+        Whether that norm spans all heads together (MiniMax-M2); gqa only.
     sinks
         Whether each head has one learned sink logit (gpt-oss); gqa only.
+    gated_output
+        Whether the query projection also yields a gate of the output, as wide (Qwen3.5); gqa only.
     q_lora_rank, kv_lora_rank, nope_dim, rope_dim, value_dim
         Ranks of the query and KV compressions (query rank 0: not compressed), and head widths
         without rotation, with rotation and of the values; mla only.
+    indexer
+        What chooses the tokens attended to, or None for all of them; mla only.
     inputs
         Model-wide vectors that enter the Q, K and V projections side by side: 1 in a transformer,
         2 in an EAGLE-3 head, whose layer sees embedding and feature (arXiv 2503.01840).
@@ -61,13 +88,48 @@ class Attention:
     bias: bool = False
     output_bias: bool = False
     qk_norm: bool = False
+    joint_qk_norm: bool = False
     sinks: bool = False
+    gated_output: bool = False
     q_lora_rank: int = 0
     kv_lora_rank: int = 0
     nope_dim: int = 0
     rope_dim: int = 0
     value_dim: int = 0
+    indexer: Indexer | None = None
     inputs: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatedDeltaNet:
+    """Linear attention of some layers: the gated delta rule (arXiv 2412.06464).
+
+    A short convolution over queries, keys and values, then per value head a state of ``key_dim x
+    value_dim`` that every token decays and updates, then a gated norm. Nothing grows with context.
+
+    Parameters
+    ----------
+    layers
+        How many layers use it; the other layers have the softmax attention.
+    key_heads, value_heads
+        Heads of queries and keys, and of values; the former divide the latter.
+    key_dim, value_dim
+        Their widths.
+    conv_width
+        Tokens that the convolution spans.
+    """
+
+    layers: int
+    key_heads: int
+    value_heads: int
+    key_dim: int
+    value_dim: int
+    conv_width: int
+
+    @property
+    def conv_channels(self) -> int:
+        """Channels of the convolution: queries, keys and values."""
+        return 2 * self.key_heads * self.key_dim + self.value_heads * self.value_dim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +152,8 @@ class Moe:
         Whether experts have gate, up and down matrices (three) or up and down (two).
     bias
         Whether router and experts have biases (gpt-oss).
+    int4_group
+        Weights of an expert that share one scale, if it is held as ``int4_wo``.
     """
 
     experts: int
@@ -100,6 +164,7 @@ class Moe:
     dense_layers: int = 0
     gated: bool = True
     bias: bool = False
+    int4_group: int = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +178,9 @@ class Architecture:
     layers, hidden, vocab, max_context_tokens
         Decoder layers, model width, vocabulary size, and longest supported context.
     attention
-        Attention of every layer.
+        Attention of every layer, those of ``linear`` apart.
+    linear
+        Linear attention of the other layers in a hybrid model, or None.
     mlp_inter
         Width of the dense MLP; 0 if no layer has one.
     gated
@@ -135,6 +202,11 @@ class Architecture:
         Weight formats (keys of ``units.BYTES_PER_WEIGHT``) of attention, dense MLP and shared
         experts, and of routed experts. Embedding, LM head, router and norms always stay bfloat16,
         as published quantised checkpoints leave them.
+    attention_dtype
+        Weight format of the projections of attention where it is not ``dtype``: many checkpoints
+        in 4 bits keep them in bfloat16. None for ``dtype``.
+    kv_dtype
+        Format of the KV cache, one of `KV_DTYPES`.
 
     Raises
     ------
@@ -159,6 +231,7 @@ class Architecture:
     vocab: int
     max_context_tokens: int
     attention: Attention
+    linear: GatedDeltaNet | None = None
     mlp_inter: int = 0
     gated: bool = True
     mlp_bias: bool = False
@@ -169,9 +242,13 @@ class Architecture:
     norm: str = "rms"
     dtype: str = "bfloat16"
     expert_dtype: str = "bfloat16"
+    attention_dtype: str | None = None
+    kv_dtype: str = "bfloat16"
 
     def __post_init__(self) -> None:
         _check_architecture(self)
+        if self.linear is not None:
+            _check_linear(self, self.linear)
         _check_attention(self, self.attention)
         if self.moe is not None:
             _check_moe(self, self.moe)
@@ -185,6 +262,21 @@ class Architecture:
     def moe_layers(self) -> int:
         """Layers with experts."""
         return self.layers - self.dense_layers
+
+    @property
+    def linear_layers(self) -> int:
+        """Layers with linear attention."""
+        return self.linear.layers if self.linear is not None else 0
+
+    @property
+    def softmax_layers(self) -> int:
+        """Layers with softmax attention, which have a KV cache."""
+        return self.layers - self.linear_layers
+
+    @property
+    def projection_dtype(self) -> str:
+        """Weight format of the projections of attention."""
+        return self.attention_dtype or self.dtype
 
     @property
     def embedding_dim(self) -> int:
@@ -217,9 +309,22 @@ def _check_architecture(arch: Architecture) -> None:
     _check_choice(arch, "norm", arch.norm, NORM_KINDS)
     _check_choice(arch, "dtype", arch.dtype, BYTES_PER_WEIGHT)
     _check_choice(arch, "expert_dtype", arch.expert_dtype, BYTES_PER_WEIGHT)
+    _check_choice(arch, "attention_dtype", arch.projection_dtype, BYTES_PER_WEIGHT)
+    _check_choice(arch, "kv_dtype", arch.kv_dtype, KV_DTYPES)
     if arch.dense_layers > 0 and arch.mlp_inter == 0:
         why = f"but {arch.dense_layers} layers have a dense MLP; give its width"
         raise _refuse(arch, "mlp_inter", 0, why)
+
+
+def _check_linear(arch: Architecture, linear: GatedDeltaNet) -> None:
+    keys = ("layers", "key_heads", "value_heads", "key_dim", "value_dim", "conv_width")
+    _check_sizes(arch, linear, "linear.", keys, 1)
+    if linear.layers >= arch.layers:
+        why = f"leaves no layer with softmax attention: layers={arch.layers}"
+        raise _refuse(arch, "linear.layers", linear.layers, why)
+    if linear.value_heads % linear.key_heads:
+        why = f"must divide value_heads={linear.value_heads}"
+        raise _refuse(arch, "linear.key_heads", linear.key_heads, why)
 
 
 def _check_attention(arch: Architecture, attention: Attention) -> None:
@@ -229,18 +334,32 @@ def _check_attention(arch: Architecture, attention: Attention) -> None:
         if getattr(attention, key):
             why = f"has no meaning with attention.kind={attention.kind}; remove it"
             raise _refuse(arch, f"attention.{key}", getattr(attention, key), why)
-    if attention.kind == "mla":
-        dims = ("kv_lora_rank", "nope_dim", "rope_dim", "value_dim")
-        _check_sizes(arch, attention, "attention.", dims, 1)
-        _check_sizes(arch, attention, "attention.", ("q_lora_rank",), 0)
+    (_check_latent if attention.kind == "mla" else _check_grouped_query)(arch, attention)
+
+
+def _check_latent(arch: Architecture, attention: Attention) -> None:
+    dims = ("kv_lora_rank", "nope_dim", "rope_dim", "value_dim")
+    _check_sizes(arch, attention, "attention.", dims, 1)
+    _check_sizes(arch, attention, "attention.", ("q_lora_rank",), 0)
+    if attention.indexer is None:
         return
+    keys = ("heads", "dim", "top_k")
+    _check_sizes(arch, attention.indexer, "attention.indexer.", keys, 1)
+    if attention.q_lora_rank == 0:
+        why = "but the indexer reads the compressed query; give its rank"
+        raise _refuse(arch, "attention.q_lora_rank", 0, why)
+
+
+def _check_grouped_query(arch: Architecture, attention: Attention) -> None:
     _check_sizes(arch, attention, "attention.", ("kv_heads", "head_dim"), 1)
     _check_sizes(arch, attention, "attention.", ("window_tokens", "windowed_layers"), 0)
     if attention.heads % attention.kv_heads:
         why = f"must divide heads={attention.heads}"
         raise _refuse(arch, "attention.kv_heads", attention.kv_heads, why)
-    if attention.windowed_layers > arch.layers:
-        why = f"exceeds layers={arch.layers}"
+    if attention.joint_qk_norm and not attention.qk_norm:
+        raise _refuse(arch, "attention.joint_qk_norm", True, "needs attention.qk_norm=true")
+    if attention.windowed_layers > arch.softmax_layers:
+        why = f"exceeds the {arch.softmax_layers} layers with softmax attention"
         raise _refuse(arch, "attention.windowed_layers", attention.windowed_layers, why)
     if attention.windowed_layers > 0 and attention.window_tokens == 0:
         why = f"but {attention.windowed_layers} layers are windowed; give the window in tokens"
@@ -248,7 +367,7 @@ def _check_attention(arch: Architecture, attention: Attention) -> None:
 
 
 def _check_moe(arch: Architecture, moe: Moe) -> None:
-    _check_sizes(arch, moe, "moe.", ("experts", "top_k", "inter"), 1)
+    _check_sizes(arch, moe, "moe.", ("experts", "top_k", "inter", "int4_group"), 1)
     _check_sizes(arch, moe, "moe.", ("shared_inter", "dense_layers"), 0)
     if moe.top_k > moe.experts:
         raise _refuse(arch, "moe.top_k", moe.top_k, f"exceeds experts={moe.experts}")

@@ -14,11 +14,12 @@ from simulator.errors import ConfigError, unknown
 from simulator.models.architecture import Architecture, Attention
 from simulator.models.forward import forward_operators
 from simulator.models.operators import Gemm, Operator
+from simulator.models.parallelism import SINGLE_GPU, Parallelism
 from simulator.models.parameters import (
     UNQUANTIZED,
+    bytes_per_weight,
     kv_bytes_per_token,
     parameters,
-    part_dtype,
     weight_bytes,
 )
 from simulator.units import BYTES_PER_WEIGHT
@@ -44,8 +45,9 @@ class Drafter:
     layers
         Decoder layers of a head.
     layer
-        Layer of a head: ``"target"`` is one of the target's, experts included; ``"dense"`` has the
-        target's attention (heads of `value_dim` spanning the width if that is MLA) and a gated MLP.
+        Layer of a head: ``"target"`` is one of the target's with softmax attention, experts
+        included; ``"dense"`` has the target's attention, without its extras (heads of `value_dim`
+        spanning the width if that is MLA), and a gated MLP.
     mlp_ratio
         MLP width of a dense layer over the model width.
     input_vectors
@@ -140,6 +142,7 @@ def head_architecture(drafter: Drafter, target: Architecture) -> Architecture:
         layers=drafter.layers,
         vocab=drafter.vocab or target.vocab,
         tied_embeddings=False,
+        linear=None,
         moe=replace(target.moe, dense_layers=0) if target.moe else None,
         attention=_one_kind_of_layer(target.attention, drafter.attention_inputs),
     )
@@ -156,11 +159,12 @@ def head_architecture(drafter: Drafter, target: Architecture) -> Architecture:
         embedding_width=0,
         norm="rms",
         dtype=drafter.dtype,
+        attention_dtype=None,
     )
 
 
 def drafter_operators(
-    drafter: Drafter, target: Architecture, tensor_parallel: int = 1
+    drafter: Drafter, target: Architecture, parallelism: Parallelism = SINGLE_GPU
 ) -> tuple[Operator, ...]:
     """Return the operators of one draft forward, one token per request, on one GPU.
 
@@ -172,8 +176,9 @@ def drafter_operators(
     ----------
     drafter, target
         The drafter, and the model whose tokens it drafts.
-    tensor_parallel
-        GPUs of the target. A separate model runs on `Drafter.tensor_parallel` of them.
+    parallelism
+        How the target is split. A head is split like one of its layers. A separate model runs on
+        `Drafter.tensor_parallel` GPUs of every attention group. A pipeline drafts on one stage.
 
     Returns
     -------
@@ -183,23 +188,23 @@ def drafter_operators(
     Raises
     ------
     ConfigError
-        If a group size does not divide, or a separate model wants more GPUs than the target has.
+        If a size does not fit, or a separate model wants more GPUs than an attention group has.
     """
     if drafter.kind == "ngram":
         return ()
     if drafter.architecture is not None:
-        return forward_operators(drafter.architecture, _own_gpus(drafter, tensor_parallel))
+        return forward_operators(drafter.architecture, _own_gpus(drafter, parallelism))
     head = head_architecture(drafter, target)
     projection = Gemm(
         "projections", head.hidden, drafter.input_vectors * head.hidden, head.dtype, 1
     )
-    return (projection, *forward_operators(head, tensor_parallel))
+    return (projection, *forward_operators(head, _of_head(head, parallelism)))
 
 
 def drafter_parameters(
-    drafter: Drafter, target: Architecture, tensor_parallel: int = 1
+    drafter: Drafter, target: Architecture, parallelism: Parallelism = SINGLE_GPU
 ) -> dict[str, int]:
-    """Count the parameters that a drafter adds to one GPU of the target's group, by part.
+    """Count the parameters that a drafter adds to one GPU that it runs on, by part.
 
     As `parameters`; a head also has ``input_projection`` (replicated), no embedding, and an LM head
     only with a vocabulary of its own. Empty for an n-gram drafter.
@@ -212,16 +217,18 @@ def drafter_parameters(
     if drafter.kind == "ngram":
         return {}
     if drafter.architecture is not None:
-        return parameters(drafter.architecture, _own_gpus(drafter, tensor_parallel))
+        return parameters(drafter.architecture, _own_gpus(drafter, parallelism))
     head = head_architecture(drafter, target)
-    counts = parameters(head, tensor_parallel) | {"embedding": 0}
+    counts = parameters(head, _of_head(head, parallelism)) | {"embedding": 0}
     if not drafter.vocab:
         counts["lm_head"] = 0
     counts["input_projection"] = drafter.input_vectors * head.hidden**2
     return counts
 
 
-def drafter_weight_bytes(drafter: Drafter, target: Architecture, tensor_parallel: int = 1) -> float:
+def drafter_weight_bytes(
+    drafter: Drafter, target: Architecture, parallelism: Parallelism = SINGLE_GPU
+) -> float:
     """Return the bytes of weights that a drafter adds to one GPU; 0 for an n-gram drafter.
 
     For a separate model: to each GPU that it runs on.
@@ -232,21 +239,21 @@ def drafter_weight_bytes(drafter: Drafter, target: Architecture, tensor_parallel
         As in `drafter_operators`.
     """
     if drafter.architecture is not None:
-        return weight_bytes(drafter.architecture, _own_gpus(drafter, tensor_parallel))
+        return weight_bytes(drafter.architecture, _own_gpus(drafter, parallelism))
     if drafter.kind == "ngram":
         return 0.0
     head = head_architecture(drafter, target)
-    dtypes = {"input_projection": head.dtype}
-    return sum(
-        count * BYTES_PER_WEIGHT[dtypes.get(part) or part_dtype(head, part)]
-        for part, count in drafter_parameters(drafter, target, tensor_parallel).items()
-    )
+    counts = drafter_parameters(drafter, target, parallelism)
+    projection = counts.pop("input_projection") * BYTES_PER_WEIGHT[head.dtype]
+    return projection + sum(count * bytes_per_weight(head, part) for part, count in counts.items())
 
 
 def drafter_kv_bytes_per_token(
-    drafter: Drafter, target: Architecture, tensor_parallel: int = 1, kv_dtype: str = UNQUANTIZED
+    drafter: Drafter, target: Architecture, parallelism: Parallelism = SINGLE_GPU
 ) -> float:
     """Return the bytes of KV cache per token that a drafter adds to one GPU; 0 for n-grams.
+
+    The cache of a head has the format of the target's.
 
     Raises
     ------
@@ -254,11 +261,11 @@ def drafter_kv_bytes_per_token(
         As in `drafter_operators`.
     """
     if drafter.architecture is not None:
-        own = _own_gpus(drafter, tensor_parallel)
-        return kv_bytes_per_token(drafter.architecture, own, kv_dtype)
+        return kv_bytes_per_token(drafter.architecture, _own_gpus(drafter, parallelism))
     if drafter.kind == "ngram":
         return 0.0
-    return kv_bytes_per_token(head_architecture(drafter, target), tensor_parallel, kv_dtype)
+    head = head_architecture(drafter, target)
+    return kv_bytes_per_token(head, _of_head(head, parallelism))
 
 
 def shares_vocabulary(drafter: Drafter, target: Architecture) -> bool:
@@ -270,13 +277,21 @@ def shares_vocabulary(drafter: Drafter, target: Architecture) -> bool:
     return drafter.architecture is None or drafter.architecture.vocab == target.vocab
 
 
-def _own_gpus(drafter: Drafter, tensor_parallel: int) -> int:
-    if drafter.tensor_parallel > tensor_parallel:
+def _own_gpus(drafter: Drafter, target: Parallelism) -> Parallelism:
+    """Return the split of a separate model: each attention group of the target has a copy."""
+    if drafter.tensor_parallel > target.tensor:
         raise ConfigError(
             f"drafter.tensor_parallel={drafter.tensor_parallel} exceeds the target's "
-            f"{tensor_parallel} GPUs (drafter {drafter.name!r}); lower it."
+            f"{target.tensor} GPUs (drafter {drafter.name!r}); lower it."
         )
-    return drafter.tensor_parallel
+    return Parallelism(drafter.tensor_parallel)
+
+
+def _of_head(head: Architecture, target: Parallelism) -> Parallelism:
+    """Return the split of a head: that of one of the target's layers."""
+    if head.moe is None:
+        return Parallelism(target.tensor)
+    return replace(target, pipeline=1)
 
 
 def _one_kind_of_layer(attention: Attention, inputs: int) -> Attention:

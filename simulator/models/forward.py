@@ -1,8 +1,22 @@
-"""Operators of one forward pass: the shapes that one GPU of a tensor-parallel group runs.
+"""Operators of one forward pass: the shapes that one GPU of a replica runs.
 
 Per decoder layer: fused QKV projection, attention, output projection, all-reduce; then router,
 routed experts and shared experts, or a dense MLP (gate and up fused), and a second all-reduce. Once
-per pass: embedding, its all-reduce, final norm, LM head on the sampled tokens.
+per pass: embedding, its all-reduce, final norm, LM head on the sampled tokens. All-reduces run over
+the attention group (`models.parallelism`).
+
+With one attention group every GPU sees all tokens, whether experts are split or spread: the second
+all-reduce sums their shares, and nothing is dispatched. With several groups an all-gather brings
+the tokens of all groups to every GPU before the routed experts, and a reduce-scatter sums the
+results and returns each group its own (vLLM's ``allgather_reducescatter``, SGLang's DP attention,
+TensorRT-LLM's attention DP). Shared experts and dense MLPs stay in the group; a second all-reduce
+over it, if it has several GPUs, adds the shares of the former and hands each GPU the group's
+tokens. Tokens travel to fp8 and nvfp4 experts in the format these compute in, scales included (a
+vLLM kernel that quantises after the exchange sends bfloat16: up to twice the bytes), and return in
+bfloat16. Expert numbers and gate weights, 8 bytes per expert of a token, are left out.
+
+With a pipeline the operators are those of all stages, one after another, as if every stage had as
+many layers as the longest, with hidden states and residuals handed over in between.
 
 Memory-bound kernels, in elements read and written per token, of 2 bytes each (bfloat16). On one
 GPU: h = model width, e = embedding width, q and kv = widths of queries and of keys, i = MLP width.
@@ -14,6 +28,8 @@ residual add and norm     4 h                     1        two per layer, and on
 rotary embedding          2 (q + kv)              1        layers, unless positions are learned
 write to the KV cache     4 kv                    1        layers
 norm of queries and keys  2 (q + kv)              2        layers, with ``qk_norm``
+gate of the output        3 q                     1        layers, with ``gated_output``
+gated norm                3 v                     1        layers with linear attention, v wide
 activation                3 i (2 i if not gated)  1        dense MLPs, shared experts
 add shared to routed      3 h                     1        layers with shared experts
 gate of shared experts    3 h                     2        layers with ``shared_gate``
@@ -22,50 +38,80 @@ learned positions         5 h                     2        once: lookup and add
 ========================  ======================  =======  =======================================
 
 With MLA, only the rotary parts of heads and cache entry are rotated, two low-rank norms read and
-write the compressed query and the latent, and the cache write moves latent and rotary part. The
-activation inside routed experts belongs to the experts operator. The gather of logits over the
-group, which concerns sampled tokens only, is left to the engine's overhead.
+write the compressed query and the latent, and the cache write moves latent and rotary part. An
+indexer adds the norm of its key (2 d, d = its width), the rotation of its queries and key, and the
+quantisation of the queries (2 d per head) and of the key, which writes it to the cache (2 d). The
+activation inside routed experts belongs to the experts operator, and the convolution to linear
+attention, whose layers do none of the kernels of softmax attention. A norm over all heads together
+sums two variances per token, in float32, over the attention group (vLLM 0.24, MiniMax-M2). The
+gather of logits over the group, which concerns sampled tokens only, is left to the engine's
+overhead.
 """
 
 from __future__ import annotations
 
-from simulator.models.architecture import Architecture, Attention, Moe
+from dataclasses import replace
+
+from simulator.models.architecture import Architecture, Attention, GatedDeltaNet, Indexer, Moe
 from simulator.models.operators import (
+    AllGather,
     AllReduce,
     Elementwise,
     Experts,
     Gemm,
     GroupedQueryAttention,
     LatentAttention,
+    LinearAttention,
     Operator,
+    ReduceScatter,
+    Send,
+    SparseLatentAttention,
 )
-from simulator.models.parallelism import check_parallelism, local_kv_heads, local_vocab
+from simulator.models.parallelism import (
+    SINGLE_GPU,
+    Parallelism,
+    check_parallelism,
+    local_kv_heads,
+    local_vocab,
+    stage_layers,
+)
 from simulator.models.parameters import UNQUANTIZED
 from simulator.units import BYTES_PER_WEIGHT
 
 ACTIVATION_BYTES = BYTES_PER_WEIGHT[UNQUANTIZED]
 """Bytes of one activation element (bfloat16)."""
 
+DISPATCHED_BYTES = {"fp8": 1.0, "fp8_block": 1.0 + 4.0 / 128, "nvfp4": BYTES_PER_WEIGHT["nvfp4"]}
+"""Bytes of one element on its way to experts of a format; of other formats, `ACTIVATION_BYTES`.
 
-def forward_operators(arch: Architecture, tensor_parallel: int = 1) -> tuple[Operator, ...]:
+fp8_block has one fp32 scale per 128 elements of a token (DeepSeek-V3, arXiv 2412.19437, 3.3.2).
+"""
+
+JOINT_NORM_ELEMENTS = 4
+"""What a group sums per token for a norm over all heads, in bf16 values: two variances in fp32."""
+
+
+def forward_operators(
+    arch: Architecture, parallelism: Parallelism = SINGLE_GPU
+) -> tuple[Operator, ...]:
     """Return the operators of one pass over the model, in order of a layer, on one GPU.
 
     Parameters
     ----------
     arch
         The architecture.
-    tensor_parallel
-        GPUs that share the model.
+    parallelism
+        How the GPUs split it.
 
     Raises
     ------
     ConfigError
-        If the group size does not divide the architecture.
+        If a size does not fit the architecture.
 
     Examples
     --------
     >>> from simulator.models.catalog import load_architecture
-    >>> for operator in forward_operators(load_architecture("mixtral_8x7b"), 2):
+    >>> for operator in forward_operators(load_architecture("mixtral_8x7b"), Parallelism(tensor=2)):
     ...     if operator.part in ("projections", "router", "experts"):
     ...         print(operator)  # doctest: +ELLIPSIS
     Gemm(part='projections', n=3072, k=4096, dtype='bfloat16', calls=32, sampled_only=False)
@@ -73,19 +119,26 @@ def forward_operators(arch: Architecture, tensor_parallel: int = 1) -> tuple[Ope
     Gemm(part='router', n=8, k=4096, dtype='bfloat16', calls=32, sampled_only=False)
     Experts(experts=8, top_k=2, hidden=4096, inter=14336, tensor_parallel=2, dtype='bfloat16', ...)
     """
-    check_parallelism(arch, tensor_parallel)
+    check_parallelism(arch, parallelism)
+    tensor, stages = parallelism.tensor, parallelism.pipeline
+    if stages > 1:
+        arch = replace(arch, layers=stages * stage_layers(arch.layers, stages))
     attention = _latent if arch.attention.kind == "mla" else _grouped_query
-    operators = [*_embedding(arch), *attention(arch, arch.attention, tensor_parallel)]
+    operators = [*_embedding(arch), *attention(arch, arch.attention, tensor)]
+    if arch.linear is not None:
+        operators += _linear(arch, arch.linear, tensor)
     if arch.dense_layers:
-        operators += _dense_mlp(arch, tensor_parallel)
+        operators += _dense_mlp(arch, tensor)
     if arch.moe is not None:
-        operators += _moe(arch, arch.moe, tensor_parallel)
+        operators += _moe(arch, arch.moe, parallelism)
     norms = 2 * arch.layers + 1
     operators.append(_elementwise(elements=4 * arch.hidden, kernels=1, calls=norms))
-    if tensor_parallel > 1:
-        operators.append(AllReduce(arch.embedding_dim, tensor_parallel, 1))
-        operators.append(AllReduce(arch.hidden, tensor_parallel, 2 * arch.layers))
-    vocab = local_vocab(arch.vocab, tensor_parallel)
+    if tensor > 1:
+        operators.append(AllReduce(arch.embedding_dim, tensor, 1))
+        operators.append(AllReduce(arch.hidden, tensor, 2 * arch.layers))
+    if stages > 1:  # hidden states and residuals
+        operators.append(Send(2 * arch.hidden * ACTIVATION_BYTES, stages - 1))
+    vocab = local_vocab(arch.vocab, tensor)
     operators.append(Gemm("lm_head", vocab, arch.embedding_dim, UNQUANTIZED, 1, sampled_only=True))
     return tuple(operators)
 
@@ -117,38 +170,79 @@ def _grouped_query(
     rotary = arch.positions == "rotary"
     elements = 4 * kv_dim + 2 * (q_dim + kv_dim) * (int(rotary) + int(attention.qk_norm))
     kernels = 1 + int(rotary) + 2 * int(attention.qk_norm)
-    windowed = attention.windowed_layers
-    layers = ((0, arch.layers - windowed), (attention.window_tokens, windowed))
-    width = attention.inputs * arch.hidden
-    return [
-        Gemm("projections", q_dim + 2 * kv_dim, width, arch.dtype, arch.layers),
-        _elementwise(elements=elements, kernels=kernels, calls=arch.layers),
+    gate_dim = q_dim if attention.gated_output else 0
+    windowed, calls = attention.windowed_layers, arch.softmax_layers
+    layers = ((0, calls - windowed), (attention.window_tokens, windowed))
+    width, dtype = attention.inputs * arch.hidden, arch.projection_dtype
+    operators: list[Operator] = [
+        Gemm("projections", q_dim + gate_dim + 2 * kv_dim, width, dtype, calls),
+        _elementwise(elements=elements, kernels=kernels, calls=calls),
         *(
-            GroupedQueryAttention(heads, kv_heads, head_dim, window, calls)
-            for window, calls in layers
-            if calls
+            GroupedQueryAttention(heads, kv_heads, head_dim, window, count, arch.kv_dtype)
+            for window, count in layers
+            if count
         ),
-        Gemm("projections", arch.hidden, q_dim, arch.dtype, arch.layers),
+        Gemm("projections", arch.hidden, q_dim, dtype, calls),
     ]
+    if gate_dim:
+        operators.append(_elementwise(elements=3 * gate_dim, kernels=1, calls=calls))
+    if attention.joint_qk_norm and tensor_parallel > 1:
+        operators.append(AllReduce(JOINT_NORM_ELEMENTS, tensor_parallel, calls))
+    return operators
 
 
 def _latent(arch: Architecture, attention: Attention, tensor_parallel: int) -> list[Operator]:
     """MLA in its absorbed form: the KV up-projection is part of `LatentAttention`."""
-    heads = attention.heads // tensor_parallel
+    heads, calls = attention.heads // tensor_parallel, arch.softmax_layers
     latent, rope, query = attention.kv_lora_rank, attention.rope_dim, attention.q_lora_rank
-    width = attention.inputs * arch.hidden
-    q_dim = heads * (attention.nope_dim + rope)
-    # Both down-projections read the same input, so engines fuse them; they are not split.
-    down = Gemm("projections", query + latent + rope, width, arch.dtype, arch.layers)
-    up = Gemm("projections", q_dim, query or width, arch.dtype, arch.layers)
+    nope, value = attention.nope_dim, attention.value_dim
+    width, dtype = attention.inputs * arch.hidden, arch.projection_dtype
     elements = 2 * (query + latent) + 2 * (heads + 1) * rope + 2 * (latent + rope)
     kernels = 4 if query else 3
+    operators: list[Operator] = [
+        # Both down-projections read the same input, so engines fuse them; they are not split.
+        Gemm("projections", query + latent + rope, width, dtype, calls),
+        Gemm("projections", heads * (nope + rope), query or width, dtype, calls),
+        _elementwise(elements=elements, kernels=kernels, calls=calls),
+    ]
+    dims, index = (heads, latent, rope, nope, value), attention.indexer
+    if index is None:
+        operators.append(LatentAttention(*dims, calls, arch.kv_dtype))
+    else:
+        operators += _indexer(arch, index)
+        sparse = *dims, index.heads, index.dim, index.top_k
+        operators.append(SparseLatentAttention(*sparse, calls, arch.kv_dtype))
+    return [*operators, Gemm("projections", arch.hidden, heads * value, dtype, calls)]
+
+
+def _indexer(arch: Architecture, index: Indexer) -> list[Operator]:
+    """Project the compressed query to index queries, the hidden state to a key and head weights."""
+    attention, dtype, calls = arch.attention, arch.projection_dtype, arch.softmax_layers
+    width = attention.inputs * arch.hidden
+    rotated = 2 * (index.heads + 1) * attention.rope_dim
+    elements = 2 * index.dim + rotated + 2 * (index.heads + 1) * index.dim
     return [
-        down,
-        up,
-        _elementwise(elements=elements, kernels=kernels, calls=arch.layers),
-        LatentAttention(heads, latent, rope, attention.nope_dim, attention.value_dim, arch.layers),
-        Gemm("projections", arch.hidden, heads * attention.value_dim, arch.dtype, arch.layers),
+        Gemm("projections", index.heads * index.dim, attention.q_lora_rank, dtype, calls),
+        Gemm("projections", index.dim, width, dtype, calls),
+        Gemm("projections", index.heads, width, UNQUANTIZED, calls),
+        _elementwise(elements=elements, kernels=4, calls=calls),
+    ]
+
+
+def _linear(arch: Architecture, linear: GatedDeltaNet, tensor_parallel: int) -> list[Operator]:
+    key_heads, value_heads = (
+        heads // tensor_parallel for heads in (linear.key_heads, linear.value_heads)
+    )
+    keys, values = key_heads * linear.key_dim, value_heads * linear.value_dim
+    dtype, calls = arch.projection_dtype, linear.layers
+    dims = linear.key_dim, linear.value_dim, linear.conv_width
+    return [
+        Gemm("projections", 2 * keys + 2 * values, arch.hidden, dtype, calls),
+        # Decay and step of every head: two columns each, too narrow to quantise.
+        Gemm("projections", 2 * value_heads, arch.hidden, UNQUANTIZED, calls),
+        LinearAttention(key_heads, value_heads, *dims, calls),
+        _elementwise(elements=3 * values, kernels=1, calls=calls),
+        Gemm("projections", arch.hidden, values, dtype, calls),
     ]
 
 
@@ -168,7 +262,7 @@ def _two_products(part: str, arch: Architecture, inter: int, gated: bool, calls:
     ]
 
 
-def _moe(arch: Architecture, moe: Moe, tensor_parallel: int) -> list[Operator]:
+def _moe(arch: Architecture, moe: Moe, parallelism: Parallelism) -> list[Operator]:
     hidden, calls = arch.hidden, arch.moe_layers
     operators: list[Operator] = [
         Gemm("router", moe.experts, hidden, UNQUANTIZED, calls),
@@ -177,14 +271,19 @@ def _moe(arch: Architecture, moe: Moe, tensor_parallel: int) -> list[Operator]:
             top_k=moe.top_k,
             hidden=hidden,
             inter=moe.inter,
-            tensor_parallel=tensor_parallel,
+            tensor_parallel=parallelism.expert_tensor,
             dtype=arch.expert_dtype,
             calls=calls,
             gated=moe.gated,
+            expert_parallel=parallelism.expert,
         ),
     ]
+    if parallelism.data > 1:
+        element = DISPATCHED_BYTES.get(arch.expert_dtype, ACTIVATION_BYTES)
+        operators.append(AllGather(element * hidden, parallelism.stage_gpus, calls))
+        operators.append(ReduceScatter(ACTIVATION_BYTES * hidden, parallelism.stage_gpus, calls))
     if moe.shared_inter:
-        inter = moe.shared_inter // tensor_parallel
+        inter = moe.shared_inter // parallelism.tensor
         elements = (3 if moe.gated else 2) * inter + 3 * hidden * (2 if moe.shared_gate else 1)
         kernels = 4 if moe.shared_gate else 2
         operators += _two_products("shared_experts", arch, inter, moe.gated, calls)

@@ -1,8 +1,10 @@
 """Operators of one forward pass, as the shapes that one GPU runs.
 
 A pass over the whole model is a tuple of operators; each says which part of a step it belongs to,
-its shape on one GPU of a tensor-parallel group, and how many times the pass runs it. What an
-operator costs is decided elsewhere: these are shapes only.
+its shape on one GPU of a replica, and how many times the pass runs it. Experts, `AllGather` and
+`ReduceScatter` concern the tokens of all attention groups of a replica, every other operator those
+of one group (`models.parallelism`). What an operator costs is decided elsewhere: these are shapes
+only.
 """
 
 from __future__ import annotations
@@ -53,6 +55,8 @@ class Experts:
         As in `Gemm`.
     gated
         True for gate-up-down experts (three matrices), False for two.
+    expert_parallel
+        Over how many GPUs the experts are spread.
     """
 
     experts: int
@@ -63,6 +67,7 @@ class Experts:
     dtype: str
     calls: int
     gated: bool = True
+    expert_parallel: int = 1
     part: str = "experts"
 
 
@@ -78,6 +83,8 @@ class GroupedQueryAttention:
         Sliding window in tokens; 0 for full attention.
     calls
         Layers of this kind.
+    kv_dtype
+        Format of the cache: ``"bfloat16"`` or ``"fp8"``.
     """
 
     heads: int
@@ -85,6 +92,7 @@ class GroupedQueryAttention:
     head_dim: int
     window: int
     calls: int
+    kv_dtype: str = "bfloat16"
     part: str = "attention"
 
 
@@ -102,6 +110,8 @@ class LatentAttention:
         Head widths without rotation and of the values (128 and 128).
     calls
         Layers.
+    kv_dtype
+        As in `GroupedQueryAttention`.
     """
 
     heads: int
@@ -110,17 +120,126 @@ class LatentAttention:
     nope_dim: int
     value_dim: int
     calls: int
+    kv_dtype: str = "bfloat16"
     part: str = "attention"
 
 
 @dataclass(frozen=True, slots=True)
+class SparseLatentAttention:
+    """Latent attention to the cached tokens that an indexer chooses (DeepSeek-V3.2-Exp, GLM-5).
+
+    Stands for the index scores over the whole cache, the choice of the best tokens, attention to
+    those, and the absorbed up-projection. Projections, norms, rotation and cache writes are
+    operators of their own.
+
+    Parameters
+    ----------
+    heads, latent_dim, rope_dim, nope_dim, value_dim
+        As in `LatentAttention`.
+    index_heads, index_dim
+        Index query heads, and their width. Every GPU of a group has all of them, and one index key
+        per cached token.
+    top_k
+        Cached tokens that a query token attends to.
+    calls, kv_dtype
+        As in `LatentAttention`. Index keys are fp8 whatever the format of the cache.
+    """
+
+    heads: int
+    latent_dim: int
+    rope_dim: int
+    nope_dim: int
+    value_dim: int
+    index_heads: int
+    index_dim: int
+    top_k: int
+    calls: int
+    kv_dtype: str = "bfloat16"
+    part: str = "attention"
+
+
+@dataclass(frozen=True, slots=True)
+class LinearAttention:
+    """Gated delta rule over a state of fixed size, heads of one GPU.
+
+    Stands for the short convolution and the rule. Projections are `Gemm`, the gated norm is
+    `Elementwise`.
+
+    Parameters
+    ----------
+    key_heads, value_heads
+        Heads of queries and keys, and of values, on one GPU.
+    key_dim, value_dim
+        Their widths. Each value head has a state of ``key_dim x value_dim`` float32 values per
+        request, which a step reads and writes once.
+    conv_width
+        Tokens that the convolution spans.
+    calls
+        Layers.
+    """
+
+    key_heads: int
+    value_heads: int
+    key_dim: int
+    value_dim: int
+    conv_width: int
+    calls: int
+    part: str = "linear_attention"
+
+
+@dataclass(frozen=True, slots=True)
 class AllReduce:
-    """Sum over the tensor-parallel group: ``elements_per_token`` bf16 values per token."""
+    """Sum over an attention group: ``elements_per_token`` bf16 values per token."""
 
     elements_per_token: int
     gpus: int
     calls: int
     part: str = "all_reduce"
+
+
+@dataclass(frozen=True, slots=True)
+class AllGather:
+    """Exchange before the routed experts: every GPU gets the tokens of all attention groups.
+
+    Parameters
+    ----------
+    bytes_per_token
+        Bytes of a token as it travels.
+    gpus
+        GPUs that share the layer.
+    calls
+        As in `Gemm`.
+    """
+
+    bytes_per_token: float
+    gpus: int
+    calls: int
+    part: str = "dispatch"
+
+
+@dataclass(frozen=True, slots=True)
+class ReduceScatter:
+    """Exchange after the routed experts: their shares are summed, each group gets its own tokens.
+
+    Parameters
+    ----------
+    bytes_per_token, gpus, calls
+        As in `AllGather`.
+    """
+
+    bytes_per_token: float
+    gpus: int
+    calls: int
+    part: str = "combine"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Hand-over to the next stage of a pipeline: ``bytes_per_token`` from every GPU to another."""
+
+    bytes_per_token: float
+    calls: int
+    part: str = "pipeline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,4 +262,16 @@ class Elementwise:
     part: str = "elementwise"
 
 
-Operator = Gemm | Experts | GroupedQueryAttention | LatentAttention | AllReduce | Elementwise
+Operator = (
+    Gemm
+    | Experts
+    | GroupedQueryAttention
+    | LatentAttention
+    | SparseLatentAttention
+    | LinearAttention
+    | AllReduce
+    | AllGather
+    | ReduceScatter
+    | Send
+    | Elementwise
+)

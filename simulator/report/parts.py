@@ -7,6 +7,7 @@ from collections.abc import Iterable
 PART_COLOURS = {
     "projections": "#0b6bcb",
     "attention": "#d1495b",
+    "linear_attention": "#e8899a",
     "router": "#7251b5",
     "experts": "#e08e0b",
     "shared_experts": "#a85d12",

@@ -15,7 +15,7 @@ from simulator.serving.router import Router
 from simulator.serving.trajectories import draw_trajectories, spans
 from simulator.speculation.acceptance import Acceptance
 from simulator.streams import Streams
-from simulator.trace.writer import TraceWriter
+from simulator.trace.writer import RowSink
 from simulator.workload.requests import Workload
 
 
@@ -31,6 +31,8 @@ class Deployment:
         How many.
     kv_capacity_tokens, max_num_seqs, max_batched_tokens
         Limits of each replica.
+    recv_interval
+        Steps between two looks of a busy replica at its queue.
     front_end_s
         Time from a request's arrival to the scheduler's queue (HTTP, tokenizer), s; part of TTFT.
     """
@@ -40,6 +42,7 @@ class Deployment:
     kv_capacity_tokens: int
     max_num_seqs: int
     max_batched_tokens: int
+    recv_interval: int = 1
     front_end_s: float = 0.0
 
 
@@ -50,8 +53,8 @@ def serve(
     acceptance: Acceptance,
     streams: Streams,
     *,
-    requests_trace: TraceWriter,
-    iterations_trace: TraceWriter,
+    requests_trace: RowSink,
+    iterations_trace: RowSink,
 ) -> int:
     """Serve a workload to its last token.
 
@@ -97,6 +100,7 @@ def serve(
         kv_capacity_tokens=deployment.kv_capacity_tokens,
         max_num_seqs=deployment.max_num_seqs,
         max_batched_tokens=deployment.max_batched_tokens,
+        recv_interval=deployment.recv_interval,
         max_rounds=workload.max_output_tokens,
         requests_trace=requests_trace,
         iterations_trace=iterations_trace,

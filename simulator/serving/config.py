@@ -16,17 +16,20 @@ class SchedulerConfig:
     router
         Kind of the router in front of the replicas.
     max_num_seqs
-        Most requests a replica runs at once (vLLM's ``--max-num-seqs``).
+        Most requests that an attention group of a replica runs at once (vLLM's
+        ``--max-num-seqs``).
     max_batched_tokens
-        Tokens one step may process, decode tokens first (vLLM's ``--max-num-batched-tokens``).
+        Tokens that one step of an attention group may process, decode tokens first (vLLM's
+        ``--max-num-batched-tokens``).
     """
 
     router: str = "least_outstanding"
     max_num_seqs: int = 256
     max_batched_tokens: int = 8192
+    recv_interval: int = 1
 
     def __post_init__(self) -> None:
-        for key in ("max_num_seqs", "max_batched_tokens"):
+        for key in ("max_num_seqs", "max_batched_tokens", "recv_interval"):
             value = getattr(self, key)
             if value < 1:
                 raise ConfigError(f"scheduler.{key}={value!r} must be at least 1.")

@@ -17,7 +17,7 @@ import simpy
 
 from simulator.errors import InvariantError
 from simulator.serving.request import Request
-from simulator.trace.writer import BLOCK_ROWS, TraceWriter
+from simulator.trace.writer import BLOCK_ROWS, RowSink
 
 Chunk = tuple[int, int]
 
@@ -53,6 +53,8 @@ class Replica:
         KV cache entries it can hold.
     max_num_seqs, max_batched_tokens
         Scheduler limits.
+    recv_interval
+        Steps between two looks at the queue while anything runs.
     max_rounds
         Upper bound of the decode rounds of one request; sizes the ring.
     requests_trace, iterations_trace
@@ -70,9 +72,10 @@ class Replica:
         kv_capacity_tokens: int,
         max_num_seqs: int,
         max_batched_tokens: int,
+        recv_interval: int,
         max_rounds: int,
-        requests_trace: TraceWriter,
-        iterations_trace: TraceWriter,
+        requests_trace: RowSink,
+        iterations_trace: RowSink,
         on_finish: Callable[[], None] | None = None,
     ) -> None:
         self._env = env
@@ -81,6 +84,7 @@ class Replica:
         self._kv_free_tokens = kv_capacity_tokens
         self._max_num_seqs = max_num_seqs
         self._max_batched_tokens = max_batched_tokens
+        self._recv_interval = recv_interval
         self._requests_trace = requests_trace
         self._iterations_trace = iterations_trace
         self._on_finish = on_finish
@@ -98,7 +102,11 @@ class Replica:
     @property
     def outstanding(self) -> int:
         """Requests waiting or running."""
-        return len(self._waiting) + len(self._prefilling) + self._decoding
+        return len(self._waiting) + self._running
+
+    @property
+    def _running(self) -> int:
+        return len(self._prefilling) + self._decoding
 
     def submit(self, request: Request) -> None:
         """Queue a request; wakes the replica when it is idle."""
@@ -109,11 +117,12 @@ class Replica:
     def _serve(self) -> Generator[simpy.Event, Any, None]:
         """Step after step: admit, plan, price, wait, commit. One event per step."""
         env, costs, trace = self._env, self._costs, self._iterations_trace
+        interval = self._recv_interval
         rows = trace.rows
         iteration = 0
         while True:
             start_s = env.now
-            if self._waiting:
+            if self._waiting and (iteration % interval == 0 or not self._running):
                 self._admit(start_s)
             requests, context_tokens = self._decoding, self._context_tokens
             chunks, prompt_tokens = self._plan_prefill() if self._prefilling else (None, 0)
@@ -160,7 +169,7 @@ class Replica:
 
     def _admit(self, now_s: float) -> None:
         """Let requests in, first come first served, while sequences and KV tokens last."""
-        waiting, running = self._waiting, len(self._prefilling) + self._decoding
+        waiting, running = self._waiting, self._running
         while waiting and running < self._max_num_seqs:
             request = waiting[0]
             if request.kv_tokens > self._kv_free_tokens:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simulator.experts.overlaps import measured_overlap
+from simulator.models.parallelism import Parallelism
 from simulator.scenario import Scenario
 from simulator.trace.summary import Json
 
@@ -28,8 +29,9 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
         )
     if config.hardware.tensor_parallel is None:
         found.append(
-            f"tensor parallel {scenario.tensor_parallel}: the fewest GPUs that hold the model"
+            f"tensor parallel {scenario.parallelism.tensor}: the fewest GPUs that hold the model"
         )
+    found += _spread(scenario.parallelism)
     engine = scenario.engine
     found.append(
         f"engine {engine.title}: {engine.plain_step_s * 1e3:.2f} ms of host time a step and "
@@ -37,6 +39,26 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
         f"{engine.draft_step_s * 1e3:.1f} ms a draft step (assumed)"
     )
     return [*found, *scenario.workload.assumptions]
+
+
+def _spread(parallelism: Parallelism) -> list[str]:
+    found = []
+    if parallelism.expert > 1:
+        found.append(
+            f"experts are spread over {parallelism.expert} GPUs, each on one; all are equally "
+            f"popular, and a step waits for the GPU that chance loads most"
+        )
+    if parallelism.data > 1:
+        found.append(
+            f"requests are dealt out evenly to {parallelism.data} attention groups; a step waits "
+            f"for the group with most, and none lends KV cache to another"
+        )
+    if parallelism.pipeline > 1:
+        found.append(
+            f"{parallelism.pipeline} equal micro-batches keep the pipeline full; LM head, sampling "
+            f"and drafting slow no stage down"
+        )
+    return found
 
 
 def _acceptance(scenario: Scenario) -> str:

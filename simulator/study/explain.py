@@ -170,14 +170,17 @@ def _step(
     """Add the work of a forward pass to its times."""
     operators = forward.operators if forward is not None else ()
     routed = next((op for op in operators if isinstance(op, Experts)), None)
+    share = met = model.group_share(shape)
     experts, active, each = 0, 0.0, 0.0
-    if routed is not None:
-        experts, independent = routed.experts, model.independent_tokens(shape)
+    if routed is not None and forward is not None:
+        met = model.expert_share(forward, shape)
+        experts, independent = routed.experts, model.independent_tokens(met)
         active = distinct_experts(experts, routed.top_k, independent)
-        each = shape.tokens * routed.top_k / active
+        each = met.tokens * routed.top_k / active
     done: dict[str, Work] = {}
     for operator in operators:
-        more = operator_work(operator, shape, active, gpu)
+        seen = met if operator is routed else share
+        more = operator_work(operator, seen, active, gpu)
         if more is not None:
             before = done.get(operator.part, Work())
             done[operator.part] = Work(*(a + b for a, b in zip(before, more, strict=True)))
@@ -190,18 +193,21 @@ def _check_point(scenario: Scenario, batch: int, context_tokens: int) -> None:
     for name, value in (("batch", batch), ("context", context_tokens)):
         if value < 1:
             raise ConfigError(f"{name} {value} must be at least 1.")
-    most = config.scheduler.max_num_seqs
-    if batch > most:
+    deployment = scenario.deployment(config.speculation.gamma)
+    if batch > deployment.max_num_seqs:
+        groups = scenario.parallelism.data
+        each = f" in each of {groups} attention groups" if groups > 1 else ""
         raise ConfigError(
-            f"batch {batch} exceeds scheduler.max_num_seqs={most}, the most requests that a "
-            f"replica runs at once; lower it or raise scheduler.max_num_seqs."
+            f"batch {batch} exceeds scheduler.max_num_seqs={config.scheduler.max_num_seqs}{each}, "
+            f"the most requests that a replica runs at once; lower it or raise "
+            f"scheduler.max_num_seqs."
         )
     limit = config.model.max_context_tokens
     if context_tokens > limit:
         raise ConfigError(
             f"context {context_tokens} exceeds the {limit} tokens of {config.model.title}."
         )
-    capacity = scenario.deployment(config.speculation.gamma).kv_capacity_tokens
+    capacity = deployment.kv_capacity_tokens
     if batch * context_tokens > capacity:
         raise CapacityError(
             f"batch {batch} at context {context_tokens} needs {batch * context_tokens} tokens of "
@@ -212,10 +218,10 @@ def _check_point(scenario: Scenario, batch: int, context_tokens: int) -> None:
 
 def _header(scenario: Scenario) -> dict[str, str]:
     """Return what was explained, in words."""
-    gamma, gpus = scenario.config.speculation.gamma, scenario.tensor_parallel
+    gamma, spread = scenario.config.speculation.gamma, scenario.parallelism
     return {
         "model": scenario.config.model.title,
-        "hardware": f"{gpus} x {scenario.gpu.title}, TP {gpus}",
+        "hardware": f"{spread.gpus} x {scenario.gpu.title}, {spread}",
         "speculation": f"{scenario.drafter.title}, gamma {gamma}" if gamma else "off (gamma 0)",
     }
 

@@ -64,12 +64,12 @@ def _terms(scenario: Scenario, arm: Json) -> Json | None:
 def _scenario(scenario: Scenario) -> Json:
     """Return the lines that head a report."""
     config = scenario.config
-    gpus = scenario.tensor_parallel * config.hardware.replicas
+    gpus = scenario.parallelism.gpus * config.hardware.replicas
     replicas = f", {config.hardware.replicas} replicas" if config.hardware.replicas > 1 else ""
     return {
         "title": config.title,
         "model": config.model.title,
-        "hardware": f"{gpus} x {scenario.gpu.title}, TP {scenario.tensor_parallel}{replicas}",
+        "hardware": f"{gpus} x {scenario.gpu.title}, {scenario.parallelism}{replicas}",
         "workload": scenario.workload.title,
         "speculation": f"{scenario.drafter.title}, gamma {config.speculation.gamma}",
         "gamma": config.speculation.gamma,

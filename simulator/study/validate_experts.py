@@ -14,7 +14,7 @@ from simulator.kernels import fitting, work
 from simulator.kernels.cleaning import CURVE, SHAPE, filtered, series
 from simulator.kernels.fits import ExpertFit, ExpertShape, load_fits
 from simulator.kernels.grouped import ExpertTable
-from simulator.kernels.schema import Rows, read_table
+from simulator.kernels.schema import ENGINES, Rows, read_table
 from simulator.study.left_out import Array, LeftOut, median
 
 RATIOS = (2, 4, 8)
@@ -79,19 +79,20 @@ class LinearInExperts:
     r_squared: float
 
 
-def leave_experts_out(gpu: Gpu) -> list[ExpertsLeftOut]:
+def leave_experts_out(gpu: Gpu, engine: str = ENGINES[0]) -> list[ExpertsLeftOut]:
     """Leave out each shape of each dtype of a GPU in turn, fit the others, predict it.
 
     Every row is predicted with the distinct experts that it was measured with. A shape whose rows
     come from another framework than the fit's is not part of this: it is another kernel.
     """
-    return [_leave_shapes_out(gpu, fit, rows) for fit, rows in _tables(gpu)]
+    return [_leave_shapes_out(gpu, fit, rows) for fit, rows in _tables(gpu, engine)]
 
 
-def _tables(gpu: Gpu) -> Iterator[tuple[ExpertFit, Rows]]:
-    table = read_table(gpu.name, "experts")
+def _tables(gpu: Gpu, engine: str) -> Iterator[tuple[ExpertFit, Rows]]:
+    table = read_table(gpu.name, engine, "experts")
     for fit in load_fits()["experts"]:
-        if table is not None and isinstance(fit, ExpertFit) and fit.gpu == gpu.name:
+        mine = (fit.gpu, fit.engine) == (gpu.name, engine)
+        if table is not None and isinstance(fit, ExpertFit) and mine:
             same = (table["dtype"] == fit.dtype) & (table["backend"] == fit.backend)
             yield fit, filtered(table, same & (table["version"] == fit.version))
 
@@ -141,7 +142,7 @@ def ratio_errors(rows: Rows, predicted: Array) -> Array:
     return np.asarray(np.abs(predicted[high] / predicted[low] / measured - 1), dtype=float)
 
 
-def linear_in_experts(gpu: Gpu) -> list[LinearInExperts]:
+def linear_in_experts(gpu: Gpu, engine: str = ENGINES[0]) -> list[LinearInExperts]:
     """Fit T = a + b N(t) to the times of every measured shape under uniform random routing.
 
     N(t) = E (1 - (1 - K/E)^t) for 1 to 64 tokens (MoESD eq. 8); the times are those that the cost
@@ -149,7 +150,7 @@ def linear_in_experts(gpu: Gpu) -> list[LinearInExperts]:
     split or spread over GPUs are left out.
     """
     lines = []
-    for fit, measured in _tables(gpu):
+    for fit, measured in _tables(gpu, engine):
         whole = fitting.poolable(measured) & (measured["tensor_parallel"] == 1)
         rows = filtered(measured, whole)
         table = ExpertTable(gpu, rows, {fit.dtype: fit})

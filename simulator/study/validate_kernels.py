@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from simulator.hardware.gpu import load_gpu
-from simulator.kernels.schema import PACKAGE
+from simulator.kernels.schema import ENGINES, PACKAGE
 from simulator.quantities import read_data
 from simulator.study.left_out import Array, LeftOut, median, quantile
 from simulator.study.validate_experts import (
@@ -117,8 +117,10 @@ def steps(gpus: list[str]) -> int:
     return len(gpus) * (len(CHECKS) + 1)
 
 
-def validate_kernels(gpus: list[str], advance: Callable[[], None]) -> Validation:
-    """Leave out and predict every shape of every table of some GPUs.
+def validate_kernels(
+    gpus: list[str], advance: Callable[[], None], engine: str = ENGINES[0]
+) -> Validation:
+    """Leave out and predict every shape of every table of some GPUs under one engine.
 
     Parameters
     ----------
@@ -126,30 +128,32 @@ def validate_kernels(gpus: list[str], advance: Callable[[], None]) -> Validation
         Measured GPUs, as `measured_gpus` gives them.
     advance
         Called once per operator and GPU, `steps` times in all.
+    engine
+        Serving engine whose own tables are looked at, one of `schema.ENGINES`.
     """
     experts: list[ExpertsLeftOut] = []
     linear: list[LinearInExperts] = []
     operators: list[LeftOut] = []
     for name in gpus:
         gpu = load_gpu(name)
-        experts += leave_experts_out(gpu)
-        linear += linear_in_experts(gpu)
+        experts += leave_experts_out(gpu, engine)
+        linear += linear_in_experts(gpu, engine)
         advance()
         for check in CHECKS:
-            operators += check(gpu)
+            operators += check(gpu, engine)
             advance()
-    return Validation(gpus, experts, linear, operators, cleaning(gpus))
+    return Validation(gpus, experts, linear, operators, cleaning(gpus, engine))
 
 
-def cleaning(gpus: Iterable[str] = ()) -> list[Cleaning]:
-    """Read what the import dropped, of some GPUs or all, from the tables' manifest."""
+def cleaning(gpus: Iterable[str] = (), engine: str = ENGINES[0]) -> list[Cleaning]:
+    """Read what the import dropped for an engine, of some GPUs or all, from the manifest."""
     chosen = set(gpus)
     tables = read_data(PACKAGE, "manifest", "manifest")["tables"]
     parts = [(*key.split("/"), entry) for key, entry in tables.items()]
     return [
         Cleaning(gpu, operator, int(entry["rows"]), dict(entry["dropped"]))
-        for gpu, operator, entry in parts
-        if not chosen or gpu in chosen
+        for gpu, owner, operator, entry in parts
+        if owner == engine and (not chosen or gpu in chosen)
     ]
 
 

@@ -13,10 +13,10 @@ from simulator.hardware.gpu import Gpu
 from simulator.kernels import fitting
 from simulator.kernels.attention import DecodeAttention, PrefillAttention
 from simulator.kernels.cleaning import filtered, series
-from simulator.kernels.collective import AllReduceTable
+from simulator.kernels.collective import CollectiveTable
 from simulator.kernels.fits import DecodeFit, PrefillFit
 from simulator.kernels.loggrid import LogGrid, grid_of
-from simulator.kernels.schema import MONOTONE, OPERATORS, Rows, read_table
+from simulator.kernels.schema import ENGINES, MONOTONE, OPERATORS, Rows, read_table
 from simulator.study.left_out import Array, LeftOut
 
 F = TypeVar("F")
@@ -25,7 +25,8 @@ HEADS = ("heads", "kv_heads", "head_dim")
 
 _NO_FIT: dict[str, Any] = {
     "gpu": "",
-    "dtype": "",
+    "engine": "",
+    "dtype": "bfloat16",
     "backend": "",
     "version": "",
     "rows": 0,
@@ -34,7 +35,7 @@ _NO_FIT: dict[str, Any] = {
 }
 
 
-def decode_attention(gpu: Gpu) -> list[LeftOut]:
+def decode_attention(gpu: Gpu, engine: str = ENGINES[0]) -> list[LeftOut]:
     """Leave out one configuration of heads (query heads, KV heads, width), all its windows."""
     blind = DecodeFit(**_NO_FIT, t0_s=nan, eta_bandwidth=nan, per_query_head_s=nan,
                       equivalence_median_error=nan, equivalence_p90_error=nan)  # fmt: skip
@@ -44,16 +45,16 @@ def decode_attention(gpu: Gpu) -> list[LeftOut]:
         near = filtered(rest, rest["head_dim"] == unseen["head_dim"][0])
 
         def ask(fit: DecodeFit) -> Array:
-            table = DecodeAttention(gpu, near, fit)
+            table = DecodeAttention(gpu, near, fit, str(rest["dtype"][0]))
             columns = _lists(unseen, ("batch", "context", *HEADS, "window"))
             return np.array([table.at(b, c, 1, *shape).seconds for b, c, *shape in columns])
 
         return _with_fit_if_asked(ask, blind, lambda: fitting.fit_decode(rest, gpu))
 
-    return _leave_out("decode_attention", gpu, HEADS, _heads, predict)
+    return _leave_out("decode_attention", gpu, engine, HEADS, _heads, predict)
 
 
-def prefill_attention(gpu: Gpu) -> list[LeftOut]:
+def prefill_attention(gpu: Gpu, engine: str = ENGINES[0]) -> list[LeftOut]:
     """Leave out one configuration of heads (query heads, KV heads, width), all its windows."""
     blind = PrefillFit(**_NO_FIT, t0_s=nan, eta_compute=nan)
 
@@ -65,7 +66,7 @@ def prefill_attention(gpu: Gpu) -> list[LeftOut]:
 
         return _with_fit_if_asked(ask, blind, lambda: fitting.fit_prefill(rest, gpu))
 
-    return _leave_out("prefill_attention", gpu, HEADS, _heads, predict)
+    return _leave_out("prefill_attention", gpu, engine, HEADS, _heads, predict)
 
 
 def _with_fit_if_asked(ask: Callable[[F], Array], blind: F, fit: Callable[[], F]) -> Array:
@@ -74,42 +75,48 @@ def _with_fit_if_asked(ask: Callable[[F], Array], blind: F, fit: Callable[[], F]
     return ask(fit()) if np.isnan(predicted).any() else predicted
 
 
-def latent_decode(gpu: Gpu) -> list[LeftOut]:
+def latent_decode(gpu: Gpu, engine: str = ENGINES[0]) -> list[LeftOut]:
     """Leave out one number of heads between two others."""
-    return _leave_heads_out("latent_decode", gpu, ("heads", "context", "batch"), (1.0, 1.0, 1.0))
+    return _leave_heads_out(
+        "latent_decode", gpu, engine, ("heads", "context", "batch"), (1.0, 1.0, 1.0)
+    )
 
 
-def latent_prefill(gpu: Gpu) -> list[LeftOut]:
+def latent_prefill(gpu: Gpu, engine: str = ENGINES[0]) -> list[LeftOut]:
     """Leave out one number of heads between two others."""
-    return _leave_heads_out("latent_prefill", gpu, ("heads", "tokens"), (1.0, 2.0))
+    return _leave_heads_out("latent_prefill", gpu, engine, ("heads", "tokens"), (1.0, 2.0))
 
 
 def _leave_heads_out(
-    operator: str, gpu: Gpu, axes: tuple[str, ...], powers: Sequence[float]
+    operator: str, gpu: Gpu, engine: str, axes: tuple[str, ...], powers: Sequence[float]
 ) -> list[LeftOut]:
     def predict(rest: Rows, unseen: Rows) -> Array:
         grid = LogGrid(*grid_of([rest[n] for n in axes], rest["seconds"].astype(float)), powers)
         return np.array([grid.at(*point).seconds for point in _lists(unseen, axes)])
 
-    return _leave_out(operator, gpu, ("heads",), "{} heads".format, predict, between=("heads",))
+    return _leave_out(
+        operator, gpu, engine, ("heads",), "{} heads".format, predict, between=("heads",)
+    )
 
 
-def all_reduce(gpu: Gpu) -> list[LeftOut]:
+def all_reduce(gpu: Gpu, engine: str = ENGINES[0]) -> list[LeftOut]:
     """Leave out one message size between two others."""
 
     def predict(rest: Rows, unseen: Rows) -> Array:
-        table = AllReduceTable(gpu.name, rest)
+        table = CollectiveTable("all-reduce", gpu.name, rest)
         return np.array(
             [table.at(size, gpus).seconds for size, gpus in _lists(unseen, ("message", "gpus"))]
         )
 
     keys = ("message", "gpus")
-    return _leave_out("all_reduce", gpu, keys, "{} bytes, {} GPUs".format, predict, between=keys)
+    words = "{} bytes, {} GPUs".format
+    return _leave_out("all_reduce", gpu, engine, keys, words, predict, between=keys)
 
 
 def _leave_out(
     operator: str,
     gpu: Gpu,
+    engine: str,
     keys: tuple[str, ...],
     words: Callable[..., str],
     predict: Callable[[Rows, Rows], Array],
@@ -117,12 +124,25 @@ def _leave_out(
 ) -> list[LeftOut]:
     """Leave out each group of rows that agree in the keys, and predict it from the rest.
 
-    With ``between``, groups at an end of the first key (among rows that agree in the others) stay:
-    nothing lies beyond them to interpolate with.
+    Formats are looked at one by one. With ``between``, groups at an end of the first key (among
+    rows that agree in the others) stay: nothing lies beyond them to interpolate with.
     """
-    rows = read_table(gpu.name, operator, _columns(operator))
-    if rows is None:
+    table = read_table(gpu.name, engine, operator, _columns(operator))
+    if table is None:
         return []
+    parts = (filtered(table, table["dtype"] == dtype) for dtype in np.unique(table["dtype"]))
+    return [_leave_groups_out(operator, gpu, rows, keys, words, predict, between) for rows in parts]
+
+
+def _leave_groups_out(
+    operator: str,
+    gpu: Gpu,
+    rows: Rows,
+    keys: tuple[str, ...],
+    words: Callable[..., str],
+    predict: Callable[[Rows, Rows], Array],
+    between: tuple[str, ...],
+) -> LeftOut:
     groups = series(rows, keys)
     predicted = np.full(len(groups), nan)
     for group in np.unique(groups[_inner(rows, between)]):
@@ -131,7 +151,7 @@ def _leave_out(
     known = np.isfinite(predicted)
     names = np.array([words(*row) for row in _lists(filtered(rows, known), keys)], dtype=np.str_)
     measured = rows["seconds"][known].astype(float)
-    return [LeftOut(operator, gpu.name, str(rows["dtype"][0]), names, measured, predicted[known])]
+    return LeftOut(operator, gpu.name, str(rows["dtype"][0]), names, measured, predicted[known])
 
 
 def _columns(operator: str) -> list[str]:
@@ -159,13 +179,13 @@ def _lists(rows: Rows, names: Iterable[str]) -> Iterator[tuple[Any, ...]]:
     return zip(*(rows[name].tolist() for name in names), strict=True)
 
 
-def dense_products(gpu: Gpu) -> list[LeftOut]:
+def dense_products(gpu: Gpu, engine: str = ENGINES[0]) -> list[LeftOut]:
     """Leave out one weight shape (n, k), and interpolate it at every number of tokens.
 
     The neighbours are those along k; at the ends of k, those along n, as `kernels.loggrid` fills
     holes. The four corners of the grid have no neighbours on both sides and stay.
     """
-    rows = read_table(gpu.name, "gemm", _columns("gemm"))
+    rows = read_table(gpu.name, engine, "gemm", _columns("gemm"))
     if rows is None:
         return []
     found = []
@@ -215,7 +235,7 @@ def _between_neighbours(axis: Array, values: Array) -> Array:
     return filled
 
 
-CHECKS: tuple[Callable[[Gpu], list[LeftOut]], ...] = (
+CHECKS: tuple[Callable[[Gpu, str], list[LeftOut]], ...] = (
     decode_attention,
     prefill_attention,
     latent_decode,

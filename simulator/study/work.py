@@ -59,7 +59,8 @@ def operator_work(
     FLOPs are those of `operator_flops`, for every token. Bytes of a call, activations in bfloat16:
 
     - product ``[m, k] x [k, n]``: weights ``k n``, input ``m k``, output ``m n``;
-    - routed experts: weights of the N *active* experts, activations of ``t K`` pairs;
+    - routed experts: weights of the N *active* experts, activations of ``t K`` pairs, both over
+      the GPUs that experts are spread over;
     - grouped-query attention: the cache (up to its window) once per request, queries, outputs;
     - latent attention: the latent cache once per request, the absorbed up-projection, queries and
       outputs in head and in latent space.
@@ -69,7 +70,7 @@ def operator_work(
     operator
         A shape on one GPU.
     shape
-        Requests, query tokens and context of the step.
+        Requests, query tokens and context that the operator sees.
     active_experts
         Distinct experts that the step activates in a layer.
     gpu
@@ -86,12 +87,13 @@ def operator_work(
         case Gemm(n=n, k=k):
             dtype = operator.dtype
             moved = n * k * BYTES_PER_WEIGHT[dtype] + work.ACTIVATION_BYTES * tokens * (n + k)
-        case Experts(hidden=hidden, inter=inter, tensor_parallel=split):
+        case Experts(hidden=hidden, inter=inter, tensor_parallel=split, expert_parallel=spread):
             dtype, matrices = operator.dtype, 3 if operator.gated else 2
             moved = active_experts * work.expert_bytes(hidden, inter, matrices, split, dtype)
             moved += work.expert_activation_bytes(
                 tokens, hidden, inter, matrices, split, operator.top_k
             )
+            moved /= spread
         case GroupedQueryAttention(head_dim=width):
             span = min(context, operator.window or context)
             moved = work.cache_bytes(shape.decode_requests, span, operator.kv_heads, width)

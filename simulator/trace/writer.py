@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -84,6 +84,16 @@ class ParquetStream:
                 f"cannot write the trace {str(self.path)!r}: {reason}. Free the disk or choose "
                 "another folder with hydra.run.dir=FOLDER."
             ) from error
+
+
+class RowSink(Protocol):
+    """Where the engine puts its rows: appended to ``rows``, then ``flush`` when there are many."""
+
+    rows: list[tuple[Any, ...]]
+
+    def flush(self) -> None:
+        """Take the rows that are there; the list stays the same object."""
+        ...
 
 
 class TraceWriter:

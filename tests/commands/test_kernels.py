@@ -19,6 +19,7 @@ def calls(monkeypatch):
         return [
             ImportedTable(
                 gpu="toy_gpu",
+                engine="trtllm",
                 operator="gemm",
                 path=destination / "gemm.parquet",
                 rows=12345,
@@ -36,9 +37,9 @@ def test_import_prints_what_came_of_each_table(moesim, calls):
     code, out, err = moesim("kernels", "import", "--to", "tables", "--from", "systems")
     assert (code, err) == (0, "")
     assert calls == [(Path("tables"), Path("systems"))]
-    (line,) = [line for line in out.splitlines() if "toy_gpu/gemm" in line]
+    (line,) = [line for line in out.splitlines() if "toy_gpu/trtllm/gemm" in line]
     assert [word for word in line.split() if word not in "│┃"] == [
-        *("toy_gpu/gemm", "12,345", "1,007", "1.50")
+        *("toy_gpu/trtllm/gemm", "12,345", "1,007", "1.50")
     ]
 
 

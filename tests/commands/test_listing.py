@@ -10,10 +10,16 @@ from simulator.registry import Registry
 from simulator.workload.presets import preset_names
 
 
+def rows(out, name):
+    """The cells of the rows of a name, one per table."""
+    lines = [line for line in out.splitlines() if re.match(rf" {name} {{2,}}", line)]
+    return [re.split(r" {2,}", line.strip()) for line in lines]
+
+
 def row(out, name):
     """The cells of a table's row."""
-    (line,) = [line for line in out.splitlines() if re.match(rf" {name} {{2,}}", line)]
-    return re.split(r" {2,}", line.strip())
+    (cells,) = rows(out, name)
+    return cells
 
 
 def test_all_topics_in_short(moesim):
@@ -47,10 +53,14 @@ def test_figures_have_sources(moesim, topic):
 
 def test_models(moesim):
     _, out, _ = moesim("list", "models")
-    assert row(out, "qwen2_57b_a14b") == [
-        *("qwen2_57b_a14b", "57.4", "14.2", "8 of 64", "32,768", "114.8")
-    ]
-    assert row(out, "opt_30b")[3] == "dense"
+    size, kept = rows(out, "qwen2_57b_a14b")
+    assert size == ["qwen2_57b_a14b", "57.4", "14.2", "8 of 64", "32,768", "114.8"]
+    assert kept == ["qwen2_57b_a14b", "gqa", "bfloat16", "57,344", "-"]
+    assert rows(out, "opt_30b")[0][3] == "dense"
+    assert rows(out, "glm_5")[1][1:] == ["mla, sparse 2048", "fp8_block", "100,152", "-"]
+    hybrid = rows(out, "qwen3_5_397b_a17b")[1]
+    assert hybrid[1:] == ["gqa, 45 linear", "bfloat16", "30,720", "192.1"]
+    assert rows(out, "kimi_k2_5")[1][1:3] == ["mla", "bfloat16,"]  # wrapped: int4_wo below
     for name in model_names():
         assert load_architecture(name).source in out
 

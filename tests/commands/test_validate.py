@@ -59,7 +59,7 @@ def test_the_default_folder_is_dated(asked, tmp_path, capsys):
 
 def test_all_gpus_without_a_name_and_several_by_name(asked):
     main(["kernels", "--json"])
-    assert len(asked) == 7
+    assert len(asked) == 9
     asked.clear()
     main(["kernels", "--json", "--gpu", "l40s", "gb200", "--gpu", "h100_sxm"])
     assert asked == ["l40s", "gb200", "h100_sxm"]

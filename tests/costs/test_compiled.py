@@ -24,8 +24,23 @@ MODELS = {
     "gpt_oss_120b": {"gpu": "h100_sxm"},
     "qwen3_30b_a3b": {"gpu": "h200_sxm", "tensor_parallel": 1, "law": Overlap(0.65, 0.9)},
     "opt_30b": {},
+    "attention groups": {
+        "model": "deepseek_v3",
+        "gpu": "b200_sxm",
+        "tensor_parallel": 2,
+        "data": 4,
+        "expert": 8,
+    },
+    "pipeline": {
+        "model": "qwen3_235b_a22b",
+        "gpu": "h100_sxm",
+        "tensor_parallel": 4,
+        "data": 2,
+        "pipeline": 3,
+    },
 }
-"""MoE and dense, grouped and latent attention, windows, and a law where requests share experts."""
+"""MoE and dense, grouped and latent attention, windows, a law where requests share experts, and
+replicas of several attention groups and stages."""
 
 DECODE_BOUND, MIXED_BOUND = 0.005, 0.02
 
@@ -43,7 +58,7 @@ chunks = st.lists(
 
 
 def model_of(name):
-    return step_model(name, **MODELS[name])
+    return step_model(**({"model": name} | MODELS[name]))
 
 
 def exact_s(model, gamma, requests, context_tokens, prefill=()):

@@ -1,5 +1,7 @@
 """The step model: parts, sums, and the behaviour that physics asks for."""
 
+from itertools import pairwise
+
 import pytest
 from helpers.step_models import step_model
 from hypothesis import given, settings
@@ -111,6 +113,94 @@ def test_an_ngram_drafter_costs_no_gpu_time():
     assert ngram.draft_step(8, 100.0) == {}
     assert ngram.draft_prefill(StepShape(0, 1, 0.0, ((0, 10),))) == {}
     assert set(ngram.step(StepShape(8, 4, 100.0), 3).parts) == MOE_PARTS | {"rejection"}
+
+
+# Attention groups and pipelines.
+
+GROUPS = {"tensor_parallel": 1, "data": 8, "expert": 8}
+OF_A_GROUP = (
+    *("projections", "attention", "router", "mlp", "shared_experts"),
+    *("elementwise", "lm_head", "sampling", "engine"),
+)
+
+
+def test_attention_groups_divide_all_but_the_experts():
+    """Eight groups at 64 requests run each operator, experts apart, at 8 requests on one GPU."""
+    grouped = step_model("deepseek_v3", "h200_sxm", **GROUPS).target_step(StepShape(64, 4, 2000.0))
+    single = step_model("deepseek_v3", "h200_sxm", 1).target_step(StepShape(8, 4, 2000.0))
+    for part in OF_A_GROUP:
+        assert grouped.parts[part] == single.parts[part]
+    assert set(grouped.parts) - set(single.parts) == {"dispatch", "combine"}
+
+
+def test_experts_see_the_tokens_of_all_groups():
+    grouped = step_model("deepseek_v3", "h200_sxm", **GROUPS).target_step(StepShape(64, 1, 2000.0))
+    together = step_model("deepseek_v3", "h200_sxm", 8, expert=8)
+    alike = together.target_step(StepShape(64, 1, 2000.0))
+    assert grouped.parts["experts"] == alike.parts["experts"]
+    assert grouped.active_experts == alike.active_experts
+
+
+def test_groups_halve_the_attention_of_a_latent_cache():
+    """Latent caches are whole on every GPU of a group, so only more groups read them faster."""
+    context = StepShape(128, 1, 8000.0)
+    times = [
+        step_model("deepseek_v3", "h200_sxm", 1, data=groups, expert=groups)
+        .target_step(context)
+        .parts["attention"]
+        .seconds
+        for groups in (1, 2, 4)
+    ]
+    for slower, faster in pairwise(times):
+        assert 0.49 * slower < faster < 0.65 * slower  # kernels have a fixed cost too
+
+
+def test_the_busiest_group_sets_the_time():
+    model = step_model("deepseek_v3", "h200_sxm", **GROUPS)
+    full, one_more = (model.target_step(StepShape(n, 1, 4000.0)) for n in (64, 65))
+    assert one_more.parts["attention"].seconds > full.parts["attention"].seconds
+    assert (
+        one_more.parts["attention"]
+        == model.target_step(StepShape(72, 1, 4000.0)).parts["attention"]
+    )
+
+
+def test_a_lone_prompt_is_not_divided():
+    """It runs on one group; the others have nothing to do but their share of the experts."""
+    shape = StepShape(0, 1, 0.0, ((0, 4096),))
+    grouped = step_model("deepseek_v3", "h200_sxm", **GROUPS).target_step(shape)
+    single = step_model("deepseek_v3", "h200_sxm", 1).target_step(shape)
+    assert grouped.parts["projections"] == single.parts["projections"]
+    assert grouped.parts["attention"] == single.parts["attention"]
+    assert grouped.parts["experts"].seconds < 0.25 * single.parts["experts"].seconds
+
+
+def test_drafts_run_in_the_groups_too():
+    """DeepSeek's MTP block has experts of its own, which all groups share."""
+    model = step_model("deepseek_v3", "h200_sxm", **GROUPS)
+    drafts = model.draft_parts(64, 2000.0)
+    assert {"experts", "dispatch", "combine"} <= set(drafts)
+    alone = step_model("deepseek_v3", "h200_sxm", 1).draft_parts(8, 2000.0)
+    assert drafts["attention"] == alone["attention"]
+    assert model.rejection(64, 3) == step_model("deepseek_v3", "h200_sxm", 1).rejection(8, 3)
+
+
+def test_a_pipeline_passes_micro_batches_through_all_layers():
+    stages = step_model("llama_3_1_70b", "h200_sxm", 2, pipeline=4)
+    whole = step_model("llama_3_1_70b", "h200_sxm", 2)
+    passing = stages.target_step(StepShape(64, 1, 2000.0, ((0, 100), (0, 300))))
+    alone = whole.target_step(StepShape(16, 1, 2000.0, ((0, 300),)))
+    sent = passing.parts.pop("pipeline")
+    assert passing.parts == alone.parts
+    message_bytes = 2.0 * (16 + 300) * 2 * 2 * 8192  # two vectors, there and back
+    assert sent.seconds == 3 * whole.target.tables.all_gather(message_bytes, 2).seconds
+
+
+def test_a_single_request_gains_nothing_from_a_pipeline():
+    stages = step_model("llama_3_1_70b", "h200_sxm", 2, pipeline=4)
+    whole = step_model("llama_3_1_70b", "h200_sxm", 2)
+    shape = StepShape(1, 1, 2000.0)
+    assert stages.target_step(shape).total_s > whole.target_step(shape).total_s
 
 
 def test_dense_models_activate_no_experts():

@@ -1,6 +1,5 @@
-"""Activated-expert laws against Monte Carlo, limits and measurements."""
+"""Activated-expert laws against limits and measurements; `tests/theory` samples them."""
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,18 +12,6 @@ from simulator.experts.overlaps import measured_overlap
 shapes = st.tuples(st.integers(1, 512), st.integers(1, 16)).filter(
     lambda shape: shape[1] <= shape[0]
 )
-
-
-@pytest.mark.parametrize(("experts", "top_k"), [(64, 8), (8, 2), (128, 8), (60, 4)])
-@pytest.mark.parametrize("tokens", [1, 2, 4, 8, 32])
-def test_the_uniform_law_is_the_monte_carlo_mean(experts, top_k, tokens):
-    scores = np.random.default_rng(5).random((4000, tokens, experts))
-    chosen = np.argpartition(scores, top_k - 1, axis=-1)[..., :top_k]
-    touched = np.zeros((4000, experts), bool)
-    np.put_along_axis(touched, chosen.reshape(4000, -1), True, axis=1)
-    assert distinct_experts(experts, top_k, tokens) == pytest.approx(
-        touched.sum(axis=1).mean(), rel=0.005
-    )
 
 
 @given(shapes, st.floats(0, 1e6), st.floats(0, 1e6))

@@ -10,6 +10,7 @@ def expert_law(per_active_s: float, activation_share: float) -> ExpertFit:
     """A law with the two terms that tests vary."""
     return ExpertFit(
         gpu="a100_sxm",
+        engine="vllm",
         dtype="bfloat16",
         backend="backend",
         version="version",

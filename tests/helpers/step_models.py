@@ -11,18 +11,23 @@ from simulator.kernels.tables import KernelTables
 from simulator.models.catalog import default_drafter, load_architecture, load_drafter
 from simulator.models.drafters import drafter_operators
 from simulator.models.forward import forward_operators
+from simulator.models.parallelism import Parallelism
 
 
 @cache
-def step_model(model, gpu="a100_sxm", tensor_parallel=2, law=None) -> StepModel:
+def step_model(
+    model, gpu="a100_sxm", tensor_parallel=2, law=None, *, data=1, expert=1, pipeline=1
+) -> StepModel:
     """The cost model of a shipped model with its usual drafter; uniform routing by default."""
+    spread = Parallelism(tensor_parallel, data, expert, pipeline)
     engine, tables = load_engine("vllm"), KernelTables.load(load_gpu(gpu))
     target = load_architecture(model)
-    drafts = drafter_operators(load_drafter(default_drafter(model)), target, tensor_parallel)
+    drafts = drafter_operators(load_drafter(default_drafter(model)), target, spread)
     return StepModel(
-        target=ForwardCost(forward_operators(target, tensor_parallel), tables, engine),
+        target=ForwardCost(forward_operators(target, spread), tables, engine),
         drafter=ForwardCost(drafts, tables, engine) if drafts else None,
         law=law or Overlap(),
         engine=engine,
         vocab=target.vocab,
+        parallelism=spread,
     )

@@ -14,7 +14,7 @@ H100 = KernelTables.load(load_gpu("h100_sxm"))
 
 
 def sample(gpu, operator, count):
-    rows = read_table(gpu, operator)
+    rows = read_table(gpu, "vllm", operator)
     picks = np.random.default_rng(1).choice(len(rows["seconds"]), count, replace=False)
     return [{name: column[i].item() for name, column in rows.items()} for i in picks]
 
@@ -30,6 +30,7 @@ def test_decode_rows_come_back(tables):
             row["kv_heads"],
             row["head_dim"],
             row["window"],
+            row["dtype"],
         )
         assert timing.seconds == pytest.approx(row["seconds"], rel=1e-6)
         assert timing.kind == "measured"
@@ -38,9 +39,8 @@ def test_decode_rows_come_back(tables):
 @pytest.mark.parametrize("tables", [A100, H100], ids=lambda t: t.gpu.name)
 def test_prefill_rows_come_back(tables):
     for row in sample(tables.gpu.name, "prefill_attention", 200):
-        timing = tables.prefill_attention(
-            0, row["tokens"], row["heads"], row["kv_heads"], row["head_dim"], row["window"]
-        )
+        shape = (row["heads"], row["kv_heads"], row["head_dim"], row["window"])
+        timing = tables.prefill_attention(0, row["tokens"], *shape, row["dtype"])
         assert timing.seconds == pytest.approx(row["seconds"], rel=1e-6)
         assert timing.kind == "measured"
 

@@ -102,6 +102,26 @@ def test_a_shape_is_taken_from_its_preferred_source_only(experts_of, a100):
     np.testing.assert_array_equal(cleaning.covered(rows, a100), [True, False, True])
 
 
+def test_a_head_width_is_taken_from_its_preferred_kernel_only(rows_of, a100):
+    rows = rows_of(
+        head_dim=[64, 64, 128, 64],
+        window=[0, 0, 0, 128],
+        heads=[8, 16, 8, 8],
+        rank=[0, 1, 1, 1],
+        seconds=1e-5,
+    )
+    np.testing.assert_array_equal(cleaning.covered(rows, a100), [True, False, True, True])
+
+
+def test_thinning_keeps_few_tokens_powers_of_two_and_what_lies_between(rows_of):
+    tokens = [1, 15, 16, 17, 32, 33, 48, 80, 96, 112, 1024, 1536, 1792, 32768]
+    rows = rows_of(m=tokens, n=32, k=64, seconds=1.0)
+    kept = rows["m"][cleaning.thinned(rows)].tolist()
+    assert kept == [1, 15, 16, 32, 48, 96, 1024, 1536, 32768]
+    edges = rows_of(m=1, n=[16, 32, 64, 64, 64], k=[64, 64, 32, 51200, 65536], seconds=1.0)
+    assert cleaning.thinned(edges).tolist() == [False, True, False, True, False]
+
+
 def test_repeated_measurements_become_their_median(rows_of):
     rows = rows_of(n=8, k=8, m=[1, 2, 1, 1], seconds=[5.0, 7.0, 1.0, 3.0])
     merged = cleaning.merge_duplicates(rows, OPERATORS["gemm"])

@@ -175,7 +175,9 @@ def test_latent_decode_constants(rows_of, a100):
         [(b, c, h) for b in (16, 64, 256, 1024) for c in (512, 4096, 16384) for h in (8, 32, 128)]
     ).T
     batch, context, heads = grid
-    true = LatentDecodeFit("a100_sxm", "bfloat16", "b", "v", 0, 0.0, 0.0, 20e-6, 0.8, 0.4, 2.0)
+    true = LatentDecodeFit(
+        "a100_sxm", "vllm", "bfloat16", "b", "v", 0, 0.0, 0.0, 20e-6, 0.8, 0.4, 2.0
+    )
     seconds = [true.seconds(float(b), float(c), float(h), a100) for b, c, h in grid.T]
     fit = fitting.fit_latent_decode(
         rows_of(batch=batch, context=context, heads=heads, seconds=seconds), a100
@@ -194,7 +196,9 @@ def test_norm_runs_from_sum_to_maximum(p, expected):
 
 def test_fits_come_back_as_written(tmp_path):
     path = tmp_path / "fits.yaml"
-    decode = DecodeFit("g", "bfloat16", "b", "0.5", 3, 0.1, 0.2, 1e-5, 0.7, 2e-9, float("nan"), 0.1)
+    decode = DecodeFit(
+        "g", "e", "bfloat16", "b", "0.5", 3, 0.1, 0.2, 1e-5, 0.7, 2e-9, float("nan"), 0.1
+    )
     write_fits(path, "a source", {"experts": [TRUE], "decode_attention": [decode]})
     back = parse_fits(path.read_text())
     assert back["experts"] == [TRUE]
@@ -208,7 +212,11 @@ def test_constants_at_their_lower_bound_are_written_as_zero(tmp_path):
     write_fits(
         path,
         "s",
-        {"prefill_attention": [PrefillFit("g", "d", "b", "v", 1, 0.0, 0.0, 1e-29, 0.123456789)]},
+        {
+            "prefill_attention": [
+                PrefillFit("g", "e", "d", "b", "v", 1, 0.0, 0.0, 1e-29, 0.123456789)
+            ]
+        },
     )
     fit = parse_fits(path.read_text())["prefill_attention"][0]
     assert fit.t0_s == 0.0
@@ -223,14 +231,19 @@ def test_a_fit_without_a_field_is_refused():
 EXPERT_FITS = load_fits()["experts"]
 
 
-@pytest.mark.parametrize("fit", EXPERT_FITS, ids=lambda fit: f"{fit.gpu}-{fit.dtype}")
+def name_of(fit):
+    return f"{fit.gpu}-{fit.engine}-{fit.dtype}"
+
+
+@pytest.mark.parametrize("fit", EXPERT_FITS, ids=name_of)
 def test_shipped_expert_fits_are_within_their_bounds_and_state_their_error(fit):
     assert 0.4 <= fit.eta_bandwidth < 1.0
     assert 0.02 < fit.eta_compute <= 1.0
-    assert 1e-6 < fit.t0_s < 60e-6
+    # The fixed time of two shapes of one size cannot be told from that per expert.
+    assert (1e-6 if fit.shapes > 2 else 0) < fit.t0_s + fit.per_expert_s * 1e-6 < 80e-6
     assert 0 <= fit.per_expert_s < 1e-6
     assert 0 < fit.median_error < fit.mean_error < 0.2
-    assert fit.rows > 50
+    assert fit.rows > 25
 
 
 @pytest.mark.parametrize(
@@ -242,12 +255,12 @@ def test_bfloat16_expert_fits_agree_with_an_independent_fit(
     gpu, published_bandwidth, published_t0_us
 ):
     # Another fit of the same rows (tokens <= 512, no robust loss), done before this code existed.
-    fit = next(f for f in EXPERT_FITS if (f.gpu, f.dtype) == (gpu, "bfloat16"))
+    fit = next(f for f in EXPERT_FITS if (f.gpu, f.engine, f.dtype) == (gpu, "vllm", "bfloat16"))
     assert fit.eta_bandwidth == pytest.approx(published_bandwidth, abs=0.05)
     assert fit.t0_s * 1e6 == pytest.approx(published_t0_us, abs=6)
 
 
-@pytest.mark.parametrize("fit", load_fits()["decode_attention"], ids=lambda fit: fit.gpu)
+@pytest.mark.parametrize("fit", load_fits()["decode_attention"], ids=name_of)
 def test_shipped_decode_fits(fit):
     published = {
         "a100_sxm": 0.714,
@@ -256,7 +269,9 @@ def test_shipped_decode_fits(fit):
         "b200_sxm": 0.923,
         "l40s": 0.883,
     }
-    assert fit.eta_bandwidth == pytest.approx(published.get(fit.gpu, 0.9), abs=0.05)
+    if (fit.engine, fit.dtype) == ("vllm", "bfloat16"):
+        assert fit.eta_bandwidth == pytest.approx(published.get(fit.gpu, 0.9), abs=0.05)
+    assert 0.45 < fit.eta_bandwidth <= 1
     assert 5e-6 < fit.t0_s < 20e-6
     assert fit.equivalence_median_error < 0.03
     assert fit.equivalence_p90_error < 0.15
@@ -264,6 +279,6 @@ def test_shipped_decode_fits(fit):
 
 def test_every_gpu_has_every_fit():
     for operator, fits in load_fits().items():
-        named = {fit.gpu for fit in fits}
-        assert len(named) == 7, operator
+        named = {fit.gpu for fit in fits if fit.engine == "vllm"}
+        assert len(named) == 9, operator
         assert all(load_gpu(name).tables == name for name in named)

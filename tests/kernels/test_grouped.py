@@ -19,7 +19,7 @@ GPT_OSS = ExpertShape(128, 4, 2880, 2880, 1)
 
 
 def curve(gpu, shape, dtype):
-    rows = read_table(gpu, "experts")
+    rows = read_table(gpu, "vllm", "experts")
     keep = rows["dtype"] == dtype
     for name in ("experts", "top_k", "hidden", "inter", "tensor_parallel", "expert_parallel"):
         keep &= rows[name] == getattr(shape, name)

@@ -125,7 +125,7 @@ def test_tables_fits_and_manifest_are_written(database, tmp_path):
     manifest = yaml.safe_load((out / "manifest.yaml").read_text())
     assert manifest["package"] == "made-up"
     for table in tables:
-        stated = manifest["tables"][f"a100_sxm/{table.operator}"]
+        stated = manifest["tables"][f"a100_sxm/vllm/{table.operator}"]
         assert stated["rows"] == table.rows == pq.read_metadata(table.path).num_rows
         assert stated["sha256"] == table.sha256 == content_hash(table.path)
         assert stated["sources"] == list(table.sources)
@@ -170,7 +170,7 @@ def test_importing_again_reproduces_everything(database, tmp_path):
 def test_the_committed_tables_come_from_the_database(tmp_path):
     committed = Path(str(importer.__file__)).parents[2] / "hardware_specs" / "kernel_tables"
     stated = yaml.safe_load((committed / "manifest.yaml").read_text())["tables"]
-    found = {f"{t.gpu}/{t.operator}": t.sha256 for t in import_tables(tmp_path)}
+    found = {t.key: t.sha256 for t in import_tables(tmp_path)}
     assert found == {name: table["sha256"] for name, table in stated.items()}
     fitted, shipped = parse_fits((tmp_path / "fits.yaml").read_text()), load_fits()
     for operator, fits in shipped.items():

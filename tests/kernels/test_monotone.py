@@ -53,7 +53,7 @@ def test_shipped_products_are_corrected_by_little(gpu):
     """Half of the rows move by at most 1.2 %, 90 % by at most 9 %."""
     from importlib.resources import files
 
-    path = files("simulator.hardware_specs.kernel_tables").joinpath(gpu).joinpath("gemm.parquet")
+    path = files("simulator.hardware_specs.kernel_tables").joinpath(f"{gpu}/vllm/gemm.parquet")
     table = pq.read_table(str(path), columns=["seconds", MONOTONE])
     moved = np.abs(table[MONOTONE].to_numpy() / table["seconds"].to_numpy() - 1)
     assert np.median(moved) < 0.012

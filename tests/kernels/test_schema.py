@@ -81,12 +81,13 @@ def test_plain_text_columns_read_like_encoded_ones(path, tmp_path):
 
 def test_unknown_gpu_is_refused_with_the_nearest_name():
     with pytest.raises(TableError, match="Did you mean 'h100_sxm'"):
-        read_table("h100", "gemm")
+        read_table("h100", "vllm", "gemm")
 
 
 def test_an_operator_that_was_not_measured_reads_as_none():
-    assert read_table("a100_sxm", "all_to_all") is None
+    assert read_table("a100_sxm", "vllm", "all_to_all") is None
 
 
 def test_only_the_columns_asked_for_are_read():
-    assert list(read_table("a100_sxm", "all_reduce", ["gpus", "seconds"])) == ["gpus", "seconds"]
+    rows = read_table("a100_sxm", "vllm", "all_reduce", ["gpus", "seconds"])
+    assert list(rows) == ["gpus", "seconds"]

@@ -11,7 +11,7 @@ from simulator.kernels.selection import Choice
 
 
 def choice(operator, dtype="bfloat16", kernels=()):
-    return Choice("a100_sxm", operator, dtype, "vllm", "1.0", kernels, "test")
+    return Choice("a100_sxm", "vllm", operator, dtype, "vllm", "1.0", kernels, "test")
 
 
 def read(tmp_path, operator, **kwargs):
@@ -100,6 +100,25 @@ def test_a_decode_attends_to_its_cache_and_itself(tmp_path, source_file):
     assert rows["window"].tolist() == [0]  # older files have no such column
 
 
+@pytest.mark.parametrize(
+    ("queries", "kept"),
+    [
+        (["bfloat16", "bfloat16", "fp8"], [3]),  # fp8 queries where the file has them
+        (["bfloat16", "bfloat16", "bfloat16"], [2, 3]),
+    ],
+)
+def test_an_fp8_cache_goes_with_fp8_queries_where_they_were_measured(
+    tmp_path, source_file, queries, kept
+):
+    path = tmp_path / "a100_sxm/attention/vllm/1.0/context_attention_perf.parquet"
+    formats = ["bfloat16", "fp8", "fp8"]
+    source_file(
+        path, **attention_columns(isl=[1, 2, 3], attn_dtype=queries, kv_cache_dtype=formats)
+    )
+    assert read(tmp_path, "prefill_attention", dtype="fp8")["tokens"].tolist() == kept
+    assert read(tmp_path, "prefill_attention")["tokens"].tolist() == [1]
+
+
 def test_the_window_is_kept_where_there_is_one(tmp_path, source_file):
     path = tmp_path / "a100_sxm/attention/vllm/1.0/generation_attention_perf.parquet"
     source_file(path, **attention_columns(step=[7, 7], window_size=[0, 128]))
@@ -120,6 +139,7 @@ def test_latent_tables(tmp_path, source_file):
     source_file(folder / "context_mla_perf.parquet", **columns, batch_size=1, isl=64)
     rows = read(tmp_path, "latent_decode")
     assert (rows["context"].tolist(), rows["batch"].tolist()) == ([512], [4])
+    assert read(tmp_path, "latent_decode", dtype="fp8")["batch"].tolist() == [8]
     assert read(tmp_path, "latent_prefill")["tokens"].tolist() == [64]
 
 

@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from simulator.errors import ConfigError
-from simulator.models.architecture import Architecture
+from simulator.models.architecture import Architecture, Indexer
 from simulator.models.catalog import (
     drafter_names,
     load_architecture,
@@ -14,6 +14,8 @@ from simulator.models.catalog import (
 
 MIXTRAL = load_architecture("mixtral_8x7b")
 DEEPSEEK = load_architecture("deepseek_v3")
+GLM = load_architecture("glm_5")
+QWEN = load_architecture("qwen3_5_397b_a17b")
 
 IMPOSSIBLE = [
     (MIXTRAL, {}, {}, {"top_k": 9}, "model.moe.top_k=9 exceeds experts=8 (model 'mixtral_8x7b')."),
@@ -36,6 +38,16 @@ IMPOSSIBLE = [
     (MIXTRAL, {}, {"heads": 0}, {}, "model.attention.heads=0 must be at least 1"),
     (MIXTRAL, {}, {"windowed_layers": 4}, {}, "model.attention.window_tokens=0 but 4 layers"),
     (MIXTRAL, {}, {"windowed_layers": 33}, {}, "model.attention.windowed_layers=33 exceeds"),
+    (QWEN, {}, {"windowed_layers": 16}, {}, "exceeds the 15 layers with softmax attention"),
+    (MIXTRAL, {}, {"joint_qk_norm": True}, {}, "joint_qk_norm=True needs attention.qk_norm=true"),
+    (GLM, {}, {"gated_output": True}, {}, "model.attention.gated_output=True has no meaning with"),
+    (QWEN, {}, {"indexer": GLM.attention.indexer}, {}, "model.attention.indexer=Indexer(heads=32"),
+    (GLM, {}, {"q_lora_rank": 0}, {}, "q_lora_rank=0 but the indexer reads the compressed query"),
+    (GLM, {}, {"indexer": Indexer(heads=1, dim=1, top_k=0)}, {}, "indexer.top_k=0 must be at"),
+    (MIXTRAL, {}, {}, {"int4_group": 0}, "model.moe.int4_group=0 must be at least 1"),
+    (MIXTRAL, {"attention_dtype": "bf16"}, {}, {}, "unknown model.attention_dtype 'bf16'"),
+    (MIXTRAL, {"kv_dtype": "fp8_block"}, {}, {}, "unknown model.kv_dtype 'fp8_block' in model"),
+    (QWEN, {"layers": 45}, {}, {}, "model.linear.layers=45 leaves no layer with softmax attention"),
     (MIXTRAL, {}, {"rope_dim": 64}, {}, "model.attention.rope_dim=64 has no meaning with"),
     (DEEPSEEK, {}, {"kv_heads": 8}, {}, "model.attention.kv_heads=8 has no meaning with"),
     (DEEPSEEK, {}, {"kv_lora_rank": 0}, {}, "model.attention.kv_lora_rank=0 must be at least 1"),
@@ -64,6 +76,30 @@ def test_layers_split_into_dense_ones_and_those_with_experts() -> None:
     assert layers == [(0, 32), (3, 58)]
     dense = load_architecture("opt_30b")
     assert (dense.dense_layers, dense.moe_layers) == (48, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"conv_width": 0}, "model.linear.conv_width=0 must be at least 1"),
+        ({"key_heads": 12}, "model.linear.key_heads=12 must divide value_heads=64"),
+    ],
+)
+def test_impossible_linear_attention_is_refused(change: dict[str, int], message: str) -> None:
+    assert QWEN.linear is not None
+    with pytest.raises(ConfigError) as caught:
+        replace(QWEN, linear=replace(QWEN.linear, **change))
+    assert message in str(caught.value)
+
+
+def test_layers_split_by_their_attention() -> None:
+    assert (QWEN.linear_layers, QWEN.softmax_layers) == (45, 15)
+    assert (GLM.linear_layers, GLM.softmax_layers) == (0, 78)
+
+
+def test_attention_has_the_format_of_the_rest_unless_given() -> None:
+    assert GLM.projection_dtype == "fp8_block"
+    assert replace(GLM, attention_dtype="bfloat16").projection_dtype == "bfloat16"
 
 
 def test_architectures_cannot_be_changed() -> None:

@@ -19,6 +19,7 @@ from simulator.models.drafters import (
 )
 from simulator.models.forward import forward_operators
 from simulator.models.operators import AllReduce, Experts, Gemm, GroupedQueryAttention
+from simulator.models.parallelism import Parallelism
 from simulator.models.parameters import kv_bytes_per_token, parameters, weight_bytes
 
 QWEN = load_architecture("qwen2_57b_a14b")
@@ -30,32 +31,40 @@ def test_a_separate_model_runs_on_one_gpu_whatever_the_target_has() -> None:
     drafter = load_drafter("qwen2_0_5b")
     assert drafter.architecture is not None
     for size in (1, 2, 4):
-        assert drafter_operators(drafter, QWEN, size) == forward_operators(drafter.architecture, 1)
-        assert drafter_weight_bytes(drafter, QWEN, size) == weight_bytes(drafter.architecture)
+        assert drafter_operators(drafter, QWEN, Parallelism(size)) == forward_operators(
+            drafter.architecture, Parallelism(1)
+        )
+        assert drafter_weight_bytes(drafter, QWEN, Parallelism(size)) == weight_bytes(
+            drafter.architecture
+        )
         own = kv_bytes_per_token(drafter.architecture)
-        assert drafter_kv_bytes_per_token(drafter, QWEN, size) == own
+        assert drafter_kv_bytes_per_token(drafter, QWEN, Parallelism(size)) == own
 
 
 def test_a_separate_model_can_be_split_over_gpus_of_the_target() -> None:
     drafter = replace(load_drafter("qwen2_0_5b"), tensor_parallel=2)
     assert drafter.architecture is not None
-    assert drafter_operators(drafter, QWEN, 4) == forward_operators(drafter.architecture, 2)
-    assert drafter_parameters(drafter, QWEN, 4) == parameters(drafter.architecture, 2)
+    assert drafter_operators(drafter, QWEN, Parallelism(4)) == forward_operators(
+        drafter.architecture, Parallelism(2)
+    )
+    assert drafter_parameters(drafter, QWEN, Parallelism(4)) == parameters(
+        drafter.architecture, Parallelism(2)
+    )
     with pytest.raises(ConfigError, match=r"tensor_parallel=2 exceeds the target's 1 GPUs"):
-        drafter_operators(drafter, QWEN, 1)
+        drafter_operators(drafter, QWEN, Parallelism(1))
 
 
 def test_lookup_costs_the_gpu_nothing() -> None:
     drafter = load_drafter("ngram")
-    assert drafter_operators(drafter, QWEN, 2) == ()
-    assert drafter_parameters(drafter, QWEN, 2) == {}
-    assert drafter_weight_bytes(drafter, QWEN, 2) == 0
-    assert drafter_kv_bytes_per_token(drafter, QWEN, 2) == 0
+    assert drafter_operators(drafter, QWEN, Parallelism(2)) == ()
+    assert drafter_parameters(drafter, QWEN, Parallelism(2)) == {}
+    assert drafter_weight_bytes(drafter, QWEN, Parallelism(2)) == 0
+    assert drafter_kv_bytes_per_token(drafter, QWEN, Parallelism(2)) == 0
 
 
 def test_shapes_of_an_eagle3_head_on_llama() -> None:
     """The layer sees embedding and feature (2 h), the projection three features (3 h)."""
-    operators = drafter_operators(load_drafter("eagle3"), LLAMA, 2)
+    operators = drafter_operators(load_drafter("eagle3"), LLAMA, Parallelism(2))
     gemms = [(op.part, op.n, op.k, op.calls) for op in operators if isinstance(op, Gemm)]
     assert gemms == [
         ("projections", 4096, 3 * 4096, 1),
@@ -89,7 +98,7 @@ def test_the_mtp_block_of_deepseek_v3_has_the_published_size() -> None:
 
 
 def test_the_mtp_block_is_a_layer_of_the_target() -> None:
-    operators = drafter_operators(load_drafter("deepseek_mtp"), DEEPSEEK, 8)
+    operators = drafter_operators(load_drafter("deepseek_mtp"), DEEPSEEK, Parallelism(8))
     projection, *rest = operators
     assert projection == Gemm("projections", 7168, 2 * 7168, "fp8_block", 1)
     (experts,) = (op for op in rest if isinstance(op, Experts))
@@ -97,7 +106,10 @@ def test_the_mtp_block_is_a_layer_of_the_target() -> None:
     head = next(op for op in rest if op.part == "lm_head")
     assert (head.n, head.k) == (129280 // 8, 7168)
     # One of 61 layers of cache.
-    assert 61 * drafter_kv_bytes_per_token(load_drafter("deepseek_mtp"), DEEPSEEK, 8) == 70_272
+    assert (
+        61 * drafter_kv_bytes_per_token(load_drafter("deepseek_mtp"), DEEPSEEK, Parallelism(8))
+        == 70_272
+    )
 
 
 def test_a_dense_head_on_latent_attention_has_heads_across_the_width() -> None:
@@ -106,7 +118,24 @@ def test_a_dense_head_on_latent_attention_has_heads_across_the_width() -> None:
     assert attention.heads * attention.head_dim == DEEPSEEK.hidden
 
 
+def test_a_layer_of_the_target_is_one_with_softmax_attention() -> None:
+    """The multi-token-prediction layer of Qwen3.5 has full attention, that of GLM-5 an indexer."""
+    mtp = load_drafter("deepseek_mtp")
+    hybrid = head_architecture(mtp, load_architecture("qwen3_5_397b_a17b"))
+    assert (hybrid.linear, hybrid.softmax_layers, hybrid.attention.gated_output) == (None, 1, True)
+    assert head_architecture(mtp, load_architecture("glm_5")).attention.indexer is not None
+
+
+def test_a_head_keeps_its_cache_in_the_format_of_the_target() -> None:
+    for name in ("eagle3", "deepseek_mtp"):
+        drafter = load_drafter(name)
+        half = drafter_kv_bytes_per_token(drafter, replace(DEEPSEEK, kv_dtype="fp8"))
+        assert half == drafter_kv_bytes_per_token(drafter, DEEPSEEK) / 2
+
+
 def test_a_dense_head_has_its_own_format_and_no_experts() -> None:
+    target = replace(DEEPSEEK, attention_dtype="nvfp4")
+    assert head_architecture(load_drafter("eagle3"), target).projection_dtype == "bfloat16"
     head = head_architecture(load_drafter("eagle3"), DEEPSEEK)
     assert (head.moe, head.dtype, head.vocab, head.layers) == (None, "bfloat16", 32000, 1)
     windowed = head_architecture(load_drafter("deepseek_mtp"), load_architecture("gpt_oss_20b"))
@@ -118,9 +147,13 @@ def test_a_dense_head_has_its_own_format_and_no_experts() -> None:
 def test_heads_fit_every_model_and_are_small(name: str, model: str) -> None:
     target, drafter = load_architecture(model), load_drafter(name)
     for size in (1, 2, 4):
-        operators = drafter_operators(drafter, target, size)
+        operators = drafter_operators(drafter, target, Parallelism(size))
         assert all(op.calls in (1, 2, 3) for op in operators)
-        assert 0 < drafter_weight_bytes(drafter, target, size) < 0.1 * weight_bytes(target, size)
+        assert (
+            0
+            < drafter_weight_bytes(drafter, target, Parallelism(size))
+            < 0.1 * weight_bytes(target, Parallelism(size))
+        )
 
 
 @given(
@@ -153,8 +186,10 @@ def test_matrices_of_a_head_are_its_parameters(
         attention_inputs=inputs,
         vocab=vocab,
     )
-    counts = drafter_parameters(drafter, target, size)
-    gemms = [op for op in drafter_operators(drafter, target, size) if isinstance(op, Gemm)]
+    counts = drafter_parameters(drafter, target, Parallelism(size))
+    gemms = [
+        op for op in drafter_operators(drafter, target, Parallelism(size)) if isinstance(op, Gemm)
+    ]
     head = next(op for op in gemms if op.part == "lm_head")
     assert head.n == math.ceil((vocab or target.vocab) / size)
     assert counts["lm_head"] == (head.n * head.k if vocab else 0)

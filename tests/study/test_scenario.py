@@ -6,9 +6,11 @@ import pytest
 from helpers.scenarios import make_config
 
 from simulator.config import Config, HardwareConfig, RunConfig
+from simulator.costs.memory import plan_memory
 from simulator.errors import CapacityError, ConfigError
 from simulator.experts.config import RoutingConfig
 from simulator.models.catalog import model_names
+from simulator.models.parallelism import Parallelism
 from simulator.scenario import build
 from simulator.serving.config import SchedulerConfig
 from simulator.speculation.config import SpeculationConfig
@@ -29,7 +31,7 @@ SHORT = WorkloadConfig(kind="closed_loop", concurrency=4, prompt_tokens=100, out
 )
 def test_the_fewest_gpus_that_hold_the_model_are_chosen(model, gpu, gpus):
     scenario = build(make_config(model, hardware=HardwareConfig(gpu=gpu), workload=SHORT))
-    assert scenario.tensor_parallel == gpus
+    assert scenario.parallelism == Parallelism(gpus)
 
 
 @pytest.mark.parametrize("model", model_names())
@@ -86,6 +88,72 @@ def test_what_cannot_run_is_refused(groups, error, message):
         build(make_config("qwen2_57b_a14b", **groups))
 
 
+EIGHT_H200 = {"gpu": "h200_sxm", "tensor_parallel": 1}
+
+SPREAD_REFUSALS = [
+    (
+        "deepseek_v3",
+        EIGHT_H200 | {"data_parallel": 16, "expert_parallel": 16},
+        "hardware.data_parallel=16 hardware.expert_parallel=16: .* exceeds the 8 GPUs",
+    ),
+    (
+        "deepseek_v3",
+        EIGHT_H200 | {"data_parallel": 8, "expert_parallel": 3},
+        "hardware.expert_parallel=3: .* sizes that fit: 1, 2, 4, 8",
+    ),
+    (
+        "deepseek_v3",
+        {"gpu": "h200_sxm", "data_parallel": 16},
+        "fits no tensor-parallel group .* exceeds the 8 GPUs",
+    ),
+    ("llama_3_1_8b", EIGHT_H200 | {"data_parallel": 2}, "Use hardware.replicas"),
+    ("llama_3_1_8b", EIGHT_H200 | {"expert_parallel": 2}, "expert_parallel=2: .* does not divide"),
+    ("llama_3_1_8b", EIGHT_H200 | {"pipeline_parallel": 99}, "sizes that fit: 1 to 32"),
+]
+
+
+@pytest.mark.parametrize(("model", "hardware", "message"), SPREAD_REFUSALS)
+def test_spreads_that_cannot_run_are_refused(model, hardware, message):
+    config = make_config(model, hardware=HardwareConfig(**hardware), workload=SHORT)
+    with pytest.raises(ConfigError, match=message):
+        build(config)
+
+
+def test_the_group_size_is_chosen_for_the_attention_groups_asked_for():
+    """Two groups share the experts, so each needs fewer GPUs than a replica of its own would."""
+    hardware = HardwareConfig(gpu="h200_sxm", data_parallel=2, expert_parallel=2)
+    config = make_config("qwen3_235b_a22b", hardware=hardware, workload=SHORT)
+    alone = replace(config, hardware=HardwareConfig(gpu="h200_sxm"))
+    assert build(config).parallelism == Parallelism(2, 2, 2)
+    assert build(alone).parallelism == Parallelism(4)
+
+
+def test_limits_hold_for_every_attention_group():
+    hardware = {"gpu": "b200_sxm", "tensor_parallel": 1, "expert_parallel": 8}
+    config = make_config(
+        "deepseek_v3", hardware=HardwareConfig(**hardware, data_parallel=8), workload=SHORT
+    )
+    scenario = build(config)
+    deployment = scenario.deployment(0)
+    assert deployment.max_num_seqs == 8 * config.scheduler.max_num_seqs
+    assert deployment.max_batched_tokens == 8 * config.scheduler.max_batched_tokens
+    memory = plan_memory(
+        *(scenario.gpu, scenario.engine, config.model, None, scenario.parallelism),
+        max_num_seqs=config.scheduler.max_num_seqs,
+        gamma=0,
+    )
+    assert deployment.kv_capacity_tokens == 8 * memory.kv_capacity_tokens
+
+
+def test_what_spreading_assumes_is_said():
+    hardware = {"gpu": "b200_sxm", "tensor_parallel": 4, "pipeline_parallel": 2}
+    spread = HardwareConfig(**hardware, data_parallel=2, expert_parallel=8)
+    config = make_config("deepseek_v3", hardware=spread, workload=SHORT)
+    lines = " ".join(assumptions(build(config), None))
+    for expected in ("spread over 8 GPUs", "2 attention groups", "2 equal micro-batches"):
+        assert expected in lines
+
+
 def test_a_model_that_fits_nowhere_says_so():
     config = make_config("deepseek_v3", hardware=HardwareConfig(gpu="l40s"), workload=SHORT)
     with pytest.raises(CapacityError, match="fits no tensor-parallel group of up to 8"):
@@ -130,9 +198,19 @@ def test_impossible_run_settings_are_refused(settings, message):
         RunConfig(**settings)
 
 
-@pytest.mark.parametrize("settings", [{"tensor_parallel": 0}, {"replicas": 0}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {size: 0}
+        for size in (
+            *("tensor_parallel", "data_parallel", "expert_parallel", "pipeline_parallel"),
+            "replicas",
+        )
+    ],
+)
 def test_impossible_hardware_settings_are_refused(settings):
-    with pytest.raises(ConfigError, match="hardware"):
+    (key,) = settings
+    with pytest.raises(ConfigError, match=f"hardware.{key}=0 must"):
         HardwareConfig(**settings)
 
 

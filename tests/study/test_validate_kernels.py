@@ -64,7 +64,7 @@ def experts(monkeypatch):
     """Let the validation read rows that follow a law, and give them to the test."""
 
     def use(rows, fit=LAW):
-        monkeypatch.setattr(validate_experts, "read_table", lambda gpu, operator: rows)
+        monkeypatch.setattr(validate_experts, "read_table", lambda gpu, engine, operator: rows)
         monkeypatch.setattr(validate_experts, "load_fits", lambda: {"experts": [fit]})
         return rows
 
@@ -195,9 +195,9 @@ def test_heads_between_others_are_interpolated_exactly_and_never_shown(operator_
     shown = []
 
     class Spy(DecodeAttention):
-        def __init__(self, gpu, rows, fit):
+        def __init__(self, gpu, rows, *rest):
             shown.append(set(zip(*(rows[n].tolist() for n in ("heads", "kv_heads")), strict=True)))
-            super().__init__(gpu, rows, fit)
+            super().__init__(gpu, rows, *rest)
 
         def at(self, batch, context, queries, heads, kv_heads, *rest):
             assert (heads, kv_heads) not in shown[-1]
@@ -210,6 +210,18 @@ def test_heads_between_others_are_interpolated_exactly_and_never_shown(operator_
     for inner in ("16 heads on 2, 128 wide", "32 heads on 2, 128 wide", "32 heads on 4, 128 wide"):
         assert errors[inner][0] < 1e-12
     assert errors["24 heads on 8, 192 wide"][0] > 0  # its width has no other rows: the fit answers
+
+
+def test_formats_of_the_cache_are_looked_at_one_by_one(operator_rows):
+    rows = decode_table()
+    both = {name: np.concatenate([column, column]) for name, column in rows.items()}
+    both["dtype"] = np.repeat(["bfloat16", "fp8"], len(rows["seconds"]))
+    both["seconds"] = np.concatenate([rows["seconds"], rows["seconds"] / 2])
+    operator_rows(both)
+    sixteen, eight = validate_operators.decode_attention(A100)
+    assert (sixteen.dtype, eight.dtype) == ("bfloat16", "fp8")
+    inner = sixteen.group == "16 heads on 2, 128 wide"
+    np.testing.assert_allclose(eight.predicted[inner], sixteen.predicted[inner] / 2)
 
 
 def test_the_fit_that_answers_for_unseen_heads_was_made_without_them(operator_rows, monkeypatch):
@@ -333,14 +345,17 @@ def test_only_rules_that_find_a_row_wrong_count_as_rejections():
 
 def test_what_the_manifest_says_was_dropped():
     tables = {(t.gpu, t.operator): t for t in validate_kernels.cleaning()}
-    assert len({gpu for gpu, _ in tables}) == 7
+    assert len({gpu for gpu, _ in tables}) == 9
+    assert {t.gpu for t in validate_kernels.cleaning(engine="trtllm")} == {
+        *("b200_sxm", "b300_sxm", "gb200", "gb300", "h100_sxm", "h200_sxm")
+    }
     experts = tables["a100_sxm", "experts"]
     assert experts.dropped.keys() == {"cache_hot", "duplicate", "off_plateau"}
     assert {t.gpu for t in validate_kernels.cleaning(["l40s"])} == {"l40s"}
 
 
 def test_gpus_are_those_measured_and_unknown_ones_name_the_nearest():
-    assert len(measured_gpus()) == 7
+    assert len(measured_gpus()) == 9
     assert measured_gpus(["h200_sxm", "h200_sxm"]) == ["h200_sxm"]
     with pytest.raises(TableError, match="Did you mean 'h100_sxm'"):
         measured_gpus(["h10_sxm"])
@@ -386,7 +401,12 @@ def test_the_summary_holds_every_group_left_out(l40s):
     assert len(by_dtype["bfloat16"]["left_out"]) == by_dtype["bfloat16"]["measured_shapes"] == 14
     assert by_dtype["int4_wo"]["median_ape"] is None
     assert {line["gpu"] for line in found["linear_in_active_experts"]} == {"l40s"}
-    assert len(found["operators"]) == 8  # dense products in three formats
+    operators = [table["operator"] for table in found["operators"]]
+    assert operators.count("gemm") == 3  # formats
+    assert operators.count("decode_attention") == operators.count("prefill_attention") == 2
+    assert {t["dtype"] for t in found["operators"] if "prefill" in t["operator"]} == {
+        *("bfloat16", "fp8")
+    }
     assert found["metrics"]["ratio_median_ape_l40s"] > 0
 
 

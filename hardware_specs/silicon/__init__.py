@@ -1,0 +1,1 @@
+"""How published end-to-end measurements are read, as data."""

@@ -1,0 +1,158 @@
+"""How far off served deployments we are, on the terminal and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from simulator.report.plots import drawing
+from simulator.report.validation import percent
+from simulator.study.validate_silicon import (
+    APART,
+    Compared,
+    Errors,
+    SiliconValidation,
+    by,
+    errors,
+    half,
+)
+from simulator.units import MS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLOURS = ("#0b6bcb", "#d1495b", "#2a9d5c", "#e08e0b", "#7251b5", "#7a7a7a", "#11a3a3")
+
+_FIGURES = (("tpot_s", "time per output token"), ("ttft_s", "time to first token"))
+
+
+def print_silicon(validation: SiliconValidation, console: Console) -> None:
+    """Print errors by half, engine, GPU and model, beside the peer's; fits 80 columns.
+
+    Parameters
+    ----------
+    validation
+        What was compared.
+    console
+        Where to print.
+    """
+    judged, apart = _apart(validation.predicted)
+    groups: dict[str, Sequence[Compared]] = {
+        "held-out half": half(judged, held_out=True),
+        "fitting half": half(judged, held_out=False),
+        "both": judged,
+        "DeepSeek-R1, apart": apart,
+    }
+    _print(console, "Served deployments, measured and simulated", groups)
+    for key, title in (("engine", "By engine"), ("gpu", "By GPU"), ("path", "By model")):
+        _print(console, f"{title}, both halves", by(judged, key))
+    _say(console, _about(validation))
+
+
+def _apart(compared: Sequence[Compared]) -> tuple[list[Compared], list[Compared]]:
+    apart = [c for c in compared if c.row.path == APART]
+    return [c for c in compared if c.row.path != APART], apart
+
+
+def _print(console: Console, title: str, groups: Mapping[str, Sequence[Compared]]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, safe_box=True)
+    headings = ("", "rows>", "TPOT>", "mean>", "bias>", "TTFT>", "mean>", "peer TPOT>", "mean>")
+    for heading in headings:
+        justify: Literal["left", "right"] = "right" if heading.endswith(">") else "left"
+        table.add_column(heading.rstrip(">"), justify=justify, no_wrap=True)
+    for name, rows in groups.items():
+        tpot, ttft = errors(rows, "tpot_s"), errors(rows, "ttft_s")
+        if tpot is None or ttft is None:
+            continue
+        peer = errors(rows, "tpot_s", "peer")
+        table.add_row(
+            name.split("/")[-1],
+            str(tpot.rows),
+            percent(tpot.median),
+            percent(tpot.mean),
+            f"{100 * tpot.bias:+.1f} %",
+            percent(ttft.median),
+            percent(ttft.mean),
+            *_of_peer(peer),
+        )
+    console.print(Text(title, style="bold"))
+    console.print(table)
+
+
+def _of_peer(peer: Errors | None) -> tuple[str, str]:
+    return ("-", "-") if peer is None else (percent(peer.median), percent(peer.mean))
+
+
+def _about(validation: SiliconValidation) -> list[str]:
+    """Say what the columns mean, what was fitted, and which rows are missing."""
+    lines = [
+        "Columns: median and mean absolute error of TPOT, its median signed error, the same of "
+        "TTFT, and TPOT as aiconfigurator's own engine predicts it on the rows that it can.",
+        "Halves are halves of the deployments (checkpoint, engine, GPU, formats), by a hash of "
+        "their names. Engine overheads were fitted on the fitting half; nothing on the other.",
+        f"{len(validation.predicted)} of {validation.aggregated} aggregated rows were predicted "
+        f"({percent(validation.usable_share)}).",
+    ]
+    missing = sorted(validation.left_out.items(), key=lambda item: -item[1])
+    lines += [f"Left out: {count} rows, {reason}." for reason, count in missing]
+    return lines
+
+
+def _say(console: Console, lines: Sequence[str]) -> None:
+    for line in lines:
+        console.print(Text(line))
+
+
+def plot_silicon(validation: SiliconValidation, destination: Path | str) -> Path:
+    """Draw predicted over measured TPOT and TTFT, a colour per engine, both axes logarithmic.
+
+    Parameters
+    ----------
+    validation
+        What was compared.
+    destination
+        File to write; the suffix decides the format.
+
+    Returns
+    -------
+    Path
+        ``destination``.
+
+    Raises
+    ------
+    ConfigError
+        If the format is unknown or the file cannot be written.
+    """
+    with drawing(destination, width=9.6, height=4.6) as figure:
+        for axes, (name, title) in zip(figure.subplots(1, 2), _FIGURES, strict=True):
+            _draw(axes, validation.predicted, name)
+            axes.set_title(title)
+            axes.set_xlabel("measured (ms)")
+            axes.set_ylabel("simulated (ms)")
+        axes.legend(frameon=False, markerscale=3, loc="upper left")
+    return Path(destination)
+
+
+def _draw(axes: Axes, compared: Sequence[Compared], name: str) -> None:
+    """Dot predicted over measured; held-out rows full, the others open; lines at 0 and 20 %."""
+    engines = by(compared, "engine")
+    for (engine, rows), colour in zip(engines.items(), cycle(_COLOURS), strict=False):
+        for held_out, face in ((False, "none"), (True, colour)):
+            these = half(rows, held_out)
+            measured = [getattr(c.row, name) / MS for c in these]
+            predicted = [getattr(c.ours, name) / MS for c in these]
+            label = f"{engine}, {'held out' if held_out else 'fitting half'}"
+            dots = axes.loglog(measured, predicted, "o", color=colour, label=label)[0]
+            dots.set(markersize=2.5, alpha=0.5, markerfacecolor=face, markeredgewidth=0.5)
+    ends = np.array([getattr(c.row, name) / MS for c in compared])
+    span = np.array([ends.min(), ends.max()])
+    for factor, style in ((1.0, "-"), (0.8, ":"), (1.2, ":")):
+        axes.loglog(span, factor * span, style, color="#333333", linewidth=0.8)
