@@ -50,17 +50,13 @@ class HardwareConfig:
     engine: str = "vllm"
 
     def __post_init__(self) -> None:
-        if self.tensor_parallel is not None and self.tensor_parallel < 1:
-            raise ConfigError(
-                f"hardware.tensor_parallel={self.tensor_parallel!r} must be at least 1, or null "
-                f"for the fewest GPUs that hold the model."
-            )
-        for key in ("data_parallel", "expert_parallel", "pipeline_parallel"):
+        sizes = ("tensor_parallel", "data_parallel", "expert_parallel", "pipeline_parallel")
+        for key in (*sizes, "replicas"):
             size = getattr(self, key)
-            if size < 1:
-                raise ConfigError(f"hardware.{key}={size!r} must be at least 1.")
-        if not 1 <= self.replicas <= 4096:
-            raise ConfigError(f"hardware.replicas={self.replicas!r} must lie in 1..4096.")
+            if size is not None and not 1 <= size <= 4096:
+                hint = ", or be null for the fewest GPUs that hold the model"
+                hint = hint if key == "tensor_parallel" else ""
+                raise ConfigError(f"hardware.{key}={size!r} must lie in 1..4096{hint}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ attention, TensorRT-LLM attention DP.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
@@ -65,11 +66,10 @@ class Parallelism:
                     f"{field.name} parallel size {size} is below one and cannot hold a share."
                 )
         if self.stage_gpus % self.expert:
-            fitting = _list(size for size in _up_to(self.stage_gpus) if not self.stage_gpus % size)
             raise ConfigError(
                 f"expert parallel size {self.expert} does not divide the {self.stage_gpus} GPUs "
                 f"that share a layer (tensor {self.tensor} x data {self.data}); "
-                f"sizes that fit: {fitting}."
+                f"sizes that fit: {_list(_divisors(self.stage_gpus))}."
             )
 
     @property
@@ -195,7 +195,7 @@ def _check_experts(arch: Architecture, moe: Moe, parallelism: Parallelism) -> No
     gpus, size = parallelism.stage_gpus, parallelism.expert
     obstacle = _expert_obstacle(moe, gpus, size)
     if obstacle is not None:
-        fitting = _list(size for size in _up_to(gpus) if _expert_obstacle(moe, gpus, size) is None)
+        fitting = _list(s for s in _divisors(gpus) if _expert_obstacle(moe, gpus, s) is None)
         raise ConfigError(
             f"expert parallel size {size} {obstacle} of {arch.title}; sizes that fit {gpus} GPUs: "
             f"{fitting or 'none'}."
@@ -203,8 +203,6 @@ def _check_experts(arch: Architecture, moe: Moe, parallelism: Parallelism) -> No
 
 
 def _expert_obstacle(moe: Moe, gpus: int, size: int) -> str | None:
-    if gpus % size:
-        return f"does not divide {gpus} GPUs"
     if moe.experts % size:
         return f"does not divide moe.experts={moe.experts}"
     if moe.inter % (gpus // size):
@@ -212,8 +210,9 @@ def _expert_obstacle(moe: Moe, gpus: int, size: int) -> str | None:
     return None
 
 
-def _up_to(size: int) -> range:
-    return range(1, size + 1)
+def _divisors(number: int) -> list[int]:
+    low = [size for size in range(1, math.isqrt(number) + 1) if number % size == 0]
+    return sorted({*low, *(number // size for size in low)})
 
 
 def _list(sizes: Iterable[int]) -> str:

@@ -41,6 +41,9 @@ class Prediction:
     reason: str = ""
 
 
+PROFILES = {"vllm": "vllm_async"}
+"""Engine profiles that stand for the engines of the sample, where the names differ."""
+
 Job = list[SiliconRow]
 """Rows of one deployment at one size: they share step times."""
 
@@ -94,7 +97,7 @@ def scenario_config(row: SiliconRow) -> Config:
     formats: dict[str, Any] = dict(row.formats)
     hardware = HardwareConfig(
         gpu=row.gpu,
-        engine=row.engine,
+        engine=PROFILES.get(row.engine, row.engine),
         tensor_parallel=row.tensor,
         data_parallel=row.data,
         expert_parallel=row.expert,
