@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from simulator.report.figures import ABSENT
 from simulator.report.plots import drawing
 from simulator.report.validation import percent
 from simulator.study.validate_silicon import (
@@ -64,38 +65,36 @@ def _apart(compared: Sequence[Compared]) -> tuple[list[Compared], list[Compared]
 
 def _print(console: Console, title: str, groups: Mapping[str, Sequence[Compared]]) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, safe_box=True)
-    headings = ("", "rows>", "TPOT>", "mean>", "bias>", "TTFT>", "mean>", "peer TPOT>", "mean>")
-    for heading in headings:
+    for heading in ("", "rows>", "TPOT %>", "bias %>", "TTFT %>", "peer TPOT %>", "TTFT %>"):
         justify: Literal["left", "right"] = "right" if heading.endswith(">") else "left"
         table.add_column(heading.rstrip(">"), justify=justify, no_wrap=True)
     for name, rows in groups.items():
-        tpot, ttft = errors(rows, "tpot_s"), errors(rows, "ttft_s")
-        if tpot is None or ttft is None:
+        tpot = errors(rows, "tpot_s")
+        if tpot is None:
             continue
-        peer = errors(rows, "tpot_s", "peer")
         table.add_row(
             name.split("/")[-1],
             str(tpot.rows),
-            percent(tpot.median),
-            percent(tpot.mean),
-            f"{100 * tpot.bias:+.1f} %",
-            percent(ttft.median),
-            percent(ttft.mean),
-            *_of_peer(peer),
+            _pair(tpot),
+            f"{100 * tpot.bias:+.1f}",
+            _pair(errors(rows, "ttft_s")),
+            _pair(errors(rows, "tpot_s", "peer")),
+            _pair(errors(rows, "ttft_s", "peer")),
         )
     console.print(Text(title, style="bold"))
     console.print(table)
 
 
-def _of_peer(peer: Errors | None) -> tuple[str, str]:
-    return ("-", "-") if peer is None else (percent(peer.median), percent(peer.mean))
+def _pair(found: Errors | None) -> str:
+    """Write median and mean error in percent."""
+    return ABSENT if found is None else f"{100 * found.median:.1f} / {100 * found.mean:.1f}"
 
 
 def _about(validation: SiliconValidation) -> list[str]:
     """Say what the columns mean, what was fitted, and which rows are missing."""
     lines = [
-        "Columns: median and mean absolute error of TPOT, its median signed error, the same of "
-        "TTFT, and TPOT as aiconfigurator's own engine predicts it on the rows that it can.",
+        "Errors: median / mean of the absolute error; bias: median of the signed one. Peer: "
+        "aiconfigurator's own engine, on those of the rows that it predicts.",
         "Halves are halves of the deployments (checkpoint, engine, GPU, formats), by a hash of "
         "their names. Engine overheads were fitted on the fitting half; nothing on the other.",
         f"{len(validation.predicted)} of {validation.aggregated} aggregated rows were predicted "
