@@ -32,7 +32,7 @@ def busiest_requests(requests: float, sharers: int) -> float:
     Examples
     --------
     >>> busiest_requests(8, 4), busiest_requests(9, 4), busiest_requests(8.5, 4)
-    (2.0, 3.0, 2.5)
+    (2, 3, 2.5)
     """
     if sharers == 1:
         return requests

@@ -114,7 +114,9 @@ def test_malformed_files_are_refused_with_file_and_line(write, content, words):
         assert word in message
 
 
-@pytest.mark.parametrize("content", [b"plain text", gzip.compress((HEADER + ROW).encode(), mtime=0)[:-9]])
+@pytest.mark.parametrize(
+    "content", [b"plain text", gzip.compress((HEADER + ROW).encode(), mtime=0)[:-9]]
+)
 def test_broken_compression_is_refused(write, content):
     path = write(content, "trace.csv.gz")
     with pytest.raises(DataError, match="cannot be read"):
