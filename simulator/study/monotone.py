@@ -49,7 +49,7 @@ class Dip:
     drop
         By how much the time at the end is below, as a fraction.
     measured
-        False where the time at the end was filled from neighbouring shapes.
+        False where one of the two times was filled from neighbouring shapes.
     """
 
     gpu: str
@@ -73,7 +73,7 @@ class DipSummary:
     gpu, engine, operator, axis
         As in `Dip`.
     rows
-        Rows of the table, filled ones included.
+        Rows of the table; of dense products points of the grid, filled ones included.
     above_small, above_large
         Shares of them more than `SMALL` and `LARGE` below the longest time before.
     largest
@@ -91,13 +91,33 @@ class DipSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
-    """The rows of a table, each with the longest time before it along one key."""
+class _Scan:
+    """The rows of a table, and for each the place of the longest time before it along one key."""
 
     axis: str
     rows: Rows
-    start: NDArray[np.int64]
-    drop: NDArray[np.float64]
+    longest: NDArray[np.int64]
+
+    @property
+    def drop(self) -> NDArray[np.float64]:
+        seconds = self.rows["seconds"].astype(float)
+        return np.asarray(1.0 - seconds / seconds[self.longest])
+
+    def dip(self, gpu: str, engine: str, operator: str, row: int) -> Dip:
+        form, before = OPERATORS[operator], int(self.longest[row])
+        names = [name for name in (*form.labels, *form.keys) if name != self.axis]
+        return Dip(
+            gpu=gpu,
+            engine=engine,
+            operator=operator,
+            dtype=str(self.rows["dtype"][row]),
+            shape=" ".join(f"{name}={self.rows[name][row]}" for name in names),
+            axis=self.axis,
+            start=int(self.rows[self.axis][before]),
+            end=int(self.rows[self.axis][row]),
+            drop=float(1.0 - self.rows["seconds"][row] / self.rows["seconds"][before]),
+            measured=bool(self.rows["measured"][[before, row]].all()),
+        )
 
 
 def table_dips(gpu: str, engine: str, operator: str, least: float = SMALL) -> list[Dip]:
@@ -116,20 +136,9 @@ def table_dips(gpu: str, engine: str, operator: str, least: float = SMALL) -> li
         In the order of the table; empty where there is no such table.
     """
     return [
-        Dip(
-            gpu=gpu,
-            engine=engine,
-            operator=operator,
-            dtype=str(line.rows["dtype"][row]),
-            shape=_words(operator, line.axis, line.rows, int(row)),
-            axis=line.axis,
-            start=int(line.start[row]),
-            end=int(line.rows[line.axis][row]),
-            drop=float(line.drop[row]),
-            measured=bool(line.rows["measured"][row]),
-        )
-        for line in _lines(gpu, engine, operator)
-        for row in np.flatnonzero(line.drop >= least)
+        scan.dip(gpu, engine, operator, int(row))
+        for scan in _scans(gpu, engine, operator)
+        for row in np.flatnonzero(scan.drop >= least)
     ]
 
 
@@ -138,19 +147,22 @@ def summarise_dips(gpu: str, engine: str, operator: str) -> list[DipSummary]:
 
     Arguments as in `table_dips`.
     """
-    return [
-        DipSummary(
-            gpu=gpu,
-            engine=engine,
-            operator=operator,
-            axis=line.axis,
-            rows=len(line.drop),
-            above_small=float(np.mean(line.drop > SMALL)),
-            above_large=float(np.mean(line.drop > LARGE)),
-            largest=float(line.drop.max(initial=0.0)),
+    found = []
+    for scan in _scans(gpu, engine, operator):
+        drop = scan.drop
+        found.append(
+            DipSummary(
+                gpu=gpu,
+                engine=engine,
+                operator=operator,
+                axis=scan.axis,
+                rows=len(drop),
+                above_small=float(np.mean(drop > SMALL)),
+                above_large=float(np.mean(drop > LARGE)),
+                largest=float(drop.max(initial=0.0)),
+            )
         )
-        for line in _lines(gpu, engine, operator)
-    ]
+    return found
 
 
 def growing_axes(operator: str) -> tuple[str, ...]:
@@ -158,7 +170,7 @@ def growing_axes(operator: str) -> tuple[str, ...]:
     return GROWING.get(operator, (OPERATORS[operator].grow_along,))
 
 
-def _lines(gpu: str, engine: str, operator: str) -> Iterator[_Line]:
+def _scans(gpu: str, engine: str, operator: str) -> Iterator[_Scan]:
     form = OPERATORS[operator]
     rows = read_table(gpu, engine, operator)
     if rows is None:
@@ -168,13 +180,11 @@ def _lines(gpu: str, engine: str, operator: str) -> Iterator[_Line]:
         others = [name for name in ("dtype", *form.labels, *form.keys) if name != axis]
         groups = series(rows, others)
         order = np.lexsort([rows[axis], groups])
-        seconds, values = rows["seconds"][order].astype(float), rows[axis][order]
+        ordered = {name: column[order] for name, column in rows.items()}
         first = np.flatnonzero(np.diff(groups[order], prepend=-1))
-        longest = np.concatenate([_longest_before(part) for part in np.split(seconds, first[1:])])
-        longest += np.repeat(first, np.diff(first, append=len(order)))
-        drop = 1.0 - seconds / seconds[longest]
-        sorted_rows = {name: column[order] for name, column in rows.items()}
-        yield _Line(axis, sorted_rows, values[longest], drop)
+        parts = np.split(ordered["seconds"], first[1:])
+        longest = np.concatenate([_longest_before(part) for part in parts])
+        yield _Scan(axis, ordered, longest + np.repeat(first, [len(part) for part in parts]))
 
 
 def _longest_before(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -196,9 +206,3 @@ def _products(rows: Rows) -> Rows:
         grids.append({"n": n, "k": k, "m": m, "seconds": filled.ravel(), "measured": known})
         grids[-1]["dtype"] = np.full(len(n), dtype)
     return {name: np.concatenate([grid[name] for grid in grids]) for name in grids[0]}
-
-
-def _words(operator: str, axis: str, rows: Rows, row: int) -> str:
-    form = OPERATORS[operator]
-    names = [name for name in (*form.labels, *form.keys) if name != axis]
-    return " ".join(f"{name}={rows[name][row]}" for name in names)

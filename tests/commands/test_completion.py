@@ -55,7 +55,10 @@ def complete(environment):
         ("moesim si", "simulate"),
         ("moesim simulate model=mix", "model=mixtral_8x7b"),
         ("moesim simulate speculation.ga", "speculation.gamma="),
-        ("moesim simulate model=mixtral_8x7b hardware=h", "hardware=h100_sxm hardware=h200_sxm"),
+        (
+            "moesim simulate model=mixtral_8x7b hardware=h",
+            "hardware=h100_sxm hardware=h200_sxm hardware=h800_sxm",
+        ),
         ("moesim simulate model=opt_30b model.ga", "model.gated="),
         ("moesim simulate -m schedu", "scheduler. scheduler="),
         ("moesim  simulate   workload=tr", "workload=trace"),
