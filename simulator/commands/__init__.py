@@ -15,7 +15,9 @@ class Command(NamedTuple):
 COMMANDS = {
     "simulate": Command("simulate", "one scenario with and without speculative decoding, paired"),
     "explain": Command("explain", "where the time of a step goes, and what holds SD back"),
-    "validate": Command("validate", "how far off the kernel tables are, each shape left out once"),
+    "validate": Command(
+        "validate", "how far off predictions are: kernel tables, served deployments"
+    ),
     "list": Command("listing", "known models, GPUs, drafters, workloads and parts, with sources"),
     "kernels": Command("kernels", "measured kernel tables: import them again from their source"),
     "completion": Command("completion", 'shell completion: eval "$(moesim completion bash)"'),

@@ -6,6 +6,7 @@ import sys
 
 from simulator.commands import COMMANDS
 from simulator.commands.arguments import Parser
+from simulator.commands.validate import SUBJECTS
 
 BASH = r"""\
 _moesim_complete() {
@@ -23,6 +24,8 @@ _moesim_complete() {
         # Hydra answers; it wants the line without our sub-command.
         line="${line#*"$command"}"
         replies="$(COMP_LINE="moesim$line" "${COMP_WORDS[0]}" simulate -sc query=bash 2>/dev/null)"
+    elif [[ "$command" == validate ]]; then
+        replies="@VALIDATE@ --help"
     elif [[ "$command" == list ]]; then
         replies="models gpus drafters workloads scenarios engines tables parts"
     elif [[ "$command" == kernels ]]; then
@@ -51,7 +54,8 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("shell", choices=["bash"])
     parser.parse_args(arguments)
-    sys.stdout.write(BASH.replace("@COMMANDS@", " ".join(COMMANDS)))
+    script = BASH.replace("@COMMANDS@", " ".join(COMMANDS))
+    sys.stdout.write(script.replace("@VALIDATE@", " ".join(SUBJECTS)))
     return 0
 
 

@@ -65,6 +65,7 @@ def complete(environment):
         ("moesim simulate --mu", "--multirun"),
         ("moesim explain --ba", "--batch"),
         ("moesim explain model=mix", "model=mixtral_8x7b"),
+        ("moesim validate k", "kernels"),
         ("moesim list g", "gpus"),
         ("moesim list ", " ".join(TOPICS)),
         ("moesim kernels ", "import"),

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from simulator.commands.validate import main
+from simulator.commands.validate import SUBJECTS, main
 from simulator.errors import ConfigError, TableError
 from simulator.study import validate_kernels
 from simulator.study.left_out import LeftOut
@@ -33,7 +33,7 @@ def asked(monkeypatch):
 
 
 def test_tables_on_screen_and_figures_in_the_folder(asked, tmp_path, capsys):
-    assert main(["kernels", "--gpu", "l40s", "--out", str(tmp_path / "here")]) == 0
+    assert main(["kernels", "gpu=l40s", f"hydra.run.dir={tmp_path / 'here'}"]) == 0
     assert asked == ["l40s"]
     out = capsys.readouterr().out
     assert "Routed experts: one model's shape left out of the fit" in out
@@ -44,30 +44,30 @@ def test_tables_on_screen_and_figures_in_the_folder(asked, tmp_path, capsys):
 
 
 def test_metrics_as_json_and_nothing_else(asked, capsys):
-    assert main(["kernels", "--gpu", "l40s", "--json"]) == 0
+    assert main(["kernels", "gpu=l40s", "json=true"]) == 0
     metrics = json.loads(capsys.readouterr().out)
     assert metrics["ratio_median_ape_l40s"] == 0.02
     assert metrics["bandwidth_fraction_l40s_bfloat16"] is None  # no line was drawn
 
 
 def test_the_default_folder_is_dated(asked, tmp_path, capsys):
-    main(["kernels", "--gpu", "l40s", "--picture"])
-    (folder,) = tmp_path.glob("runs/*/*-validate")
+    main(["kernels", "gpu=l40s", "picture=true"])
+    (folder,) = tmp_path.glob("runs/*/*-validate-kernels")
     assert {path.name for path in folder.iterdir()} == {"summary.json", "predictions.png"}
     assert "predictions.png" in capsys.readouterr().out
 
 
 def test_all_gpus_without_a_name_and_several_by_name(asked):
-    main(["kernels", "--json"])
+    main(["kernels", "json=true"])
     assert len(asked) == 9
     asked.clear()
-    main(["kernels", "--json", "--gpu", "l40s", "gb200", "--gpu", "h100_sxm"])
+    main(["kernels", "json=true", "gpu=[l40s, gb200,h100_sxm]"])
     assert asked == ["l40s", "gb200", "h100_sxm"]
 
 
 def test_an_unknown_gpu_names_the_nearest(asked):
     with pytest.raises(TableError, match=r"unknown GPU 'h10_sxm'\. Did you mean 'h100_sxm'\?"):
-        main(["kernels", "--gpu", "h10_sxm"])
+        main(["kernels", "gpu=h10_sxm"])
     assert asked == []
 
 
@@ -76,6 +76,16 @@ def test_an_unknown_subject_names_the_nearest():
         main(["kernel"])
 
 
-def test_no_subject_is_refused():
-    with pytest.raises(ConfigError, match="required: subject"):
-        main([])
+def test_without_a_subject_the_subjects_are_listed(capsys):
+    assert main([]) == 0
+    out = capsys.readouterr().out
+    assert all(f"\n  {name} " in out for name in SUBJECTS)
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_each_subject_has_help_without_work(subject, capsys):
+    assert main([subject, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert f"usage: moesim validate {subject} [key=value ...]" in out
+    assert "hydra.run.dir=DIR" in out
+    assert all(len(line) <= 80 for line in out.splitlines())

@@ -1,0 +1,19 @@
+"""``moesim validate``: how far off the tables and models are, measured."""
+
+from __future__ import annotations
+
+from simulator.commands.subjects import Subject, run_subject
+
+SUBJECTS = {
+    "kernels": Subject(f"{__name__}.kernels", "kernel tables, each measured shape left out once"),
+    "silicon": Subject(f"{__name__}.silicon", "served deployments whose latencies were published"),
+}
+"""What can be validated."""
+
+
+def main(arguments: list[str]) -> int:
+    """Validate one subject, print what was found and save it.
+
+    Finding large errors is a result, not a failure: the exit code is 0.
+    """
+    return run_subject("validate", SUBJECTS, arguments)

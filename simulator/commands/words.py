@@ -1,0 +1,159 @@
+"""Settings given as ``key=value`` words, for commands that compose no scenario."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from types import NoneType
+from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
+
+import yaml
+
+from simulator.errors import ConfigError, SimulatorError, unknown
+from simulator.mapping import from_mapping
+
+T = TypeVar("T")
+
+RUN_FOLDER = "hydra.run.dir"
+"""The word that sets the folder of the files, as for ``moesim simulate``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words(Generic[T]):
+    """What a command line of words says.
+
+    Parameters
+    ----------
+    settings
+        The settings, as the command's own dataclass.
+    folder
+        Where the files of the run go; not made yet.
+    """
+
+    settings: T
+    folder: Path
+
+
+def read_words(words: Sequence[str], schema: type[T], command: str) -> Words[T]:
+    """Read ``key=value`` words into a dataclass.
+
+    Parameters
+    ----------
+    words
+        As typed. A value is YAML; a list may go without brackets (``gpu=h100_sxm,l40s``).
+    schema
+        Dataclass of the command's settings, each documented by ``metadata={"help": ...}``.
+    command
+        The command ("validate kernels"), for messages and the name of the folder.
+
+    Raises
+    ------
+    ConfigError
+        If a word is no ``key=value``, or its key or value is not for this command.
+
+    Examples
+    --------
+    >>> @dataclass(frozen=True)
+    ... class Toy:
+    ...     rows: int = 3
+    >>> read_words(["rows=5", "hydra.run.dir=here"], Toy, "toy")
+    Words(settings=Toy(rows=5), folder=PosixPath('here'))
+    """
+    hints = get_type_hints(schema)
+    folder = f"runs/{datetime.now():%Y-%m-%d/%H-%M-%S-%f}-{command.replace(' ', '-')}"
+    values: dict[str, Any] = {}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals:
+            raise ConfigError(f"{word!r} is no key=value. {_try(command)}")
+        if key == RUN_FOLDER:
+            folder = text
+        elif key in hints:
+            values[key] = _value(hints[key], key, text)
+        else:
+            raise ConfigError(
+                f"{unknown('setting', key, [*hints, RUN_FOLDER], word)} {_try(command)}"
+            )
+    try:
+        return Words(from_mapping(schema, values, ""), Path(folder))
+    except SimulatorError as error:
+        raise ConfigError(f"{error} {_try(command)}") from error
+
+
+def _try(command: str) -> str:
+    return f"Try: moesim {command} --help"
+
+
+def _value(hint: Any, key: str, text: str) -> Any:
+    """Return a value as the schema wants it: a text as it stands, anything else as YAML."""
+    optional = NoneType in get_args(hint)
+    if optional and text in {"null", ""}:
+        return None
+    if optional:
+        (hint,) = (choice for choice in get_args(hint) if choice is not NoneType)
+    if hint is str:
+        return text
+    if get_origin(hint) in (list, tuple):
+        (item, *_) = get_args(hint)
+        inner = text.strip().removeprefix("[").removesuffix("]")
+        return [_value(item, key, one.strip()) for one in inner.split(",") if one.strip()]
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{key}={text!r} cannot be read.") from error
+    if hint is float and isinstance(value, str):  # YAML takes 1e-3 for a text
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def help_text(command: str, purpose: str, schema: type, examples: Sequence[str]) -> str:
+    """Compose the help of a command of words.
+
+    Parameters
+    ----------
+    command, schema
+        As in `read_words`.
+    purpose
+        What the command does and needs.
+    examples
+        Command lines without ``moesim``.
+    """
+    defaults = {
+        field.name: None if field.default is MISSING else field.default
+        for field in fields(schema)
+        if field.default_factory is MISSING
+    }
+    entries = {
+        f"{field.name}={_shown(defaults.get(field.name))}": field.metadata.get("help", "")
+        for field in fields(schema)
+    }
+    entries[f"{RUN_FOLDER}=DIR"] = "folder of the files (default: runs/DATE/TIME-...)"
+    lines = "\n".join(f"  moesim {example}" for example in examples)
+    return (
+        f"usage: moesim {command} [key=value ...]\n\n{purpose}\n\nsettings:\n"
+        f"{_columns(entries)}\n\nexamples:\n{lines}\n"
+    )
+
+
+def _shown(default: Any) -> str:
+    if default is None:
+        return "..."
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, tuple):
+        return ",".join(map(str, default)) or "..."
+    return str(default)
+
+
+def _columns(entries: Mapping[str, str]) -> str:
+    left = max(map(len, entries)) + 4
+    room = min(shutil.get_terminal_size((80, 24)).columns, 100)
+    wrapper = textwrap.TextWrapper(width=max(room, left + 30), subsequent_indent=" " * left)
+    return "\n".join(wrapper.fill(f"  {key:{left - 2}}{what}") for key, what in entries.items())
