@@ -18,6 +18,7 @@ COMMANDS = {
     "validate": Command(
         "validate", "how far off predictions are: kernel tables, served deployments"
     ),
+    "calibrate": Command("calibrate", "fit to measurements; what measurements can determine"),
     "list": Command("listing", "known models, GPUs, drafters, workloads and parts, with sources"),
     "kernels": Command("kernels", "measured kernel tables: import them again from their source"),
     "completion": Command("completion", 'shell completion: eval "$(moesim completion bash)"'),
