@@ -50,16 +50,18 @@ def test_the_shipped_curves_are_the_digitised_ones():
     if not folder:
         pytest.skip("MOESIM_TEST_DATA names no folder of test data")
     with (Path(folder) / "moesd" / "figures.csv").open(encoding="utf-8") as file:
-        digitised = {
-            (r["figure"], r["temperature"], r["gamma"], r["K"], r["quantity"], r["model"][:3])
-            + (int(r["batch"]), float(r["value"]))
-            for r in csv.DictReader(file)
-        }
+        digitised = {_key(row) for row in csv.DictReader(file)}
     names = {ours: theirs for theirs, ours in QUANTITIES.items()}
     shipped = {
-        (c.figure, str(c.temperature), str(c.gamma), "" if c.top_k is None else str(c.top_k))
-        + (names[c.quantity], {"q": "Qwe", "o": "OPT"}[c.model[0]], batch, value)
+        (c.figure, c.temperature, c.gamma, c.top_k, names[c.quantity], c.model[0], batch, value)
         for c in curves()
         for batch, value in zip(c.batch, c.value, strict=True)
     }
     assert shipped == digitised
+
+
+def _key(row):
+    top_k = int(row["K"]) if row["K"] else None
+    numbers = (int(row["temperature"]), int(row["gamma"]), top_k)
+    model = row["model"][0].lower()
+    return row["figure"], *numbers, row["quantity"], model, int(row["batch"]), float(row["value"])
