@@ -57,8 +57,8 @@ def test_intervals_hold_the_truth_in_two_hundred_seeds(plan):
 
 
 @pytest.mark.slow
-def test_the_coverage_test_can_fail():
-    """Intervals of nine tenths of the width would be caught, pooled over parameters and plans."""
+def test_intervals_are_no_wider_than_need_be():
+    """Pooled over plans and parameters: neither too narrow nor, which hides errors, too wide."""
     counts = sum(sum(held(plan, 200).values()) for plan in PLANS)
     assert counts / (200 * len(NAMES) * len(PLANS)) == pytest.approx(0.95, abs=0.012)
 
