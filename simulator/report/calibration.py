@@ -120,7 +120,9 @@ def _quality(found: Fit) -> Iterator[str]:
         yield f"{times.size} times: root mean square {100 * np.sqrt(np.mean(times**2)):.1f} %."
     solution = found.solution
     yield f"{solution.agreeing} of {solution.starts} starts ended here." + (
-        " Others found worse minima: try starts=50." if solution.agreeing == 1 else ""
+        " Others found worse minima: try starts=50."
+        if solution.agreeing == 1 < solution.starts
+        else ""
     )
 
 
