@@ -280,7 +280,7 @@ def test_identical_rows_are_refused(refused):
         (["seed=-1"], "seed=-1 must be at least 0"),
         (["hardware=a800_sxm", "ridge=100"], "leave ridge= out"),
         (["ridge=0"], "ridge=0.0 must be positive"),
-        (["model=deepseek_v3", "hardware=h100_sxm"], "does not fit 8 x"),
+        (["model=deepseek_v3", "hardware=l40s"], "does not fit 8 x"),
         (["sped=3"], "unknown setting 'sped'"),
     ],
 )
