@@ -146,6 +146,11 @@ def _free(found: Fit) -> Iterator[str]:
             yield f"Free: {direction.words}."
     if found.missing:
         yield f"Measure next: {', '.join(found.missing)}."
+    elif not known.determined:
+        yield (
+            "No further step time tells these apart near this solution. Check hardware= or ridge=, "
+            "and whether batches reach from bound by memory to bound by compute."
+        )
 
 
 def _at_bounds(found: Fit) -> Iterator[str]:

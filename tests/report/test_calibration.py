@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.calibration import grid, synthetic
+from helpers.calibration import TRUTH, grid, synthetic
 from rich.console import Console
 
 from simulator.report.calibration import plot_calibration, print_calibration
@@ -60,6 +60,15 @@ def test_what_is_free_is_left_blank_and_named():
     assert row.split()[1:] == ["free", "rejection,", "per", "request"]
     assert "Free: reject_k alone: no measurement feels it." in text
     assert "Measure next: draft_step_s at batch 1" in text
+
+
+def test_what_no_step_time_tells_apart_is_said():
+    """Times that do not grow with their tokens: a load and a growth of s = 1 are one number."""
+    flat = TRUTH._replace(k1=0.0, k3=0.0, draft_k=0.0)
+    _, text = shown(print_calibration, calibration(QUANTITIES, truth=flat))
+    assert "Free: k1 against bias." in text
+    assert "Free: draft_k against draft_bias." in text
+    assert "No further step time tells these apart near this solution." in text
 
 
 def test_parameters_at_a_bound_are_named():
