@@ -40,6 +40,7 @@ ROW = SiliconRow(
     requests=8,
     stream_interval=1,
     recv_interval=1,
+    batched_tokens=8192,
     tensor=1,
     data=1,
     expert=1,
