@@ -18,6 +18,7 @@ import closed_loop
 import numpy as np
 import simpy
 
+from simulator.costs.compiled import Window
 from simulator.errors import InvariantError
 from simulator.scenario import Scenario, build
 from simulator.serving.replica import StepTimes
@@ -110,12 +111,16 @@ def _facts(scenario: Scenario, served: closed_loop.Served) -> dict[str, float]:
 
 
 def _pricing_s(costs: StepTimes, shapes: list[tuple[int, int, int]]) -> float:
-    """CPU time to price the steps of a run."""
+    """CPU time to price the steps of a run, as `serving.replica.Replica` does."""
     began = process_time()
+    priced, window = 0, Window(0.0, 0.0, 0, -1, 0.0)
     for requests, context_tokens, prompt_tokens in shapes:
         if prompt_tokens:
             costs.mixed_s(requests, context_tokens, [(0, prompt_tokens)])
+            costs.active_experts(requests, prompt_tokens)
+            priced = 0
         else:
-            costs.decode_s(requests, context_tokens)
-        costs.active_experts(requests, prompt_tokens)
+            if requests != priced or not window[2] <= context_tokens <= window[3]:
+                priced, window = requests, costs.decode_window(requests, context_tokens)
+            _ = window[0] + window[1] * context_tokens
     return process_time() - began

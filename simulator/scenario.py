@@ -93,7 +93,9 @@ class Scenario:
             max_num_seqs=spread.data * scheduler.max_num_seqs,
             max_batched_tokens=spread.data * spread.pipeline * scheduler.max_batched_tokens,
             recv_interval=scheduler.recv_interval,
+            front_end_request_s=self.engine.front_end_request_s,
             front_end_s=self.engine.front_end_s,
+            separate_prefill=self.engine.separate_prefill,
         )
 
     def router(self) -> Router:

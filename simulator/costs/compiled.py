@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from simulator.costs.forward import ForwardCost, total_s
 from simulator.costs.sharing import Chunk, busiest_chunks, busiest_requests
@@ -18,6 +19,26 @@ from simulator.costs.step import StepModel
 
 LEADING_BITS = 5
 """Binary digits of a token count that tell the segments of a `Curve` apart."""
+
+
+class Window(NamedTuple):
+    """A line that a cost follows over a range of counts: ``base_s + slope_s * tokens``.
+
+    Parameters
+    ----------
+    base_s, slope_s
+        The line, seconds and seconds per token.
+    first_tokens, last_tokens
+        Counts between which it holds, both included.
+    active_experts
+        Distinct experts in one MoE layer of such a step.
+    """
+
+    base_s: float
+    slope_s: float
+    first_tokens: int
+    last_tokens: int
+    active_experts: float
 
 
 class Curve:
@@ -48,12 +69,31 @@ class Curve:
     def at(self, tokens: int) -> float:
         """Return the value at ``tokens``, in O(1), about 0.15 us."""
         first, shift = tokens, (tokens - 1).bit_length() - LEADING_BITS
-        if shift > 0:
+        if shift > 0:  # as `segment`, whose call would cost a third of this
             first = ((tokens - 1) >> shift << shift) + 1
         segment = self._segments.get(first)
         if segment is None:
             segment = self._segments[first] = self._price(first, 1 << max(shift, 0))
         return segment[0] + segment[1] * (tokens - first)
+
+    @staticmethod
+    def segment(tokens: int) -> tuple[int, int]:
+        """Return the first and the last count of the segment around ``tokens``.
+
+        Examples
+        --------
+        >>> Curve.segment(7), Curve.segment(66)
+        ((7, 7), (65, 68))
+        """
+        shift = max((tokens - 1).bit_length() - LEADING_BITS, 0)
+        first = ((tokens - 1) >> shift << shift) + 1
+        return first, first + (1 << shift) - 1
+
+    def line(self, first: int) -> tuple[float, float]:
+        """Return value at zero and slope of the segment that starts at ``first``."""
+        value = self.at(first)
+        slope = self._segments[first][1]
+        return value - slope * first, slope
 
     def _price(self, first: int, width: int) -> tuple[float, float]:
         """Return the value at the first count of a segment, and the slope to its last."""
@@ -80,10 +120,10 @@ class _Batch:
     sampled_s
         LM head, sampling, host work and what a draft-and-verify round adds, by prompt chunks of the
         busiest attention group.
-    plain_experts
-        Distinct experts in one MoE layer of a step without prefill.
+    windows
+        Steps without prefill, by the first count of a segment of the summed context.
     active_experts
-        The same by prompt tokens.
+        Distinct experts in one MoE layer, by prompt tokens.
     """
 
     tokens: int
@@ -91,7 +131,7 @@ class _Batch:
     attention_s: Curve
     experts_s: Curve
     sampled_s: Curve
-    plain_experts: float
+    windows: dict[int, Window]
     active_experts: Curve
 
 
@@ -113,17 +153,19 @@ class CompiledSteps:
         self._prefill_launch_s = model.prefill_launch_s
         self._drafter = drafter = model.drafter if gamma else None
         self._stages, self._groups = model.parallelism.pipeline, model.parallelism.data
+        self._alone = self._stages == self._groups == 1
         self._batches: dict[int, _Batch] = {}
         self._dense_s = Curve(lambda tokens: total_s(model.target.dense(tokens)))
         self._prompt_s = Curve(self._price_prompt)
-        self._draft_dense_s = self._draft_experts_s = None
-        if drafter is not None:
-            self._draft_gathers = drafter.gathers
-            self._draft_dense_s = Curve(lambda tokens: total_s(drafter.dense(tokens)))
-            self._draft_experts_s = Curve(lambda tokens: self._price_experts(drafter, 0, 1, tokens))
+        self._draft_s = None if drafter is None else Curve(self._price_draft_pass)
+        self._draft_gathered_s: Curve | None = None
+        if drafter is not None and drafter.gathers:
+            self._draft_gathered_s = Curve(
+                lambda tokens: self._price_experts(drafter, 0, 1, tokens)
+            )
 
-    def decode_s(self, requests: int, context_tokens: int) -> float:
-        """Time of a step without prefill, seconds.
+    def decode_window(self, requests: int, context_tokens: int) -> Window:
+        """Time of a step without prefill, and of those that follow while the batch stays.
 
         Parameters
         ----------
@@ -131,9 +173,26 @@ class CompiledSteps:
             Requests that decode, >= 1.
         context_tokens
             Cache length summed over them, tokens.
+
+        Returns
+        -------
+        Window
+            The time by summed context, around the one asked about.
         """
         batch = self._batches.get(requests) or self._compile(requests)
-        return batch.plain_s + batch.attention_s.at(context_tokens)
+        first, last = Curve.segment(context_tokens)
+        window = batch.windows.get(first)
+        if window is None:
+            attention_s, slope_s = batch.attention_s.line(first)
+            experts = batch.active_experts.at(0)
+            window = Window(batch.plain_s + attention_s, slope_s, first, last, experts)
+            batch.windows[first] = window
+        return window
+
+    def decode_s(self, requests: int, context_tokens: int) -> float:
+        """Time of one step without prefill, seconds; arguments as in `decode_window`."""
+        window = self.decode_window(requests, context_tokens)
+        return window.base_s + window.slope_s * context_tokens
 
     def mixed_s(
         self, requests: int, context_tokens: int, chunks: Sequence[tuple[int, int]]
@@ -143,12 +202,12 @@ class CompiledSteps:
         Parameters
         ----------
         requests, context_tokens
-            As in `decode_s`; may be 0.
+            As in `decode_window`; may be 0.
         chunks
             Prompt chunks ``(start, end)``, one per request that prefills.
         """
         batch = self._batches.get(requests) or self._compile(requests)
-        share, met_tokens = self._deal(chunks)
+        share, met_tokens = (chunks, 0) if self._alone else self._deal(chunks)
         seconds = batch.attention_s.at(context_tokens) + batch.sampled_s.at(len(share))
         prompt_s, prompt_tokens = self._prompt_s.at, 0
         for start, end in share:
@@ -157,13 +216,13 @@ class CompiledSteps:
                 seconds += max(prompt_s(end) - prompt_s(start), prompt_s(end - start))
             else:
                 seconds += prompt_s(end)
+        met_tokens = met_tokens or prompt_tokens
         seconds += self._dense_s.at(batch.tokens + prompt_tokens)
         seconds += batch.experts_s.at(met_tokens)
-        if self._draft_dense_s is not None and self._draft_experts_s is not None:
-            seconds += self._draft_dense_s.at(prompt_tokens)
-            seconds += self._draft_experts_s.at(
-                met_tokens if self._draft_gathers else prompt_tokens
-            )
+        if self._draft_s is not None:
+            seconds += self._draft_s.at(prompt_tokens)
+        if self._draft_gathered_s is not None:
+            seconds += self._draft_gathered_s.at(met_tokens)
         return seconds + self._prefill_launch_s
 
     def active_experts(self, requests: int, prompt_tokens: int) -> float:
@@ -172,8 +231,6 @@ class CompiledSteps:
         Prompt tokens count as spread evenly over the micro-batches of a pipeline.
         """
         batch = self._batches.get(requests) or self._compile(requests)
-        if not prompt_tokens:
-            return batch.plain_experts
         return batch.active_experts.at(-(-prompt_tokens // self._stages))
 
     def _deal(self, chunks: Sequence[Chunk]) -> tuple[Sequence[Chunk], int]:
@@ -215,7 +272,7 @@ class CompiledSteps:
             attention_s=Curve(lambda context: self._price_attention(requests, context)),
             experts_s=Curve(experts_s),
             sampled_s=Curve(sampled_s),
-            plain_experts=active_experts(0),
+            windows={},
             active_experts=Curve(active_experts),
         )
         return batch
@@ -248,6 +305,14 @@ class CompiledSteps:
         law = self._model.law
         independent = law.independent_tokens(requests, query_tokens, prompt_tokens)
         return total_s(forward.experts(requests * query_tokens + prompt_tokens, independent))
+
+    def _price_draft_pass(self, tokens: int) -> float:
+        """Price the drafter's pass over prompts, attention apart; experts that gather apart too."""
+        drafter = self._drafter
+        if drafter is None:
+            return 0.0
+        seconds = total_s(drafter.dense(tokens))
+        return seconds if drafter.gathers else seconds + self._price_experts(drafter, 0, 1, tokens)
 
     def _price_prompt(self, tokens: int) -> float:
         """Price attention of a whole prompt, the drafter's included."""

@@ -32,8 +32,14 @@ class Engine:
     prefill_layer_s
         What a layer of a step with prefill costs beyond its kernels, which are launched one by one
         instead of as a graph.
+    front_end_request_s
+        Time that the front end (HTTP, tokenizer) spends on one request at a time: requests that
+        arrive together reach the scheduler one after another.
     front_end_s
-        Time from a request's arrival to the scheduler's queue (HTTP, tokenizer).
+        Delay between that and the scheduler's queue, for each request by itself.
+    separate_prefill
+        Whether prompts run in steps of their own, which decoding requests wait for; else they join
+        decode steps (chunked prefill).
     memory_reserve, activation_reserve_bytes
         Share of GPU memory the engine leaves free, and bytes it keeps for activations.
     provenance
@@ -53,9 +59,11 @@ class Engine:
     sampling_passes: float
     sampling_kernels: float
     prefill_layer_s: float
+    front_end_request_s: float
     front_end_s: float
     memory_reserve: float
     activation_reserve_bytes: float
+    separate_prefill: bool
     provenance: dict[str, Quantity]
 
     def elementwise_s(self, moved_bytes: float, kernels: float, gpu: Gpu) -> float:
@@ -93,7 +101,15 @@ def load_engine(name: str) -> Engine:
     """
     data = read_data(_PACKAGE, name, "engine")
     title, tables = str(data.pop("title")), str(data.pop("tables"))
+    separate_prefill = data.pop("separate_prefill", False) is True
     provenance = read_quantities(data, f"hardware_specs/engines/{name}.yaml")
     units = {"s": "_s", "byte": "_bytes", "1": ""}
     figures = {f"{key}{units[entry.unit]}": entry.value for key, entry in provenance.items()}
-    return Engine(name=name, title=title, tables=tables, provenance=provenance, **figures)
+    return Engine(
+        name=name,
+        title=title,
+        tables=tables,
+        separate_prefill=separate_prefill,
+        provenance=provenance,
+        **figures,
+    )

@@ -64,8 +64,8 @@ def _apart(compared: Sequence[Compared]) -> tuple[list[Compared], list[Compared]
 
 
 def _print(console: Console, title: str, groups: Mapping[str, Sequence[Compared]]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, safe_box=True)
-    for heading in ("", "rows>", "TPOT %>", "bias %>", "TTFT %>", "peer TPOT %>", "TTFT %>"):
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), safe_box=True)
+    for heading in ("", "rows>", "TPOT %>", "bias>", "TTFT %>", "peer TPOT>", "peer TTFT>"):
         justify: Literal["left", "right"] = "right" if heading.endswith(">") else "left"
         table.add_column(heading.rstrip(">"), justify=justify, no_wrap=True)
     for name, rows in groups.items():
@@ -73,10 +73,10 @@ def _print(console: Console, title: str, groups: Mapping[str, Sequence[Compared]
         if tpot is None:
             continue
         table.add_row(
-            name.split("/")[-1],
+            name.split("/")[-1][:20],
             str(tpot.rows),
             _pair(tpot),
-            f"{100 * tpot.bias:+.1f}",
+            f"{100 * tpot.bias:+.0f}",
             _pair(errors(rows, "ttft_s")),
             _pair(errors(rows, "tpot_s", "peer")),
             _pair(errors(rows, "ttft_s", "peer")),
@@ -87,7 +87,12 @@ def _print(console: Console, title: str, groups: Mapping[str, Sequence[Compared]
 
 def _pair(found: Errors | None) -> str:
     """Write median and mean error in percent."""
-    return ABSENT if found is None else f"{100 * found.median:.1f} / {100 * found.mean:.1f}"
+    return ABSENT if found is None else f"{_short(found.median)}/{_short(found.mean)}"
+
+
+def _short(error: float) -> str:
+    """Write an error in percent, in four characters as long as it is below 9999."""
+    return f"{100 * error:.1f}" if error < 0.9995 else f"{100 * error:.0f}"
 
 
 def _about(validation: SiliconValidation) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import simpy
 
+from simulator.serving.front_end import FrontEnd
 from simulator.serving.replica import Replica, StepTimes
 from simulator.serving.request import Request
 from simulator.serving.router import Router
@@ -33,8 +34,11 @@ class Deployment:
         Limits of each replica.
     recv_interval
         Steps between two looks of a busy replica at its queue.
-    front_end_s
-        Time from a request's arrival to the scheduler's queue (HTTP, tokenizer), s; part of TTFT.
+    front_end_request_s, front_end_s
+        What the front end spends on a request, one at a time, and its delay behind that
+        (`front_end.FrontEnd`), s; part of TTFT.
+    separate_prefill
+        Whether prompts run in steps of their own.
     """
 
     costs: StepTimes
@@ -43,7 +47,9 @@ class Deployment:
     max_num_seqs: int
     max_batched_tokens: int
     recv_interval: int = 1
+    front_end_request_s: float = 0.0
     front_end_s: float = 0.0
+    separate_prefill: bool = False
 
 
 def serve(
@@ -75,23 +81,25 @@ def serve(
     """
     env = simpy.Environment()
     requests = _requests(workload, acceptance, deployment.costs.query_tokens - 1, streams)
+    front_end = FrontEnd(deployment.front_end_request_s, deployment.front_end_s)
     replicas: list[Replica] = []
 
     def submit(request: Request) -> None:
-        # The clock, not the workload's own figure: the two can differ in the last bit, and no
-        # request may be admitted before it arrives.
-        request.arrival_s = env.now - deployment.front_end_s
+        # The clock and the workload's own figure can differ in the last bit, and no request may be
+        # admitted before it arrives.
+        request.arrival_s = min(request.arrival_s, env.now)
         replicas[router.choose(replicas)].submit(request)
 
     def send_next() -> None:
         request = next(requests, None)
         if request is None:
             return
-        if deployment.front_end_s:
-            queued = env.timeout(deployment.front_end_s)
-            queued.callbacks.append(lambda _: submit(request))
-        else:
+        request.arrival_s = env.now
+        if front_end.instant:
             submit(request)
+        else:
+            queued = env.timeout(front_end.queued_s(env.now) - env.now)
+            queued.callbacks.append(lambda _: submit(request))
 
     new_replica = partial(
         Replica,
@@ -101,6 +109,7 @@ def serve(
         max_num_seqs=deployment.max_num_seqs,
         max_batched_tokens=deployment.max_batched_tokens,
         recv_interval=deployment.recv_interval,
+        separate_prefill=deployment.separate_prefill,
         max_rounds=workload.max_output_tokens,
         requests_trace=requests_trace,
         iterations_trace=iterations_trace,
@@ -108,7 +117,7 @@ def serve(
     )
     replicas.extend(new_replica(index=index) for index in range(deployment.replicas))
     if workload.concurrency is None:
-        env.process(_arrivals(env, requests, submit, deployment.front_end_s))
+        env.process(_arrivals(env, requests, submit, front_end))
     else:
         for _ in range(workload.concurrency):
             send_next()
@@ -143,11 +152,11 @@ def _arrivals(
     env: simpy.Environment,
     requests: Iterator[Request],
     submit: Callable[[Request], None],
-    front_end_s: float,
+    front_end: FrontEnd,
 ) -> Generator[simpy.Event, Any, None]:
     """Submit every request when the front end has dealt with it."""
     for request in requests:
-        delay_s = request.arrival_s + front_end_s - env.now
+        delay_s = front_end.queued_s(request.arrival_s) - env.now
         if delay_s > 0:
             yield env.timeout(delay_s)
         submit(request)

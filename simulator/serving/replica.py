@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import simpy
 
+from simulator.costs.compiled import Window
 from simulator.errors import InvariantError
 from simulator.serving.request import Request
 from simulator.trace.writer import BLOCK_ROWS, RowSink
@@ -27,8 +28,8 @@ class StepTimes(Protocol):
 
     query_tokens: int
 
-    def decode_s(self, requests: int, context_tokens: int) -> float:
-        """Time of a step without prefill."""
+    def decode_window(self, requests: int, context_tokens: int) -> Window:
+        """Time of a step without prefill, as a line over the summed context."""
         ...
 
     def mixed_s(self, requests: int, context_tokens: int, chunks: list[Chunk]) -> float:
@@ -55,6 +56,8 @@ class Replica:
         Scheduler limits.
     recv_interval
         Steps between two looks at the queue while anything runs.
+    separate_prefill
+        Whether prompts run in steps of their own, before decoding goes on.
     max_rounds
         Upper bound of the decode rounds of one request; sizes the ring.
     requests_trace, iterations_trace
@@ -73,6 +76,7 @@ class Replica:
         max_num_seqs: int,
         max_batched_tokens: int,
         recv_interval: int,
+        separate_prefill: bool,
         max_rounds: int,
         requests_trace: RowSink,
         iterations_trace: RowSink,
@@ -85,6 +89,7 @@ class Replica:
         self._max_num_seqs = max_num_seqs
         self._max_batched_tokens = max_batched_tokens
         self._recv_interval = recv_interval
+        self._separate_prefill = separate_prefill
         self._requests_trace = requests_trace
         self._iterations_trace = iterations_trace
         self._on_finish = on_finish
@@ -120,16 +125,23 @@ class Replica:
         interval = self._recv_interval
         rows = trace.rows
         iteration = 0
+        priced, (base_s, slope_s, first, last, experts) = 0, Window(0.0, 0.0, 0, -1, 0.0)
         while True:
             start_s = env.now
             if self._waiting and (iteration % interval == 0 or not self._running):
                 self._admit(start_s)
             requests, context_tokens = self._decoding, self._context_tokens
-            chunks, prompt_tokens = self._plan_prefill() if self._prefilling else (None, 0)
+            if self._separate_prefill and self._prefilling:
+                requests = context_tokens = 0
+            chunks, prompt_tokens = self._plan_prefill(requests) if self._prefilling else (None, 0)
             if chunks:
                 duration_s = costs.mixed_s(requests, context_tokens, chunks)
+                priced, experts = 0, costs.active_experts(requests, prompt_tokens)
             elif requests:
-                duration_s = costs.decode_s(requests, context_tokens)
+                if requests != priced or not first <= context_tokens <= last:
+                    window = costs.decode_window(requests, context_tokens)
+                    priced, (base_s, slope_s, first, last, experts) = requests, window
+                duration_s = base_s + slope_s * context_tokens
             else:
                 yield from self._sleep()
                 continue
@@ -149,7 +161,7 @@ class Replica:
                     emitted,
                     context_tokens,
                     len(self._waiting),
-                    costs.active_experts(requests, prompt_tokens),
+                    experts,
                 )
             )
             iteration += 1
@@ -179,12 +191,12 @@ class Replica:
             self._prefilling.append(waiting.popleft())
             running += 1
 
-    def _plan_prefill(self) -> tuple[list[Chunk], int]:
-        """Share what decode leaves of the token budget among prompts, oldest first.
+    def _plan_prefill(self, requests: int) -> tuple[list[Chunk], int]:
+        """Share what decoding requests leave of the token budget among prompts, oldest first.
 
         Returns the chunks, and the prompt tokens in them.
         """
-        budget = left = self._max_batched_tokens - self._decoding * self._costs.query_tokens
+        budget = left = self._max_batched_tokens - requests * self._costs.query_tokens
         chunks: list[Chunk] = []
         for request in self._prefilling:
             if left <= 0:

@@ -53,9 +53,9 @@ class SiliconRow:
         Lengths asked for, and the shortest over the longest drawn.
     users, requests
         Requests in flight, and requests in all.
-    stream_interval, recv_interval
-        Tokens that the server bundles before it sends them, and steps between two looks of its
-        scheduler at the queue.
+    stream_interval, recv_interval, batched_tokens
+        Tokens that the server bundles before it sends them, steps between two looks of its
+        scheduler at the queue, and most tokens of a step of one attention group.
     tensor, data, expert
         GPUs per attention group, attention groups, GPUs that the experts are spread over.
     ttft_s, tpot_s
@@ -75,6 +75,7 @@ class SiliconRow:
     requests: int
     stream_interval: int
     recv_interval: int
+    batched_tokens: int
     tensor: int
     data: int
     expert: int
@@ -85,9 +86,10 @@ class SiliconRow:
     def inputs(self) -> tuple[object, ...]:
         """Everything a prediction depends on."""
         lengths = (self.prompt_tokens, self.output_tokens, self.random_range_ratio)
-        load = (self.users, self.requests, self.stream_interval, self.recv_interval)
+        load = (self.users, self.requests)
+        server = (self.stream_interval, self.recv_interval, self.batched_tokens)
         sizes = (self.tensor, self.data, self.expert)
-        return (self.path, self.engine, self.gpu, self.formats, *lengths, *load, *sizes)
+        return (self.path, self.engine, self.gpu, self.formats, *lengths, *load, *server, *sizes)
 
     @property
     def deployment(self) -> str:
@@ -129,6 +131,7 @@ class Reading:
     kv_cache: tuple[Mapping[str, Any], ...]
     stream_interval: tuple[Mapping[str, Any], ...]
     recv_interval: tuple[Mapping[str, Any], ...]
+    batched_tokens: tuple[Mapping[str, Any], ...]
     clients: tuple[Mapping[str, Any], ...]
 
     def formats(self, row: Mapping[str, str]) -> tuple[tuple[str, str], ...] | None:
@@ -159,6 +162,10 @@ class Reading:
                 return int(rule["steps"])
         return 1
 
+    def batched(self, row: Mapping[str, str]) -> int:
+        """Return how many tokens a step of the row's server processes at most."""
+        return next(int(rule["tokens"]) for rule in self.batched_tokens if _applies(rule, row))
+
     def client(self, row: Mapping[str, str]) -> Mapping[str, Any]:
         """Return how the row's load generator draws lengths and how many requests it sends."""
         origin = row["silicon_data_source"]
@@ -169,7 +176,7 @@ def load_reading() -> Reading:
     """Load the rules by which rows are read."""
     data = read_data(_PACKAGE, "reading", "reading")
     checkpoints = {path: entry for entry in data["checkpoints"] for path in entry["paths"]}
-    kinds = ("kv_cache", "stream_interval", "recv_interval", "clients")
+    kinds = ("kv_cache", "stream_interval", "recv_interval", "batched_tokens", "clients")
     rules = (tuple(data[kind]) for kind in kinds)
     return Reading(checkpoints, *rules)
 
@@ -216,6 +223,7 @@ def interpret(row: Mapping[str, str], reading: Reading) -> SiliconRow | str:
         requests=users * client["requests_per_user"],
         stream_interval=reading.streamed(row),
         recv_interval=reading.received(row, users),
+        batched_tokens=max(users, reading.batched(row)),
         tensor=sizes[0],
         data=sizes[1],
         expert=sizes[2],

@@ -107,7 +107,11 @@ def scenario_config(row: SiliconRow) -> Config:
         hardware=hardware,
         workload=workload_config(row),
         speculation=SpeculationConfig(gamma=0, alpha=0.0),
-        scheduler=SchedulerConfig(max_num_seqs=row.users, recv_interval=row.recv_interval),
+        scheduler=SchedulerConfig(
+            max_num_seqs=row.users,
+            max_batched_tokens=row.batched_tokens,
+            recv_interval=row.recv_interval,
+        ),
     )
 
 
@@ -136,8 +140,13 @@ class _Kept:
 
 def _predict(scenario: Scenario, row: SiliconRow) -> Prediction:
     requests, iterations = _Kept(keep=True), _Kept(keep=False)
+    deployment = replace(
+        scenario.deployment(0),
+        recv_interval=row.recv_interval,
+        max_batched_tokens=row.data * row.batched_tokens,
+    )
     serve(
-        replace(scenario.deployment(0), recv_interval=row.recv_interval),
+        deployment,
         scenario.router(),
         build_workload(workload_config(row), row.requests),
         scenario.acceptance,

@@ -99,7 +99,7 @@ def select(
     if limit is None or limit >= len(rows):
         return rows
     if limit < 1:
-        raise ConfigError(f"--rows {limit} must be at least 1.")
+        raise ConfigError(f"rows={limit} must be at least 1.")
     return [rows[index * len(rows) // limit] for index in range(limit)]
 
 
@@ -112,7 +112,7 @@ def worker_count(wanted: int | None) -> int:
         If the number is below one.
     """
     if wanted is not None and wanted < 1:
-        raise ConfigError(f"--workers {wanted} must be at least 1.")
+        raise ConfigError(f"workers={wanted} must be at least 1.")
     return wanted or os.cpu_count() or 1
 
 

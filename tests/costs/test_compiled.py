@@ -126,6 +126,19 @@ def test_decode_steps_are_within_half_a_percent(name, gamma, requests, mean_cont
     assert compiled == pytest.approx(exact_s(model, gamma, requests, context), rel=DECODE_BOUND)
 
 
+@given(models, gammas, batches, contexts, st.integers(0, 2000))
+def test_a_window_prices_every_step_within_it_as_if_asked_anew(
+    name, gamma, requests, mean_context, later
+):
+    compiled, context = CompiledSteps(model_of(name), gamma), round(requests * mean_context)
+    window = compiled.decode_window(requests, context)
+    assert window.first_tokens <= context <= window.last_tokens
+    within = min(context + later, window.last_tokens)
+    seconds = window.base_s + window.slope_s * within
+    assert seconds == compiled.decode_s(requests, within)
+    assert window.active_experts == compiled.active_experts(requests, 0)
+
+
 @settings(max_examples=150, deadline=None)
 @given(models, gammas, st.integers(0, 300), contexts, chunks)
 def test_mixed_steps_are_within_two_percent(name, gamma, requests, mean_context, prefill):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from simulator.costs.compiled import Window
 from simulator.serving.cluster import Deployment, serve
 from simulator.serving.router import ROUTERS
 from simulator.speculation.acceptance import PositionAcceptance
@@ -25,12 +26,12 @@ class FakeSteps:
     def query_tokens(self):
         return self.gamma + 1
 
-    def decode_s(self, requests, context_tokens):
-        return self.step_s + self.request_s * requests
+    def decode_window(self, requests, context_tokens):
+        return Window(self.step_s + self.request_s * requests, 0.0, 0, 10**12, 0.0)
 
     def mixed_s(self, requests, context_tokens, chunks):
         tokens = sum(end - start for start, end in chunks)
-        return self.decode_s(requests, context_tokens) + self.prompt_token_s * tokens
+        return self.step_s + self.request_s * requests + self.prompt_token_s * tokens
 
     def active_experts(self, requests, prompt_tokens):
         return 0.0

@@ -171,3 +171,31 @@ def test_the_front_end_delays_the_first_token_and_nothing_else(users):
 
     assert ttft(delayed) == pytest.approx(ttft(plain) + 0.25)
     assert decode(delayed) == pytest.approx(decode(plain))
+
+
+def test_requests_that_arrive_together_pass_the_front_end_one_after_another():
+    workload = FixedWorkload([0.0, 0.0, 0.0], [5] * 3, [1] * 3)
+    bench = Bench().run(workload, FakeSteps(), front_end_request_s=2.0, front_end_s=0.5)
+    # In the queue at 2.5, 4.5 and 6.5; a step of 1 s each.
+    assert bench.requests.column("first_token_s").tolist() == [3.5, 5.5, 7.5]
+    assert bench.requests.column("arrival_s").tolist() == [0.0] * 3
+
+
+@pytest.mark.parametrize(("request_s", "together"), [(0.0, {8}), (0.9, {1, 2, 3})])
+def test_a_front_end_breaks_up_users_in_lockstep(request_s, together):
+    # Eight users with equal requests would prefill together for ever.
+    workload = FixedWorkload([0.0] * 800, [10] * 800, [12] * 800, concurrency=8)
+    steps = FakeSteps(prompt_token_s=0.1)
+    bench = Bench().run(workload, steps, front_end_request_s=request_s)
+    prompts = bench.iterations.column("prefill_tokens")[-300:] // 10
+    assert set(prompts[prompts > 0].tolist()) <= together
+
+
+def test_prompts_in_steps_of_their_own_stop_decoding():
+    workload = FixedWorkload([0.0, 1.5], [10, 25], [6, 3])
+    bench = Bench().run(
+        workload, FakeSteps(), separate_prefill=True, max_batched_tokens=20, max_num_seqs=4
+    )
+    assert bench.iterations.column("prefill_tokens").tolist() == [10, 0, 20, 5, 0, 0, 0, 0]
+    assert bench.iterations.column("decode_requests").tolist() == [0, 1, 0, 0, 2, 2, 1, 1]
+    assert bench.iterations.column("context_tokens").tolist()[:5] == [0, 11, 0, 0, 12 + 26]

@@ -40,6 +40,7 @@ ROW = SiliconRow(
     requests=8,
     stream_interval=1,
     recv_interval=1,
+    batched_tokens=8192,
     tensor=1,
     data=1,
     expert=1,
@@ -105,20 +106,25 @@ def test_metrics_judge_the_held_out_half_and_leave_deepseek_r1_apart():
 
 
 def test_the_report_fits_eighty_columns_and_names_what_is_missing(tmp_path):
-    rows = [compared(1.1, gpu=gpu) for gpu in ("h100_sxm", "h200_sxm", "b200_sxm", "gb200")]
-    validation = SiliconValidation(10, rows, {"no such table": 6})
+    gpus = ("h100_sxm", "h200_sxm", "b200_sxm", "gb200")
+    peer = PeerPrediction(1.6, 0.03)
+    rows = [compared(1.1, peer, gpu=gpu) for gpu in gpus for _ in range(300)]
+    validation = SiliconValidation(1206, rows, {"no such table": 6})
     console = Console(file=io.StringIO(), width=80)
     print_silicon(validation, console)
     text = console.file.getvalue()
     assert max(map(len, text.splitlines())) <= 80
-    assert "10.0 / 10.0" in text
+    assert "10.0/10.0" in text
+    assert "1200" in text
+    assert "3100/3100" in text  # the peer's TTFT
+    assert "…" not in text
     assert "Left out: 6 rows, no such table." in text
     assert plot_silicon(validation, tmp_path / "dots.png").read_bytes()[:4] == b"\x89PNG"
 
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [(((), 0), "--rows 0"), ((("h100",), None), "h100_sxm")],
+    [(((), 0), "rows=0"), ((("h100",), None), "h100_sxm")],
 )
 def test_a_selection_that_makes_no_sense_is_refused(arguments, named):
     with pytest.raises(ConfigError, match=named):
@@ -129,19 +135,19 @@ def test_rows_are_taken_at_even_distances():
     sample = [{"system": "h100_sxm", "n": str(n)} for n in range(100)]
     assert [row["n"] for row in select(sample, (), 4)] == ["0", "25", "50", "75"]
     assert worker_count(3) == 3
-    with pytest.raises(ConfigError, match="--workers 0"):
+    with pytest.raises(ConfigError, match="workers=0"):
         worker_count(0)
 
 
 def test_options_of_one_subject_are_refused_by_the_other():
-    with pytest.raises(ConfigError, match="--rows means nothing to moesim validate kernels"):
-        main(["kernels", "--rows", "3"])
+    with pytest.raises(ConfigError, match="unknown setting 'rows' in rows=3"):
+        main(["kernels", "rows=3"])
 
 
 def test_real_rows_are_predicted_within_reason(tmp_path, capsys):
     pytest.importorskip("aiconfigurator_core", reason="the sample ships in that package")
     assert len(read_sample()) == 3619
-    options = ["--rows", "12", "--workers", "1", "--no-peer", "--out", str(tmp_path), "--json"]
+    options = ["rows=12", "workers=1", "peer=false", f"hydra.run.dir={tmp_path}", "json=true"]
     assert main(["silicon", *options]) == 0
     printed = json.loads(capsys.readouterr().out)
     saved = json.loads((tmp_path / "summary.json").read_text())
