@@ -38,7 +38,7 @@ class Settings:
     data: str = field(metadata={"help": "CSV file of measurements"})
     model: str | None = field(default=None, metadata={"help": "target (moesim list models)"})
     drafter: str | None = field(default=None, metadata={"help": "default: the model's usual one"})
-    hardware: str | None = field(default=None, metadata={"help": "GPU (moesim list hardware)"})
+    hardware: str | None = field(default=None, metadata={"help": "GPU (moesim list gpus)"})
     gpus: int | None = field(
         default=None, metadata={"help": "GPUs that share the target (default: the fewest)"}
     )
