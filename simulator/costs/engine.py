@@ -38,6 +38,12 @@ class Engine:
         Share of GPU memory the engine leaves free, and bytes it keeps for activations.
     provenance
         Every figure above as it stands in the data file.
+    draft_request_s
+        Host time of one draft step per request in it.
+    batch_expansion
+        1: every query token of a verify step is a sequence of its own, which has its own host work
+        and sampling and reads the whole cache (vLLM V0 with CUDA graphs); 0: the query tokens of a
+        request are one sequence.
     """
 
     name: str
@@ -57,6 +63,8 @@ class Engine:
     memory_reserve: float
     activation_reserve_bytes: float
     provenance: dict[str, Quantity]
+    draft_request_s: float = 0.0
+    batch_expansion: float = 0.0
 
     def elementwise_s(self, moved_bytes: float, kernels: float, gpu: Gpu) -> float:
         """Time of memory-bound kernels: ``kernels * launch + bytes / (efficiency * bandwidth)``."""
