@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -66,6 +67,13 @@ def humaneval_alpha() -> float:
 def cells(curve: Curve, alpha: float) -> list[Cell]:
     """Return the runs that a curve stands for, one a batch."""
     return [Cell(curve.model, batch, curve.gamma, alpha, curve.top_k) for batch in curve.batch]
+
+
+def at_batches(curve: Curve, batches: Sequence[int]) -> Curve:
+    """Return a curve at those of its batches that are asked for."""
+    kept = [pair for pair in zip(curve.batch, curve.value, strict=True) if pair[0] in batches]
+    batch, value = zip(*kept, strict=True)
+    return replace(curve, batch=batch, value=value)
 
 
 def smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
