@@ -1,0 +1,1 @@
+"""Can these measurements determine these unknowns? Asked before anyone measures."""

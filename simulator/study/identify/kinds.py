@@ -1,0 +1,79 @@
+"""Kinds of measurements, and whether they carry the scale of seconds.
+
+A time parameter is one that step times are proportional to. Multiply all of them by c: a step time
+becomes c times as long, and a ratio of step times stays. So data of ratios alone, however many,
+leave the scale of seconds free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from simulator.errors import ConfigError, unknown
+
+
+class Kind(NamedTuple):
+    """A kind of measurement.
+
+    Parameters
+    ----------
+    unit
+        "s", or "1" for a ratio.
+    meaning
+        What is measured, for people.
+    """
+
+    unit: str
+    meaning: str
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "speedup": Kind("1", "speedup of decoding with drafts over decoding without"),
+        "ar_step_time": Kind("s", "time of a plain step of the target, T_T(B, 1)"),
+        "draft_step_time": Kind("s", "time of one draft step, T_D(B, 1)"),
+        "reject_time": Kind("s", "time of rejection sampling in one round, T_rej"),
+    }
+)
+"""What a plan for MoESD's parameters may measure."""
+
+
+def seconds_are_free(kinds: Iterable[str]) -> bool:
+    """Say whether measurements of these kinds leave the scale of seconds free.
+
+    Parameters
+    ----------
+    kinds
+        Of the measurements at hand, names from `KINDS`, repeats allowed.
+
+    Returns
+    -------
+    bool
+        True if all are ratios: then no fit to them may emit seconds.
+
+    Raises
+    ------
+    ConfigError
+        If a kind is unknown.
+
+    Examples
+    --------
+    >>> seconds_are_free(["speedup", "speedup"]), seconds_are_free(["speedup", "ar_step_time"])
+    (True, False)
+    """
+    return all(kind_of(name).unit == "1" for name in kinds)
+
+
+def kind_of(name: str, origin: str = "") -> Kind:
+    """Return a kind by name.
+
+    Raises
+    ------
+    ConfigError
+        If there is none; the message names the nearest.
+    """
+    if name not in KINDS:
+        raise ConfigError(unknown("kind of measurement", name, KINDS, origin))
+    return KINDS[name]
