@@ -22,6 +22,7 @@ from simulator.study.moesd_experiment import (
     humaneval_alpha,
     published_alpha,
     reference_curve,
+    setting,
     sparsity_curves,
     speedup_curves,
 )
@@ -177,21 +178,17 @@ def _speedups(rates: Mapping[Cell, float], curve: Curve, alpha: float) -> Floats
 
 
 def _looked_at(name: str, curve: Curve) -> tuple[int, ...]:
-    """Return the batches of a curve that the calibration of a pair looked at."""
+    """Return the batches of a curve that the calibration of a pair looked at.
+
+    Fig. 4 repeats a curve of fig. 6 at the model's own K.
+    """
     pairs = {"moe": (MOE, MOE_PAIR), "dense": (DENSE, DENSE_PAIR)}
     if name not in pairs:
         return ()
     model, pair = pairs[name]
     reference = reference_curve(model)
-    same = (curve.figure, curve.dataset, curve.temperature, curve.gamma, curve.model)
-    wanted = (
-        reference.figure,
-        reference.dataset,
-        reference.temperature,
-        reference.gamma,
-        reference.model,
-    )
-    return pair if same == wanted else ()
+    same = (setting(curve), curve.top_k) == (setting(reference), reference.top_k)
+    return pair if same else ()
 
 
 def _efficiency(name: str, plan: Plan) -> Reproduced:

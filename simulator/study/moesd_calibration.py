@@ -15,8 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.optimize import least_squares
 
 from simulator.costs.engine import Engine
+from simulator.costs.step import StepShape
+from simulator.errors import InvariantError
 from simulator.speculation.theory import alpha_from_sigma
 from simulator.study.moesd_experiment import (
     DENSE,
@@ -28,8 +31,10 @@ from simulator.study.moesd_experiment import (
     setting,
     speedup_curves,
 )
+from simulator.study.moesd_runs import CONTEXT_TOKENS, Cell, scenario
 from simulator.study.moesd_terms import Terms, terms
 from simulator.study.published import peaks
+from simulator.units import BYTES_PER_WEIGHT
 
 STEP_BATCHES = (8, 12, 20)
 """Batches whose plain step times are known."""
@@ -121,11 +126,13 @@ def with_draft_overhead(read: Calibration, pair: tuple[int, int]) -> Calibration
     token becomes a sequence to verify.
     """
     step_s, request_s = draft_host(terms(MOE, REFERENCE_GAMMA, pair, read.engine), pair)
-    found = {
-        "draft_step_s": read.engine.draft_step_s + step_s,
-        "draft_request_s": read.engine.draft_request_s + request_s,
-    }
-    return replace(read, engine=replace(read.engine, **found), numbers=read.numbers | found)
+    engine = replace(
+        read.engine,
+        draft_step_s=read.engine.draft_step_s + step_s,
+        draft_request_s=read.engine.draft_request_s + request_s,
+    )
+    found = {"draft_step_s": engine.draft_step_s, "draft_request_s": engine.draft_request_s}
+    return replace(read, engine=engine, numbers=read.numbers | found)
 
 
 def draft_host(known: Terms, pair: tuple[int, int]) -> tuple[float, float]:
@@ -171,9 +178,55 @@ def in_milliseconds(engine: Engine) -> Calibration:
     batch, times = _step_times()
     base = _plain(replace(engine, plain_step_s=0.0, plain_request_s=0.0))
     columns = np.column_stack([np.ones(len(batch)), batch]) / times[:, None]
-    found, *_ = np.linalg.lstsq(columns, 1.0 - base / times)
-    numbers = dict(zip(("plain_step_s", "plain_request_s"), found.tolist(), strict=True))
-    return Calibration("ms, uniform routing", replace(engine, **numbers), numbers)
+    (step_s, request_s), *_ = np.linalg.lstsq(columns, 1.0 - base / times)
+    numbers = {"plain_step_s": float(step_s), "plain_request_s": float(request_s)}
+    profile = replace(engine, plain_step_s=float(step_s), plain_request_s=float(request_s))
+    return Calibration("ms, uniform routing", profile, numbers)
+
+
+def overlapping(engine: Engine) -> Calibration:
+    """Read milliseconds, with what could make steps short: requests that route alike, and bandwidth.
+
+    Fits the exponent of overlap across requests, the bandwidth up to the GPU's peak, and the host
+    time per request.
+    """
+    _, times = _step_times()
+    peak = bandwidth_to_peak(engine)
+
+    def profile(values: np.ndarray) -> Engine:
+        across, fraction, request_s = values.tolist()
+        return replace(
+            engine,
+            plain_request_s=request_s,
+            bandwidth_fraction=fraction,
+            routing_across_requests=across,
+        )
+
+    found = least_squares(
+        lambda values: _plain(profile(values)) / times - 1.0,
+        (0.6, 0.9 * peak, 0.0),
+        bounds=((0.05, 0.3, -1e-2), (1.0, peak, 1e-2)),
+        x_scale=(0.1, 0.1, 1e-4),
+    )
+    names = ("routing_across_requests", "bandwidth_fraction", "plain_request_s")
+    numbers = dict(zip(names, found.x.tolist(), strict=True))
+    return Calibration("ms, overlap and bandwidth to the peak", profile(found.x), numbers)
+
+
+def bandwidth_to_peak(engine: Engine) -> float:
+    """Return the bandwidth fraction at which the experts' weights would move at the GPU's peak.
+
+    Of a plain step of eight requests, in which experts are read and hardly anything computed.
+    """
+    built = scenario(Cell(MOE, STEP_BATCHES[0]), engine)
+    moe, width = built.config.model.moe, built.config.model.hidden
+    if moe is None:
+        raise InvariantError(f"{MOE} has no experts.")
+    step = built.step_model.target_step(StepShape(STEP_BATCHES[0], 1, CONTEXT_TOKENS))
+    expert_bytes = 3 * width * moe.inter * BYTES_PER_WEIGHT[built.config.model.expert_dtype]
+    moved_bytes = built.config.model.layers * step.active_experts * expert_bytes
+    shortest_s = moved_bytes / built.parallelism.gpus / built.gpu.memory_bandwidth
+    return step.parts["experts"].seconds / shortest_s
 
 
 def in_unknown_unit(engine: Engine) -> Calibration:
@@ -192,7 +245,11 @@ def in_unknown_unit(engine: Engine) -> Calibration:
     )
 
 
-READINGS: tuple[Callable[[Engine], Calibration], ...] = (in_milliseconds, in_unknown_unit)
+READINGS: tuple[Callable[[Engine], Calibration], ...] = (
+    in_milliseconds,
+    overlapping,
+    in_unknown_unit,
+)
 """Ways to read the step times of table 1, in the order in which they are tried."""
 
 

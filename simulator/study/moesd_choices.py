@@ -118,7 +118,7 @@ def other_models(start: Engine, tried: list[Calibration]) -> list[Choice]:
     whole = with_draft_overhead(in_unknown_unit(replace(start, batch_expansion=0.0)), MOE_PAIR)
     choices.append(
         _choice(
-            "kept, but the cache is read once a step",
+            "kept reading, cache read once a step",
             moe_terms(whole.engine),
             whole.numbers,
             MOE_PAIR,
@@ -135,7 +135,7 @@ def _per_round(start: Engine, kept: Calibration) -> Choice:
     per_round = (REFERENCE_GAMMA * step_s, REFERENCE_GAMMA * request_s)
     moved = {g: found.with_round_host(*per_round) for g, found in base.items()}
     numbers = dict(zip(("round_step_s", "round_request_s"), per_round, strict=True))
-    return _choice("kept, but host time per round", moved, numbers, MOE_PAIR)
+    return _choice("kept reading, host time per round", moved, numbers, MOE_PAIR)
 
 
 def _choice(

@@ -1,4 +1,4 @@
-"""MoESD's experiment (arXiv 2505.19645) as runs of the event simulator: a full batch, on 2 x A800."""
+"""MoESD's experiment (arXiv 2505.19645) as runs of the event simulator: full batches on 2 x A800."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from simulator.trace.schema import ITERATIONS, row_columns
 from simulator.workload.config import WorkloadConfig
 
 PROMPT_TOKENS, OUTPUT_TOKENS = 150, 300
-"""Lengths of every request (kind: assumed): the paper's HumanEval prompts have 38 to 391 tokens, its
-outputs are not stated."""
+"""Lengths of every request (kind: assumed): the paper's HumanEval prompts have 38 to 391 tokens;
+its outputs are not stated."""
 
 CONTEXT_TOKENS = PROMPT_TOKENS + OUTPUT_TOKENS // 2
 """Mean cache length of such requests."""

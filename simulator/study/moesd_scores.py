@@ -78,7 +78,7 @@ def peak_error(found: Sequence[Reproduced]) -> float:
 
 
 def crossover(batch: Sequence[float], first: Floats, second: Floats) -> float | None:
-    """Return the batch at which the first curve overtakes the second for good.
+    """Return the batch at which the first curve overtakes the second.
 
     Parameters
     ----------
@@ -90,8 +90,8 @@ def crossover(batch: Sequence[float], first: Floats, second: Floats) -> float | 
     Returns
     -------
     float or None
-        Where their difference, taken as straight between batches, last turns positive; None if the
-        first is below at the end, or above everywhere.
+        Where their difference, taken as straight between batches, first turns from negative to
+        positive; None if it never does.
 
     Examples
     --------
@@ -99,12 +99,11 @@ def crossover(batch: Sequence[float], first: Floats, second: Floats) -> float | 
     2.6666666666666665
     """
     lead = first - second
-    behind = np.nonzero(lead <= 0)[0]
-    if not len(behind) or behind[-1] == len(lead) - 1:
+    turns = np.nonzero((lead[:-1] <= 0) & (lead[1:] > 0))[0]
+    if not len(turns):
         return None
-    last = int(behind[-1])
-    share = -lead[last] / (lead[last + 1] - lead[last])
-    return float(batch[last] + share * (batch[last + 1] - batch[last]))
+    last = int(turns[0])
+    return _meets(0.0, batch[last : last + 2], lead[last : last + 2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +151,7 @@ def window(batch: Sequence[int], value: Floats) -> Window:
     return Window(low, high, batch[peak])
 
 
-def _meets(level: float, batch: Sequence[int], value: Floats) -> float:
+def _meets(level: float, batch: Sequence[float], value: Floats) -> float:
     """Return where the line between two points meets a level."""
     share = (level - value[0]) / (value[1] - value[0])
     return float(batch[0] + share * (batch[1] - batch[0]))

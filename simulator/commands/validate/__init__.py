@@ -6,6 +6,7 @@ from simulator.commands.subjects import Subject, run_subject
 
 SUBJECTS = {
     "kernels": Subject(f"{__name__}.kernels", "kernel tables, each measured shape left out once"),
+    "moesd": Subject(f"{__name__}.moesd", "the curves of MoESD, simulated end to end"),
     "silicon": Subject(f"{__name__}.silicon", "served deployments whose latencies were published"),
 }
 """What can be validated."""
