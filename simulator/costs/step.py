@@ -258,7 +258,7 @@ class StepModel:
         return self.target.decode_attention(requests, query_tokens, context_tokens)
 
     def host(self, sequences: float) -> Parts:
-        """Price sampling of one token per sequence of a group, and the host work of a target step."""
+        """Price sampling of a token per sequence of a group, and the host work of a target step."""
         parts: Parts = {}
         seconds = self.engine.sampling_s(sequences, self.vocab, self.target.tables.gpu)
         add_part(parts, "sampling", seconds, "assumed")

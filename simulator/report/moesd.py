@@ -17,7 +17,6 @@ from simulator.study.moesd_choices import PAIR_BATCHES, Choice
 from simulator.study.moesd_experiment import MOE, REFERENCE_GAMMA
 from simulator.study.moesd_scores import Reproduced
 from simulator.study.validate_moesd import MoesdValidation, metrics
-from simulator.units import MS
 
 GOALS = {
     "moe_speedup_mape": ("speedup of the MoE, predicted cells", 0.10),
@@ -187,7 +186,9 @@ def _print_pairs(pairs: Sequence[Choice], console: Console) -> None:
     for low in PAIR_BATCHES[:-1]:
         row = [by_pair.get((low, high)) for high in PAIR_BATCHES[1:]]
         table.add_row(str(low), *(_cell(choice) for choice in row))
-    _print(console, "Error of the MoE speedup, %, had another pair of batches been looked at", table)
+    _print(
+        console, "Error of the MoE speedup, %, had another pair of batches been looked at", table
+    )
     kept = sorted(choice.error for choice in pairs if not choice.refused)
     _say(
         console,

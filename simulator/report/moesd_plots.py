@@ -104,15 +104,12 @@ def _draw(axes: Axes, one: Reproduced) -> None:
     """Draw a curve of ours as a line and the published one as dots, open where calibrated on."""
     batch, predicted = np.array(one.curve.batch), one.predicted
     axes.plot(batch, one.value, color=_OURS, linewidth=1.6, label="simulated")
-    style = {"color": _PUBLISHED, "markersize": 4.0, "linestyle": "none", "marker": "o"}
-    axes.plot(batch[predicted], one.published[predicted], label="published", **style)
-    axes.plot(
-        batch[~predicted],
-        one.published[~predicted],
-        markerfacecolor="white",
-        label="published, calibrated on",
-        **style,
-    )
+    for these, face, label in (
+        (predicted, _PUBLISHED, "published"),
+        (~predicted, "white", "published, calibrated on"),
+    ):
+        dots = axes.plot(batch[these], one.published[these], "o", color=_PUBLISHED, label=label)[0]
+        dots.set(markersize=4.0, markerfacecolor=face)
 
 
 def _draw_sparsity(axes: Axes, curves: Sequence[Sparsity], *, published: bool) -> None:

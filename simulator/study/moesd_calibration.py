@@ -74,7 +74,7 @@ class Calibration:
 
 
 def published_step_times() -> dict[int, float]:
-    """Return plain step times of Qwen2-57B-A14B by batch, in table 1's unit taken as seconds / 1000.
+    """Return plain step times of Qwen2-57B-A14B by batch, table 1's unit taken as the millisecond.
 
     Table 1 gives the time at the batch of the largest speedup, which is read off fig. 6. Times of
     the same batch are averaged.
@@ -185,7 +185,7 @@ def in_milliseconds(engine: Engine) -> Calibration:
 
 
 def overlapping(engine: Engine) -> Calibration:
-    """Read milliseconds, with what could make steps short: requests that route alike, and bandwidth.
+    """Read milliseconds, with what could make steps short: overlapping requests and bandwidth.
 
     Fits the exponent of overlap across requests, the bandwidth up to the GPU's peak, and the host
     time per request.

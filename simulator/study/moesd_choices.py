@@ -132,9 +132,12 @@ def _per_round(start: Engine, kept: Calibration) -> Choice:
     plain = {name: getattr(start, name) for name in ("draft_step_s", "draft_request_s")}
     base = moe_terms(replace(kept.engine, **plain))
     step_s, request_s = draft_host(base[REFERENCE_GAMMA], MOE_PAIR)
-    per_round = (REFERENCE_GAMMA * step_s, REFERENCE_GAMMA * request_s)
-    moved = {g: found.with_round_host(*per_round) for g, found in base.items()}
-    numbers = dict(zip(("round_step_s", "round_request_s"), per_round, strict=True))
+    step_s, request_s = REFERENCE_GAMMA * step_s, REFERENCE_GAMMA * request_s
+    moved = {g: found.with_round_host(step_s, request_s) for g, found in base.items()}
+    numbers = {
+        "round_step_s": start.verify_step_s - start.plain_step_s + step_s,
+        "round_request_s": start.verify_request_s - start.plain_request_s + request_s,
+    }
     return _choice("kept reading, host time per round", moved, numbers, MOE_PAIR)
 
 

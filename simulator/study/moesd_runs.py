@@ -1,4 +1,4 @@
-"""MoESD's experiment (arXiv 2505.19645) as runs of the event simulator: full batches on 2 x A800."""
+"""MoESD's experiment (arXiv 2505.19645) as runs of the simulator: full batches on 2 x A800."""
 
 from __future__ import annotations
 

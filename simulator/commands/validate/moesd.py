@@ -1,4 +1,4 @@
-"""``moesim validate moesd``: the curves of MoESD, from kernel tables and a few calibrated numbers."""
+"""``moesim validate moesd``: MoESD's figures, fitted as it does and simulated bottom-up."""
 
 from __future__ import annotations
 
