@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MEANINGS = {
-    "bias": "loads of every step",
-    "k1": "growth of the dense part",
+    "bias": "load of every step",
+    "k1": "growth, dense part",
     "k2": "load of one expert",
-    "k3": "growth of the experts",
+    "k3": "growth, experts",
     "draft_bias": "load of the drafter",
-    "draft_k": "growth of the drafter",
+    "draft_k": "growth, drafter",
     "reject_bias": "rejection, fixed",
     "reject_k": "rejection, per request",
-    "lambda": "share of the ridge point",
+    "lambda": "share of ridge point",
     "s": "base of growth",
 }
 
@@ -61,7 +61,7 @@ def print_calibration(calibration: Calibration, console: Console) -> None:
     found = calibration.fit
     measured = found.measured
     console.print(Text(f"Ten parameters from {measured.origin}", style="bold"))
-    console.print(_table(found))
+    console.print(parameter_table(found))
     for sentence in (*_quality(found), *_scale(found), *_free(found), *_at_bounds(found)):
         console.print(Text(sentence))
     for warning in calibration.warnings:
@@ -76,7 +76,8 @@ def print_calibration(calibration: Calibration, console: Console) -> None:
     console.print()
 
 
-def _table(found: Fit) -> Table:
+def parameter_table(found: Fit) -> Table:
+    """Lay out the ten parameters: value, interval, bound, meaning."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, safe_box=True)
     table.add_column("parameter", no_wrap=True)
     table.add_column("plain steps" if found.scale_free else "value", justify="right")
