@@ -16,7 +16,7 @@ from simulator.report.validation import percent
 from simulator.study.moesd_choices import PAIR_BATCHES, Choice
 from simulator.study.moesd_experiment import MOE, REFERENCE_GAMMA
 from simulator.study.moesd_scores import Reproduced
-from simulator.study.validate_moesd import MoesdValidation, metrics
+from simulator.study.validate_moesd import MoesdValidation, bottom_up_metrics
 
 GOALS = {
     "moe_speedup_mape": ("speedup of the MoE, predicted cells", 0.10),
@@ -198,7 +198,7 @@ def _print_pairs(pairs: Sequence[Choice], console: Console) -> None:
 
 
 def _print_verdict(validation: MoesdValidation, console: Console) -> None:
-    figures = metrics(validation)
+    figures = bottom_up_metrics(validation)
     lines = []
     for name, (what, goal) in GOALS.items():
         value = figures[name] or 0.0

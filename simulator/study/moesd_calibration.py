@@ -210,7 +210,7 @@ def overlapping(engine: Engine) -> Calibration:
     )
     names = ("routing_across_requests", "bandwidth_fraction", "plain_request_s")
     numbers = dict(zip(names, found.x.tolist(), strict=True))
-    return Calibration("ms, overlap and bandwidth to the peak", profile(found.x), numbers)
+    return Calibration("ms, overlap, bandwidth up to peak", profile(found.x), numbers)
 
 
 def bandwidth_to_peak(engine: Engine) -> float:

@@ -30,6 +30,10 @@ from simulator.study.moesd_terms import Terms, terms
 PAIR_BATCHES = (1, 4, 8, 12, 16, 32, 40, 60, 80, 100)
 """Batches among which pairs are chosen."""
 
+MEASURED_OVERLAP = 0.84
+"""Exponent of overlap that the paper's fig. 1 shows for DeepSeek-V2-Lite (kind: fitted); none is
+known of Qwen2-57B-A14B."""
+
 ByGamma = Mapping[int, Terms]
 
 
@@ -115,6 +119,11 @@ def other_models(start: Engine, tried: list[Calibration]) -> list[Choice]:
     choices = [_choice("nothing calibrated", moe_terms(start), {}, ())]
     choices += [_choice(c.title, moe_terms(c.engine), c.numbers, MOE_PAIR) for c in tried]
     choices.append(_per_round(start, kept))
+    alike = with_draft_overhead(
+        in_unknown_unit(replace(start, routing_across_requests=MEASURED_OVERLAP)), MOE_PAIR
+    )
+    title = f"kept reading, overlap {MEASURED_OVERLAP}"
+    choices.append(_choice(title, moe_terms(alike.engine), alike.numbers, MOE_PAIR))
     whole = with_draft_overhead(in_unknown_unit(replace(start, batch_expansion=0.0)), MOE_PAIR)
     choices.append(
         _choice(

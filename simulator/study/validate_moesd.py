@@ -10,10 +10,12 @@ from typing import Any
 
 from simulator.costs.engine import load_engine
 from simulator.errors import ConfigError
+from simulator.study.moesd_activation import ActivationStudy
 from simulator.study.moesd_bottom_up import ENGINE, BottomUp, Plan, plan_bottom_up, reproduce
 from simulator.study.moesd_calibration import Calibration, calibrate_dense, calibrate_moe
 from simulator.study.moesd_choices import Choice, other_models, other_pairs
 from simulator.study.moesd_experiment import DENSE, MOE, REFERENCE_GAMMA, reference_curve
+from simulator.study.moesd_fit import FitStudy
 from simulator.study.moesd_layers import LayerTime, layer_times
 from simulator.study.moesd_scores import Reproduced, crossover, mean_error, peak_error
 
@@ -130,7 +132,7 @@ def validate_moesd(
     )
 
 
-def metrics(validation: MoesdValidation) -> dict[str, float | None]:
+def bottom_up_metrics(validation: MoesdValidation) -> dict[str, float | None]:
     """Return the figures by name; errors are fractions, means over predicted cells."""
     found = validation.found
     windows = {s.found.curve.top_k: s for s in found.sparsity if _is_reference(s.found)}
@@ -151,8 +153,18 @@ def metrics(validation: MoesdValidation) -> dict[str, float | None]:
     }
 
 
-def summary(validation: MoesdValidation) -> dict[str, Any]:
-    """Return what ``summary.json`` holds of the bottom-up part."""
+def summary(
+    validation: MoesdValidation, fitted: FitStudy, activation: ActivationStudy
+) -> dict[str, Any]:
+    """Return what ``summary.json`` holds.
+
+    Parameters
+    ----------
+    validation
+        The bottom-up reproduction.
+    fitted, activation
+        The fit of the paper's own model, and N(t).
+    """
     prepared = validation.prepared
     return {
         "command": "validate moesd",
@@ -162,7 +174,7 @@ def summary(validation: MoesdValidation) -> dict[str, Any]:
             f"{c.pair[0]},{c.pair[1]}": {"error": c.error, "refused": c.refused}
             for c in validation.pairs
         },
-        "metrics": metrics(validation),
+        "metrics": bottom_up_metrics(validation) | fitted.metrics | activation.metrics,
     }
 
 

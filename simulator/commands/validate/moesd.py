@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PURPOSE = """\
-Reproduce MoESD (arXiv 2505.19645): speedup and target efficiency against batch
-of Qwen2-57B-A14B and OPT-30B on two A800, simulated event by event with an
-engine profile calibrated on a few of the published figures, and the study of
-sparsity. Says how far off every curve is. Under a minute."""
+Reproduce MoESD (arXiv 2505.19645) and say how far off every curve is: the fit of
+its own model, active experts, and, from kernel tables and an engine profile
+calibrated on a few published figures, speedup and target efficiency against
+batch and sparsity, simulated event by event. Takes about a minute."""
 
 EXAMPLES = ("validate moesd", "validate moesd batch=1,8,60 picture=false")
 
@@ -29,38 +33,44 @@ class Settings:
 
 
 def run(settings: Settings, folder: Path) -> None:
-    """Calibrate, simulate and compare."""
+    """Fit, calibrate, simulate and compare."""
     # Slow to import, and `--help` does without.
     from simulator.commands.findings import finish  # noqa: PLC0415
+    from simulator.report import moesd_activation as activation_report  # noqa: PLC0415
+    from simulator.report import moesd_fit as fit_report  # noqa: PLC0415
+    from simulator.report import moesd_plots as plots  # noqa: PLC0415
     from simulator.report.moesd import print_moesd  # noqa: PLC0415
-    from simulator.report.moesd_plots import (  # noqa: PLC0415
-        plot_efficiency,
-        plot_sparsity,
-        plot_speedups,
-    )
     from simulator.report.progress import progress  # noqa: PLC0415
-    from simulator.study.validate_moesd import (  # noqa: PLC0415
-        prepare,
-        save_cells,
-        summary,
-        validate_moesd,
-    )
+    from simulator.study import validate_moesd as study  # noqa: PLC0415
+    from simulator.study.moesd_activation import activation_curves  # noqa: PLC0415
+    from simulator.study.moesd_fit import fit_published, fit_steps  # noqa: PLC0415
     from simulator.study.validate_silicon import worker_count  # noqa: PLC0415
 
     workers = worker_count(settings.workers)
-    prepared = prepare(settings.batch or None)
+    prepared = study.prepare(settings.batch or None)
     with progress(prepared.runs, "simulating MoESD's cells") as bar:
-        validation = validate_moesd(prepared, workers=workers, advance=bar.advance)
+        validation = study.validate_moesd(prepared, workers=workers, advance=bar.advance)
+    with progress(fit_steps(), "fitting MoESD's own model") as bar:
+        fitted = fit_published(bar.advance)
+    activation, found = activation_curves(), validation.found
+
+    def show(console: Console) -> None:
+        fit_report.print_fit_study(fitted, console)
+        activation_report.print_activation_study(activation, console)
+        print_moesd(validation, console)
+
     pictures = {
-        "speedups.png": lambda file: plot_speedups(validation.found, file),
-        "target_efficiency.png": lambda file: plot_efficiency(validation.found, file),
-        "sparsity.png": lambda file: plot_sparsity(validation.found, file),
+        "speedups.png": lambda file: plots.plot_speedups(found, file),
+        "target_efficiency.png": lambda file: plots.plot_efficiency(found, file),
+        "sparsity.png": lambda file: plots.plot_sparsity(found, file),
+        "fit.png": lambda file: fit_report.plot_fit_study(fitted, file),
+        "activation.png": lambda file: activation_report.plot_activation_study(activation, file),
     }
     finish(
         folder,
-        summary(validation),
-        lambda console: print_moesd(validation, console),
+        study.summary(validation, fitted, activation),
+        show,
         pictures if settings.picture else {},
-        files={"cells": save_cells(validation, folder / "cells.csv")},
+        files={"cells": study.save_cells(validation, folder / "cells.csv")},
         as_json=settings.json,
     )
