@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -15,7 +16,7 @@ from simulator.report.figures import ABSENT, seconds
 from simulator.report.validation import percent
 from simulator.study.moesd_choices import PAIR_BATCHES, Choice
 from simulator.study.moesd_experiment import MOE, REFERENCE_GAMMA
-from simulator.study.moesd_scores import Reproduced
+from simulator.study.moesd_scores import Reproduced, mean_bias, mean_error
 from simulator.study.validate_moesd import MoesdValidation, bottom_up_metrics
 
 GOALS = {
@@ -106,12 +107,12 @@ def _print_curves(validation: MoesdValidation, console: Console) -> None:
                 curve.dataset,
                 str(curve.temperature),
                 str(curve.gamma),
-                _bare(_mean(one)),
-                f"{100 * one.errors.mean():+.1f}",
-                _bare(_mean(before)),
+                _bare(mean_error([one])),
+                _bare(mean_bias([one]), "+"),
+                _bare(mean_error([before])),
                 str(one.best_batch),
                 str(one.published_best_batch),
-                f"{100 * one.peak_error:+.1f}",
+                _bare(one.peak_error, "+"),
             )
     _print(console, "Speedup, simulated end to end, against the published curves", table)
     _say(
@@ -140,11 +141,11 @@ def _print_cells(validation: MoesdValidation, console: Console) -> None:
         table.add_row(str(batch), *cells)
     title = "Temperature 0, gamma 4: speedup and target efficiency, as published and ours"
     _print(console, title, table)
-    efficiency = f"{_percents(found.moe.efficiency)} (MoE) and {_percents(found.dense.efficiency)}"
+    moe, dense = (percent(mean_error([p.efficiency])) for p in (found.moe, found.dense))
     _say(
         console,
         f"{CALIBRATED}: the calibration looked at this cell; every other one is a prediction. "
-        f"Target efficiency is off by {efficiency} (dense). All cells: cells.csv.",
+        f"Target efficiency is off by {moe} (MoE) and {dense} (dense). All cells: cells.csv.",
     )
 
 
@@ -158,7 +159,7 @@ def _print_sparsity(validation: MoesdValidation, console: Console) -> None:
         table.add_row(
             str(curve.gamma),
             str(curve.top_k),
-            percent(_mean(one.found)),
+            percent(mean_error([one.found])),
             f"{one.ours.low:.0f} to {one.ours.high:.0f}",
             f"{one.published.low:.0f} to {one.published.high:.0f}",
             str(one.ours.best_batch),
@@ -226,17 +227,9 @@ def _reference(found: Sequence[Reproduced]) -> Reproduced:
     return found[0]
 
 
-def _bare(value: float) -> str:
-    """Write a share in percent without the sign."""
-    return f"{100 * value:.1f}"
-
-
-def _mean(found: Reproduced) -> float:
-    return float(np.abs(found.errors).mean())
-
-
-def _percents(found: Reproduced) -> str:
-    return percent(_mean(found))
+def _bare(value: float, sign: str = "") -> str:
+    """Write a share in percent without the unit."""
+    return ABSENT if math.isnan(value) else f"{100 * value:{sign}.1f}"
 
 
 def _signed(value: float) -> str:

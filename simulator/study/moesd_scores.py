@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -67,8 +68,15 @@ class Reproduced:
 
 
 def mean_error(found: Sequence[Reproduced]) -> float:
-    """Return the mean absolute relative error over the predictions of all curves."""
-    return float(np.mean(np.abs(np.concatenate([one.errors for one in found]))))
+    """Return the mean absolute relative error over the predictions of all curves; NaN of none."""
+    errors = np.concatenate([one.errors for one in found])
+    return float(np.abs(errors).mean()) if len(errors) else math.nan
+
+
+def mean_bias(found: Sequence[Reproduced]) -> float:
+    """Return the mean relative error over the predictions of all curves; NaN of none."""
+    errors = np.concatenate([one.errors for one in found])
+    return float(errors.mean()) if len(errors) else math.nan
 
 
 def peak_error(found: Sequence[Reproduced]) -> float:
