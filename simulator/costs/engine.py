@@ -47,6 +47,7 @@ _OPTIONAL = {
     "compute_fraction": "1",
     "routing_within_request": "1",
     "routing_across_requests": "1",
+    "routing_prompt": "1",
 }
 """Figures that a profile may leave out, with their units; `Engine` has what they are then."""
 
@@ -56,6 +57,7 @@ _BOUNDS = {
     "compute_fraction": (1e-4, 10.0),
     "routing_within_request": (1e-3, 1.0),
     "routing_across_requests": (1e-3, 1.0),
+    "routing_prompt": (1e-3, 1.0),
     "memory_reserve": (0.0, 1.0),
 }
 """Bounds of figures; all others are finite and not negative."""
@@ -100,9 +102,9 @@ class Engine:
     bandwidth_fraction, compute_fraction
         Speed that kernels reach relative to what tables or rooflines say, for the memory-bound and
         the compute-bound share of an operator (`slowdown`).
-    routing_within_request, routing_across_requests
-        Exponents g and h of the overlap law that were calibrated with the profile; None where they
-        were not. They hold where the configuration sets none.
+    routing_within_request, routing_across_requests, routing_prompt
+        Exponents of the overlap law that were calibrated with the profile (`experts.laws`); None
+        where they were not. They hold where the configuration sets none.
     """
 
     name: str
@@ -128,6 +130,7 @@ class Engine:
     compute_fraction: float = 1.0
     routing_within_request: float | None = None
     routing_across_requests: float | None = None
+    routing_prompt: float | None = None
 
     @property
     def at_table_speed(self) -> bool:

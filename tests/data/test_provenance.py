@@ -11,6 +11,7 @@ from simulator.quantities import KINDS, Quantity
 FOLDERS = [
     "hardware_specs.gpus",
     "hardware_specs.engines",
+    "hardware_specs.machines",
     "workloads.presets",
     "workloads.routing",
 ]
