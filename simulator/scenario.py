@@ -101,15 +101,21 @@ class Scenario:
         return ROUTERS.get(self.config.scheduler.router, "scheduler.router")()
 
 
-def build(config: Config, engine: Engine | None = None) -> Scenario:
+def build(
+    config: Config,
+    engine: Engine | None = None,
+    *,
+    drafter: Drafter | None = None,
+    workload: Workload | None = None,
+) -> Scenario:
     """Build a scenario, refusing what cannot run.
 
     Parameters
     ----------
     config
         What to build.
-    engine
-        Profile to use instead of the one that the configuration names, for calibration.
+    engine, drafter, workload
+        Parts to use instead of those that the configuration names, for calibration and replay.
 
     Raises
     ------
@@ -120,14 +126,14 @@ def build(config: Config, engine: Engine | None = None) -> Scenario:
     gpu = _load(load_gpu, "hardware.gpu", config.hardware.gpu)
     if engine is None:
         engine = _load(load_engine, "hardware.engine", config.hardware.engine)
-    drafter_name = config.speculation.drafter
-    if drafter_name is None:
-        drafter_name = default_drafter(target.name)
-    drafter = _load(load_drafter, "speculation.drafter", drafter_name)
+    if drafter is None:
+        drafter_name = config.speculation.drafter or default_drafter(target.name)
+        drafter = _load(load_drafter, "speculation.drafter", drafter_name)
     ROUTERS.get(config.scheduler.router, "scheduler.router")
     acceptance = ACCEPTANCE.get(config.speculation.acceptance, "speculation.acceptance")
     law = ROUTING_LAWS.get(config.routing.law, "routing.law")
-    workload = build_workload(config.workload, config.run.requests)
+    if workload is None:
+        workload = build_workload(config.workload, config.run.requests)
     _check_context(target, workload)
     if config.speculation.gamma:
         _check_vocabulary(drafter, target)
@@ -166,15 +172,19 @@ def routing_of(config: Config, engine: Engine) -> RoutingConfig:
     routing = config.routing
     if routing.law != "overlap":
         return routing
-    within, across = routing.within_request, routing.across_requests
-    if within is None:
-        within = engine.routing_within_request
-    if within is None:
-        measured = measured_overlap(config.model.name)
-        within = None if measured is None else measured.value
-    if across is None:
-        across = engine.routing_across_requests
-    return replace(routing, within_request=within, across_requests=across)
+    measured = measured_overlap(config.model.name)
+    overlap = None if measured is None else measured.value
+    return replace(
+        routing,
+        within_request=_known(routing.within_request, engine.routing_within_request, overlap),
+        across_requests=_known(routing.across_requests, engine.routing_across_requests),
+        prompt=_known(routing.prompt, engine.routing_prompt),
+    )
+
+
+def _known(*choices: float | None) -> float | None:
+    """Return the first that is known."""
+    return next((choice for choice in choices if choice is not None), None)
 
 
 def _load(loader: Callable[[str], T], key: str, name: str) -> T:

@@ -47,6 +47,7 @@ _OPTIONAL = {
     "compute_fraction": "1",
     "routing_within_request": "1",
     "routing_across_requests": "1",
+    "routing_prompt": "1",
     "batch_expansion": "1",
 }
 """Figures that a profile may leave out, with their units; `Engine` has what they are then."""
@@ -57,6 +58,7 @@ _BOUNDS = {
     "compute_fraction": (1e-4, 10.0),
     "routing_within_request": (1e-3, 1.0),
     "routing_across_requests": (1e-3, 1.0),
+    "routing_prompt": (1e-3, 1.0),
     "memory_reserve": (0.0, 1.0),
     "batch_expansion": (0.0, 1.0),
 }
@@ -102,9 +104,9 @@ class Engine:
     bandwidth_fraction, compute_fraction
         Speed that kernels reach relative to what tables or rooflines say, for the memory-bound and
         the compute-bound share of an operator (`slowdown`).
-    routing_within_request, routing_across_requests
-        Exponents g and h of the overlap law that were calibrated with the profile; None where they
-        were not. They hold where the configuration sets none.
+    routing_within_request, routing_across_requests, routing_prompt
+        Exponents of the overlap law that were calibrated with the profile (`experts.laws`); None
+        where they were not. They hold where the configuration sets none.
     batch_expansion
         1: every query token of a verify step is a sequence of its own, which has its own host work
         and sampling and reads the whole cache (vLLM V0 with CUDA graphs); 0: the query tokens of a
@@ -134,6 +136,7 @@ class Engine:
     compute_fraction: float = 1.0
     routing_within_request: float | None = None
     routing_across_requests: float | None = None
+    routing_prompt: float | None = None
     batch_expansion: float = 0.0
 
     @property

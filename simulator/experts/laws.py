@@ -77,7 +77,7 @@ def uniform(config: RoutingConfig) -> Overlap:
 @ROUTING_LAWS.register("overlap")
 def overlap(config: RoutingConfig) -> Overlap:
     """Tokens of one request, and requests among themselves, share experts."""
-    return Overlap(config.within_request or 1.0, config.across_requests or 1.0)
+    return Overlap(config.within_request or 1.0, config.across_requests or 1.0, config.prompt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +91,14 @@ class Overlap:
         0.92 DeepSeek-V4-Flash, 0.95 Qwen1.5-MoE.
     across_requests
         Exponent h over requests.
+    prompt
+        Exponent for prompt tokens; None is g. Tokens that are verified together follow each other,
+        and drafts may repeat themselves; those of a prompt span a whole text.
     """
 
     within_request: float = 1.0
     across_requests: float = 1.0
+    prompt: float | None = None
 
     def independent_tokens(
         self, decode_requests: float, query_tokens: int, prefill_tokens: float
@@ -108,5 +112,6 @@ class Overlap:
         18.8
         """
         within = decode_requests * float(query_tokens) ** self.within_request
-        within += float(prefill_tokens) ** self.within_request if prefill_tokens else 0.0
+        prompt = self.within_request if self.prompt is None else self.prompt
+        within += float(prefill_tokens) ** prompt if prefill_tokens else 0.0
         return float(within**self.across_requests)
