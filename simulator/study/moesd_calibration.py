@@ -180,7 +180,7 @@ def in_milliseconds(engine: Engine) -> Calibration:
     columns = np.column_stack([np.ones(len(batch)), batch]) / times[:, None]
     (step_s, request_s), *_ = np.linalg.lstsq(columns, 1.0 - base / times)
     numbers = {"plain_step_s": float(step_s), "plain_request_s": float(request_s)}
-    profile = replace(engine, plain_step_s=float(step_s), plain_request_s=float(request_s))
+    profile = with_plain_host(engine, step_s=float(step_s), request_s=float(request_s))
     return Calibration("ms, uniform routing", profile, numbers)
 
 
@@ -196,8 +196,7 @@ def overlapping(engine: Engine) -> Calibration:
     def profile(values: np.ndarray) -> Engine:
         across, fraction, request_s = values.tolist()
         return replace(
-            engine,
-            plain_request_s=request_s,
+            with_plain_host(engine, engine.plain_step_s, request_s),
             bandwidth_fraction=fraction,
             routing_across_requests=across,
         )
@@ -240,8 +239,18 @@ def in_unknown_unit(engine: Engine) -> Calibration:
     columns = np.column_stack([times, -batch]) / base[:, None]
     (unit, request_s), *_ = np.linalg.lstsq(columns, np.ones(len(batch)))
     numbers = {"unit_ms": float(unit), "plain_request_s": float(request_s)}
-    return Calibration(
-        "unknown unit, uniform routing", replace(engine, plain_request_s=float(request_s)), numbers
+    profile = with_plain_host(engine, engine.plain_step_s, float(request_s))
+    return Calibration("unknown unit, uniform routing", profile, numbers)
+
+
+def with_plain_host(engine: Engine, step_s: float, request_s: float) -> Engine:
+    """Set the host time of a plain step; a round keeps what it has above a plain step."""
+    return replace(
+        engine,
+        plain_step_s=step_s,
+        plain_request_s=request_s,
+        verify_step_s=engine.verify_step_s + step_s - engine.plain_step_s,
+        verify_request_s=engine.verify_request_s + request_s - engine.plain_request_s,
     )
 
 

@@ -44,6 +44,7 @@ def run(settings: Settings, folder: Path) -> None:
     from simulator.study import validate_moesd as study  # noqa: PLC0415
     from simulator.study.moesd_activation import activation_curves  # noqa: PLC0415
     from simulator.study.moesd_fit import fit_published, fit_steps  # noqa: PLC0415
+    from simulator.study.moesd_profiles import save_profiles  # noqa: PLC0415
     from simulator.study.validate_silicon import worker_count  # noqa: PLC0415
 
     workers = worker_count(settings.workers)
@@ -71,6 +72,9 @@ def run(settings: Settings, folder: Path) -> None:
         study.summary(validation, fitted, activation),
         show,
         pictures if settings.picture else {},
-        files={"cells": study.save_cells(validation, folder / "cells.csv")},
+        files={
+            "cells": study.save_cells(validation, folder / "cells.csv"),
+            **save_profiles(prepared, folder),
+        },
         as_json=settings.json,
     )
