@@ -67,6 +67,28 @@ def distinct_experts(experts: int, top_k: int, tokens: float) -> float:
     return -experts * math.expm1(tokens * math.log1p(-top_k / experts))
 
 
+def tokens_touching(experts: int, top_k: int, active: float) -> float:
+    """Return the independently routed tokens that touch so many experts: the inverse of eq. 8.
+
+    Parameters
+    ----------
+    experts, top_k
+        As in `distinct_experts`.
+    active
+        Distinct experts N. All E of them take infinitely many tokens; the finite number returned
+        leaves a billionth of them untouched.
+
+    Examples
+    --------
+    >>> round(tokens_touching(experts=64, top_k=8, active=56.4), 1)
+    16.0
+    """
+    if top_k >= experts:
+        return 1.0
+    touched = min(active / experts, 1.0 - 1e-9)
+    return math.log1p(-touched) / math.log1p(-top_k / experts)
+
+
 @ROUTING_LAWS.register("uniform")
 def uniform(config: RoutingConfig) -> Overlap:
     """Every token routes independently and uniformly over the experts."""
