@@ -120,7 +120,9 @@ def _quality(found: Fit) -> Iterator[str]:
         yield f"{times.size} times: root mean square {100 * np.sqrt(np.mean(times**2)):.1f} %."
     solution = found.solution
     yield f"{solution.agreeing} of {solution.starts} starts ended here." + (
-        " Others found worse minima: try starts=50." if solution.agreeing == 1 else ""
+        " Others found worse minima: try starts=50."
+        if solution.agreeing == 1 < solution.starts
+        else ""
     )
 
 
@@ -144,6 +146,11 @@ def _free(found: Fit) -> Iterator[str]:
             yield f"Free: {direction.words}."
     if found.missing:
         yield f"Measure next: {', '.join(found.missing)}."
+    elif not known.determined:
+        yield (
+            "No further step time tells these apart near this solution. Check hardware= or ridge=, "
+            "and whether batches reach from bound by memory to bound by compute."
+        )
 
 
 def _at_bounds(found: Fit) -> Iterator[str]:

@@ -37,9 +37,9 @@ def print_activation_study(study: ActivationStudy, console: Console) -> None:
     console.print(
         Text(
             f"Uniform routing (eq. 8) counts too many experts: mean error {sentences}. Requests of "
-            "one benchmark route alike. The overlap law with one exponent follows the curves: "
-            "fitted is fitted to the curve itself; elsewhere has the exponent of other traces of "
-            "the model and is a prediction. Set routing.across_requests to use it."
+            "one benchmark route alike. law: the overlap law with one exponent, which follows the "
+            "curves. fitted: to the curve itself; elsewhere: the exponent of other traces of the "
+            "model, so a prediction. Set routing.across_requests to use it."
         )
     )
     console.print()
@@ -47,9 +47,9 @@ def print_activation_study(study: ActivationStudy, console: Console) -> None:
 
 def _table(curve: ActivationCurve) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, safe_box=True)
-    laws = {"uniform": curve.uniform, f"overlap {curve.exponent:.2f}, fitted": curve.overlap}
+    laws = {"uniform": curve.uniform, f"law {curve.exponent:.2f}, fitted": curve.overlap}
     if curve.predicted is not None:
-        laws[f"overlap {curve.elsewhere:.2f}, elsewhere"] = curve.predicted
+        laws[f"law {curve.elsewhere:.2f}, elsewhere"] = curve.predicted
     for heading in ("tokens", "measured", *laws):
         table.add_column(heading, justify="right", no_wrap=True)
     for index, tokens in enumerate(curve.published.tokens):
