@@ -232,11 +232,9 @@ class StepModel:
         )
 
     def sequences(self, requests: float, query_tokens: int) -> float:
-        """Sequences that a target step has of so many decoding requests (`Engine.batch_expansion`).
+        """Sequences that a target step has of so many decoding requests.
 
-        Examples
-        --------
-        Four tokens of each of eight requests: 8 sequences, or 32 with batch expansion.
+        One per request; one per query token with batch expansion (`Engine.batch_expansion`).
         """
         return requests * query_tokens if self.engine.batch_expansion else requests
 

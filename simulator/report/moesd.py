@@ -12,12 +12,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from simulator.models.catalog import load_architecture
 from simulator.report.figures import ABSENT, seconds
 from simulator.report.validation import percent
+from simulator.study.moesd_calibration import Calibration
 from simulator.study.moesd_choices import PAIR_BATCHES, Choice
-from simulator.study.moesd_experiment import MOE, REFERENCE_GAMMA
+from simulator.study.moesd_experiment import DENSE, MOE, REFERENCE_GAMMA
 from simulator.study.moesd_scores import Reproduced, mean_bias, mean_error
-from simulator.study.validate_moesd import MoesdValidation, bottom_up_metrics
+from simulator.study.validate_moesd import MoesdValidation, Preparation, bottom_up_metrics
 
 GOALS = {
     "moe_speedup_mape": ("speedup of the MoE, predicted cells", 0.10),
@@ -39,6 +41,8 @@ _NUMBERS = {
 """What calibrated numbers are called."""
 
 _PAIRS = {"qwen2_57b_a14b": "MoE", "opt_30b": "dense"}
+
+_NS = 1e-9
 
 _MODELS = {"qwen2_57b_a14b": "Qwen2-57B", "opt_30b": "OPT-30B", "mixtral_8x7b": "Mixtral-8x7B"}
 
@@ -79,19 +83,43 @@ def _print_calibration(validation: MoesdValidation, console: Console) -> None:
     for name, value in prepared.dense.numbers.items():
         table.add_row("OPT-30B", _NUMBERS[name], _value(name, value), "T 0, gamma 4: B 1 and 60")
     _print(console, "Calibrated; everything else is a prediction", table)
-    lines = [
-        f"Step times read as {r.title!r} leave below zero: "
-        f"{', '.join(f'{_NUMBERS[n]} ({_value(n, r.numbers[n])})' for n in r.negative)}. "
-        "A failure of the routing law or the bandwidth; not kept."
-        for r in prepared.readings
-        if r.negative
-    ]
-    layers = ", ".join(f"{_MODELS[one.model]} {_signed(one.error)}" for one in validation.layers)
-    lines.append(
-        f"One layer at batch 1 (app. C.1, nothing calibrated on it): {layers}. So tables give the "
+    _say(console, *_about_readings(prepared.readings), _about_layers(validation), _about(prepared))
+
+
+def _about_readings(readings: Sequence[Calibration]) -> list[str]:
+    """Say which readings of the step times were not kept, and why."""
+    found = []
+    for one in readings:
+        negative = [
+            f"{_NUMBERS[name]} ({_value(name, one.numbers[name])})" for name in one.negative
+        ]
+        if negative:
+            found.append(
+                f"Step times read as {one.title!r} leave below zero: {', '.join(negative)}. A "
+                "failure of the routing law or the bandwidth; not kept."
+            )
+    return found
+
+
+def _about_layers(validation: MoesdValidation) -> str:
+    errors = ", ".join(f"{_MODELS[one.model]} {_signed(one.error)}" for one in validation.layers)
+    return (
+        f"One layer at batch 1 (app. C.1, nothing calibrated on it): {errors}. So tables give the "
         "time scale, and table 1's unit is not the millisecond."
     )
-    _say(console, *lines)
+
+
+def _about(prepared: Preparation) -> str:
+    """Set the host time that grows with the batch beside the vocabularies."""
+    pairs = ((prepared.moe, MOE), (prepared.dense, DENSE))
+    per_entry = [
+        f"{one.engine.draft_request_s / load_architecture(model).vocab / _NS:.1f} ns"
+        for one, model in pairs
+    ]
+    return (
+        f"Per entry of the vocabulary, a draft step and request cost the host {per_entry[0]} (MoE) "
+        f"and {per_entry[1]} (dense): it looks like work on logits, which are three times as many."
+    )
 
 
 def _print_curves(validation: MoesdValidation, console: Console) -> None:
@@ -216,7 +244,8 @@ def _print_verdict(validation: MoesdValidation, console: Console) -> None:
     lines.append(
         f"The MoE overtakes the dense pair at batch {_batch(ours)}, published: {_batch(published)}."
     )
-    _say(console, *lines, "Next: moesim simulate hardware.engine=vllm_v0, or your own calibration.")
+    lines.append("Next: moesim simulate model=qwen2_57b_a14b hardware.engine=FILE, a file below.")
+    _say(console, *lines)
 
 
 def _reference(found: Sequence[Reproduced]) -> Reproduced:

@@ -19,7 +19,7 @@ from scipy.optimize import least_squares
 
 from simulator.costs.engine import Engine
 from simulator.costs.step import StepShape
-from simulator.errors import InvariantError
+from simulator.errors import InvariantError, TableError
 from simulator.speculation.theory import alpha_from_sigma
 from simulator.study.moesd_experiment import (
     DENSE,
@@ -109,14 +109,23 @@ def calibrate_moe(engine: Engine) -> list[Calibration]:
     Returns
     -------
     list of Calibration
-        Readings that left an overhead below zero, then the first that did not, if any did not.
+        Readings that left an overhead below zero, then the first that did not.
+
+    Raises
+    ------
+    TableError
+        If every reading leaves an overhead below zero.
     """
-    tried = []
+    tried: list[Calibration] = []
     for reading in READINGS:
         tried.append(with_draft_overhead(reading(engine), MOE_PAIR))
         if not tried[-1].negative:
-            break
-    return tried
+            return tried
+    raise TableError(
+        f"every reading of MoESD's step times leaves an overhead of {engine.name} below zero, the "
+        f"last {', '.join(tried[-1].negative)}. Kernel tables of the A100 or the routing law are "
+        "slower than the measurement: moesim validate kernels gpu=a100_sxm."
+    )
 
 
 def with_draft_overhead(read: Calibration, pair: tuple[int, int]) -> Calibration:

@@ -127,7 +127,7 @@ def other_models(start: Engine, tried: list[Calibration]) -> list[Choice]:
     whole = with_draft_overhead(in_unknown_unit(replace(start, batch_expansion=0.0)), MOE_PAIR)
     choices.append(
         _choice(
-            "kept reading, cache read once a step",
+            "kept reading, no batch expansion",
             moe_terms(whole.engine),
             whole.numbers,
             MOE_PAIR,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from simulator.study.engine_profile import write_profile
+from simulator.study.engine_profile import DIGITS, write_profile
 from simulator.study.moesd_calibration import Calibration
 from simulator.study.moesd_experiment import DENSE, MOE
 from simulator.study.validate_moesd import Preparation
@@ -40,11 +40,14 @@ def profile(calibration: Calibration, title: str) -> dict[str, Any]:
     fitted = [name for name in calibration.numbers if hasattr(engine, name)]
     for name in fitted:
         figures[name.removesuffix("_s")] = {
-            "value": getattr(engine, name),
+            "value": float(f"{getattr(engine, name):.{DIGITS}g}"),
             "unit": "s" if name.endswith("_s") else "1",
             "kind": "fitted",
             "source": f"moesim validate moesd, on arXiv 2505.19645: {calibration.title}",
         }
     for key in _CARRIED:
-        figures[key] |= {"value": getattr(engine, f"{key}_s")}
+        moved = round(getattr(engine, f"{key}_s"), 9)
+        if moved != figures[key]["value"]:
+            source = "as much above a plain step as before calibration"
+            figures[key] |= {"value": moved, "kind": "assumed", "source": source}
     return {"title": title, "tables": engine.tables} | figures

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from helpers.moesd import profile
 
+from simulator.errors import TableError
 from simulator.speculation.theory import expected_tokens_per_round
 from simulator.study import moesd_calibration as calibration
 from simulator.study.moesd_choices import other_pairs
@@ -72,6 +73,13 @@ def test_nothing_below_zero_is_kept(readings):
     engine = readings[-1].engine
     names = ("plain_step_s", "plain_request_s", "draft_step_s", "draft_request_s")
     assert all(getattr(engine, name) >= 0 for name in names)
+
+
+def test_when_every_reading_fails_nothing_is_calibrated():
+    # Draft steps as long as those of the target leave no time for the host.
+    slow = replace(profile(), sampling_passes=2000)
+    with pytest.raises(TableError, match=r"every reading.*vllm_v0.*draft_request_s"):
+        calibration.calibrate_moe(slow)
 
 
 def test_the_dense_calibration_meets_both_speedups_exactly():

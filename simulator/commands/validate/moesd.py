@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PURPOSE = """\
-Reproduce MoESD (arXiv 2505.19645) and say how far off every curve is: the fit of
-its own model, active experts, and, from kernel tables and an engine profile
+Reproduce MoESD (arXiv 2505.19645) and say how far off every curve is: the fit
+of its own model, active experts, and, from kernel tables and an engine profile
 calibrated on a few published figures, speedup and target efficiency against
 batch and sparsity, simulated event by event. Takes about a minute."""
 
