@@ -19,6 +19,7 @@ from simulator.study.calibration.estimates import Estimate
 from simulator.study.calibration.fit import SCALE_WORDS, Fit, half_sse
 from simulator.study.calibration.job import Calibration
 from simulator.study.calibration.measurements import TIMES
+from simulator.study.calibration.rows import TOLD_BY_DRAFTS
 from simulator.units import MS
 
 if TYPE_CHECKING:
@@ -190,21 +191,26 @@ def plot_calibration(found: Fit, destination: Path | str) -> Path:
             _draw(panels[0][column], panels[1][column], found, name)
         panels[0][0].set_ylabel("fitted")
         panels[1][0].set_ylabel("fitted - measured (times relative)")
-        handles, labels = panels[0][-1].get_legend_handles_labels()
-        figure.legend(handles, labels, frameon=False, loc="outside upper center", ncols=6)
+        for axes in panels[0]:
+            if axes.get_legend_handles_labels()[0]:
+                axes.legend(frameon=False)
     return Path(destination)
 
 
 def _draw(above: Axes, below: Axes, found: Fit, name: str) -> None:
-    """Draw one quantity, a colour per draft length."""
+    """Draw one quantity, a colour per draft length where it depends on one."""
     measured = found.measured.values[name]
     predicted = getattr(found.predict(found.measured.points), name)
     scale = MS if name in TIMES else 1.0
     gamma, batch = found.measured.points.gamma, found.measured.points.batch
     gap = (predicted - measured) / (measured if name in TIMES else 1.0)
-    for index, drafted in enumerate(np.unique(gamma)):
-        chosen, colour = gamma == drafted, _COLOURS[index % len(_COLOURS)]
-        label = f"gamma {drafted:g}"
+    if name not in TOLD_BY_DRAFTS:
+        gamma = np.zeros_like(gamma)
+    lengths = np.unique(gamma[np.isfinite(measured)])
+    for index, drafted in enumerate(lengths):
+        chosen = gamma == drafted
+        label = f"gamma {drafted:g}" if drafted else None
+        colour = _COLOURS[index % len(_COLOURS)] if drafted else "#333333"
         style: Any = {"color": colour, "markersize": 4, "alpha": 0.7, "label": label}
         above.plot(measured[chosen] / scale, predicted[chosen] / scale, "o", **style)
         below.plot(batch[chosen], gap[chosen], "o", **style)
