@@ -38,6 +38,11 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
         f"{engine.plain_request_s * 1e6:.0f} us a request (fitted on a CPU host), "
         f"{engine.draft_step_s * 1e3:.1f} ms a draft step (assumed)"
     )
+    if engine.batch_expansion and config.speculation.gamma:
+        found.append(
+            "every drafted token is verified as a sequence of its own, which reads the whole cache "
+            "(batch expansion)"
+        )
     return [*found, *scenario.workload.assumptions]
 
 

@@ -3,12 +3,17 @@
 from dataclasses import replace
 
 import pytest
+from helpers.scenarios import make_config
 from helpers.step_models import step_model
 
+from simulator.config import HardwareConfig
 from simulator.costs.compiled import CompiledSteps
 from simulator.costs.engine import Engine, load_engine
 from simulator.costs.forward import total_s
 from simulator.costs.step import StepModel, StepShape
+from simulator.scenario import build
+from simulator.speculation.config import SpeculationConfig
+from simulator.study.assumptions import assumptions
 
 BATCH, GAMMA, CONTEXT = 16, 4, 300
 
@@ -80,3 +85,16 @@ def test_draft_host_time_grows_with_the_requests():
 def test_engines_expand_nothing_unless_they_say_so():
     assert Engine.__dataclass_fields__["batch_expansion"].default == 0.0
     assert load_engine("vllm").batch_expansion == 0.0
+
+
+@pytest.mark.parametrize(
+    ("engine", "gamma", "said"), [("vllm_v0", 4, 1), ("vllm_v0", 0, 0), ("vllm", 4, 0)]
+)
+def test_a_result_says_that_drafts_are_expanded(engine, gamma, said):
+    config = make_config(
+        "llama_3_1_8b",
+        hardware=HardwareConfig(engine=engine),
+        speculation=SpeculationConfig(gamma=gamma, alpha=0.7),
+    )
+    lines = assumptions(build(config), None)
+    assert sum("sequence of its own" in line for line in lines) == said
