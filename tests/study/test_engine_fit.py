@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 from simulator.costs.engine import load_engine
 from simulator.study.engine_calibration import calibrate, law_of, predict
 from simulator.study.engine_fit import fit_engine
-from simulator.study.engine_observations import Observed, defaults
+from simulator.study.engine_observations import Coefficients, Observed, defaults
 from simulator.study.engine_unknowns import BY_KEY, UNKNOWNS
 from simulator.study.overlap_fit import fit_overlap
 
@@ -49,7 +49,7 @@ def test_whole_steps_of_two_models_predict_steps_though_not_every_figure_is_dete
 def test_times_are_linear_in_what_is_fitted(made_up):
     """The coefficients reproduce the cost model at any profile, not only where they are taken."""
     rows = step_rows(made_up)
-    observed = Observed(rows, made_up, TRUTH)
+    observed = Observed(rows, Coefficients(made_up, TRUTH))
     assert observed.linear().at(defaults(TRUTH)) == pytest.approx(observed.seconds, rel=1e-9)
 
 
@@ -145,7 +145,6 @@ def test_left_out_rows_are_predicted_by_the_others(made_up):
     assert calibration.mape("check") < 1e-3
 
 
-@pytest.mark.slow
 def test_intervals_cover_the_truth_as_often_as_they_say(made_up):
     """200 seeds, figures that the rows determine well; binomial test at 1 %.
 
@@ -155,11 +154,11 @@ def test_intervals_cover_the_truth_as_often_as_they_say(made_up):
     keys = ("bandwidth_fraction", "operator_launch", "compute_fraction", "draft_request")
     inside = dict.fromkeys(keys, 0)
     generator = np.random.default_rng(7)
-    exact = step_rows(made_up)
+    exact, known = step_rows(made_up), Coefficients(made_up, BASE)
     seeds = 200
     for _ in range(seeds):
         rows = [_noisy(row, generator) for row in exact]
-        found = fit_engine(rows, made_up, BASE, eager=True)
+        found = fit_engine(rows, made_up, BASE, eager=True, coefficients=known)
         for one in found.estimates:
             key = one.unknown.key
             truth = getattr(TRUTH, one.unknown.attribute)
