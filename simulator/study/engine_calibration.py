@@ -10,6 +10,7 @@ import numpy as np
 from simulator.costs.engine import Engine
 from simulator.experts.laws import Overlap
 from simulator.study.engine_fit import EngineFit, fit_engine
+from simulator.study.engine_observations import Coefficients
 from simulator.study.engine_times import Bench, StepTimes
 from simulator.study.step_rows import LEAST_ROWS, StepRow
 from simulator.trace.summary import Json
@@ -90,13 +91,14 @@ def calibrate(
         Called after every fit, of which there are one more than rows to fit.
     """
     fitted = [row for row in rows if row.role == "calibrate"]
-    fit = fit_engine(fitted, bench, base, eager=eager)
+    known = Coefficients(bench, base)
+    fit = fit_engine(fitted, bench, base, eager=eager, coefficients=known)
     advance()
     left_out = []
     for row in fitted:
         others = [other for other in fitted if other is not row]
         if len(others) >= LEAST_ROWS:
-            found = fit_engine(others, bench, base, eager=eager)
+            found = fit_engine(others, bench, base, eager=eager, coefficients=known)
             left_out.append(predict(row, bench, found.engine).error)
         advance()
     predicted = tuple(predict(row, bench, fit.engine) for row in rows)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from simulator.costs.engine import Engine
-from simulator.study.engine_observations import LINEAR, Observed, defaults
+from simulator.study.engine_observations import LINEAR, Coefficients, Observed, defaults
 from simulator.study.engine_times import Bench, routed_experts
 from simulator.study.engine_unknowns import (
     BY_KEY,
@@ -97,7 +97,14 @@ class EngineFit:
     rows: int
 
 
-def fit_engine(rows: Sequence[StepRow], bench: Bench, base: Engine, *, eager: bool) -> EngineFit:
+def fit_engine(
+    rows: Sequence[StepRow],
+    bench: Bench,
+    base: Engine,
+    *,
+    eager: bool,
+    coefficients: Coefficients | None = None,
+) -> EngineFit:
     """Fit an engine profile: relative errors of times, weighted by the spread of the rows.
 
     Parameters
@@ -110,6 +117,8 @@ def fit_engine(rows: Sequence[StepRow], bench: Bench, base: Engine, *, eager: bo
         Profile that holds where the rows say nothing.
     eager
         Whether the engine launches kernels one by one, so that each costs host time.
+    coefficients
+        Of bench and base, if they were derived before.
 
     Notes
     -----
@@ -117,7 +126,8 @@ def fit_engine(rows: Sequence[StepRow], bench: Bench, base: Engine, *, eager: bo
     input of the cost model. Without any, the exponent within a request is fitted to the times too,
     if they determine it.
     """
-    observed, overlap = Observed(rows, bench, base), fit_overlap(rows, bench)
+    observed = Observed(rows, coefficients or Coefficients(bench, base))
+    overlap = fit_overlap(rows, bench)
     by_time = _exponent_shows(rows, bench, overlap)
     wanted = [u for u in LINEAR if eager or u.key not in EAGER_ONLY]
     search = _Search(observed, wanted, by_time)
@@ -193,7 +203,7 @@ class _Search:
     """
 
     def __init__(self, observed: Observed, wanted: Sequence[Unknown], by_time: bool) -> None:
-        self._observed = observed
+        self._observed, self._linear = observed, observed.linear()
         self._wanted = [*wanted, *([BY_KEY[WITHIN]] if by_time else [])]
         self._column = {unknown.key: number for number, unknown in enumerate(LINEAR)}
         self._held = defaults(observed.base)
@@ -204,7 +214,7 @@ class _Search:
 
     def start(self) -> NDArray[np.float64]:
         """Return x with one common slowdown that meets the rows, overheads as they are held."""
-        x, linear = self._held.copy(), self._observed.linear()
+        x, linear = self._held.copy(), self._linear
         fractions = [self._column[u.key] for u in LINEAR if u.kind == FRACTION]
         speed = linear.slopes[:, fractions].sum(axis=1)
         rest = linear.at(x) - linear.slopes[:, fractions] @ x[fractions]
@@ -237,7 +247,7 @@ class _Search:
             near, far = (observed.linear(w).at(x) for w in (0.9, 0.7))
             return np.asarray((near - far) / 0.2 / seconds / observed.noise)
         number = self._column[unknown.key]
-        slope = observed.linear().slopes[:, number] / seconds
+        slope = self._linear.slopes[:, number] / seconds
         if unknown.kind == FRACTION:
             return np.asarray(slope * x[number] / observed.noise)
         most = float(np.abs(slope).max(initial=0.0))
@@ -256,7 +266,8 @@ class _Search:
             x = self._held.copy()
             x[numbers] = values[: len(numbers)] * scale[: len(numbers)]
             within = float(values[-1]) if by_time else None
-            relative = observed.linear(within).at(x) / observed.seconds - 1
+            linear_s = self._linear if within is None else observed.linear(within)
+            relative = linear_s.at(x) / observed.seconds - 1
             return np.asarray(relative / observed.noise)
 
         start, scale, low, high = self._problem(linear, by_time)

@@ -10,7 +10,7 @@ so its coefficients are differences of the cost model itself, and a fit has one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from simulator.costs.engine import Engine
 from simulator.experts.laws import Overlap
-from simulator.study.engine_times import Bench, StepTimes
+from simulator.study.engine_times import Bench
 from simulator.study.engine_unknowns import FRACTION, UNKNOWNS, Unknown
 from simulator.study.step_rows import StepRow
 
@@ -74,7 +74,7 @@ def _observe(number: int, row: StepRow) -> Iterator[Observation]:
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """Times as ``base + slopes @ x``; one row per observation, one column per `LINEAR` unknown."""
+    """Times as ``base + slopes @ x``; one row per time, one column per `LINEAR` unknown."""
 
     base: NDArray[np.float64]
     slopes: NDArray[np.float64]
@@ -82,6 +82,70 @@ class Linear:
     def at(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the times, s."""
         return self.base + self.slopes @ x
+
+    def between(self, other: Linear, share: float) -> Linear:
+        """Return what lies between this and another."""
+        return Linear(
+            (1 - share) * self.base + share * other.base,
+            (1 - share) * self.slopes + share * other.slopes,
+        )
+
+
+class Coefficients:
+    """Coefficients of rows, derived from the cost model once and kept.
+
+    Parameters
+    ----------
+    bench
+        What the rows ran on.
+    base
+        The profile whose other figures hold.
+    """
+
+    def __init__(self, bench: Bench, base: Engine) -> None:
+        self.bench, self.base = bench, base
+        self._kept: dict[tuple[object, ...], Linear] = {}
+
+    def of(self, row: StepRow, within: float | None = None) -> Linear:
+        """Return target, draft and host time of a row, its measured active experts given.
+
+        Parameters
+        ----------
+        row
+            The row.
+        within
+            Exponent of the overlap law if none were measured, interpolated on `EXPONENTS`; None
+            for the law of the model.
+        """
+        if within is None:
+            return self._at(row, None)
+        above = int(np.clip(np.searchsorted(EXPONENTS, within), 1, len(EXPONENTS) - 1))
+        low, high = EXPONENTS[above - 1], EXPONENTS[above]
+        share = (within - low) / (high - low)
+        return self._at(row, float(low)).between(self._at(row, float(high)), share)
+
+    def _at(self, row: StepRow, within: float | None) -> Linear:
+        step = (row.model, row.gamma, row.batch, row.context_tokens, row.active_experts)
+        key = (*step, within)  # not the times that were measured
+        if key not in self._kept:
+            self._kept[key] = self._derive(row, None if within is None else Overlap(within))
+        return self._kept[key]
+
+    def _derive(self, row: StepRow, law: Overlap | None) -> Linear:
+        def times(figures: Mapping[str, Any]) -> NDArray[np.float64]:
+            engine = replace(self.base, **figures)
+            return np.array(self.bench.times(row, engine, law, given_experts=True))
+
+        start = {unknown.attribute: _first(unknown) for unknown in LINEAR}
+        at_start = times(start)
+        columns, base = [], at_start.copy()
+        for unknown in LINEAR:
+            fraction = unknown.kind == FRACTION
+            moved = times(start | {unknown.attribute: 0.5 if fraction else _STEP_S})
+            slope = (moved - at_start) / (1.0 if fraction else _STEP_S)
+            columns.append(slope)
+            base -= slope * start[unknown.attribute]
+        return Linear(base, np.array(columns).T)
 
 
 class Observed:
@@ -91,52 +155,37 @@ class Observed:
     ----------
     rows
         The rows.
-    bench
-        What they ran on.
-    base
-        The profile whose other figures hold.
+    coefficients
+        Where theirs come from.
     """
 
-    def __init__(self, rows: Sequence[StepRow], bench: Bench, base: Engine) -> None:
-        self.rows, self.base = list(rows), base
-        self.all = observations(self.rows)
-        self.seconds = np.array([one.seconds for one in self.all])
-        self.noise = np.array([one.noise for one in self.all])
-        self._bench = bench
-        self._linear: dict[float | None, Linear] = {}
+    def __init__(self, rows: Sequence[StepRow], coefficients: Coefficients) -> None:
+        self.base = coefficients.base
+        self._rows, self._coefficients = list(rows), coefficients
+        self._all = observations(self._rows)
+        self.seconds = np.array([one.seconds for one in self._all])
+        self.noise = np.array([one.noise for one in self._all])
 
     def linear(self, within: float | None = None) -> Linear:
-        """Return the times as a linear function, with measured active experts where there are any.
+        """Return the observed times as a linear function; ``within`` as in `Coefficients.of`."""
+        by_row = [self._coefficients.of(row, within) for row in self._rows]
+        parts = [(by_row[one.row], _PARTS[one.part]) for one in self._all]
+        return Linear(
+            np.array([found.base[part].sum() for found, part in parts]),
+            np.array([found.slopes[part].sum(axis=0) for found, part in parts]),
+        )
 
-        Parameters
-        ----------
-        within
-            Exponent of the overlap law for rows without; None for the law of the model.
-        """
-        if within not in self._linear:
-            self._linear[within] = self._derive(within)
-        return self._linear[within]
 
-    def _derive(self, within: float | None) -> Linear:
-        law = None if within is None else Overlap(within)
-        start = {unknown.attribute: _first(unknown) for unknown in LINEAR}
-        at_start = self._times(start, law)
-        columns, base = [], at_start.copy()
-        for unknown in LINEAR:
-            fraction = unknown.kind == FRACTION
-            moved = start | {unknown.attribute: 0.5 if fraction else _STEP_S}
-            slope = (self._times(moved, law) - at_start) / (1.0 if fraction else _STEP_S)
-            columns.append(slope)
-            base -= slope * start[unknown.attribute]
-        return Linear(base, np.array(columns).T)
+_PARTS = {
+    "target_s": slice(0, 1),
+    "draft_s": slice(1, 2),
+    "host_s": slice(2, 3),
+    "step_s": slice(0, 3),
+}
+"""Where observed parts stand in `StepTimes`."""
 
-    def _times(self, figures: dict[str, float], law: Overlap | None) -> NDArray[np.float64]:
-        changes: dict[str, Any] = dict(figures)
-        engine = replace(self.base, **changes)
-        priced: list[StepTimes] = [
-            self._bench.times(row, engine, law, given_experts=True) for row in self.rows
-        ]
-        return np.array([getattr(priced[one.row], one.part) for one in self.all])
+EXPONENTS = np.linspace(0.05, 1.0, 20)
+"""Exponents of the overlap law at which rows without active experts are priced."""
 
 
 def _first(unknown: Unknown) -> float:

@@ -20,7 +20,7 @@ LEAST_ROWS = 3
 NOISE = 0.03
 """Standard error of a row's time that is taken where nothing says more (kind: assumed)."""
 
-TOLERATED = 0.1
+TOLERATED = 0.25
 """By how much the parts of a step may exceed it: they are medians of their own."""
 
 

@@ -28,8 +28,9 @@ def half_widths(
 
     Examples
     --------
-    >>> half_widths(np.ones((2, 1)), np.array([-1.0, 1.0]))
-    [12.706204736174705]
+    >>> (width,) = half_widths(np.ones((2, 1)), np.array([-1.0, 1.0]))
+    >>> round(width, 4)
+    12.7062
     """
     rows, columns = jacobian.shape
     freedom = rows - columns

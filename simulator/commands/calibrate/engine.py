@@ -125,6 +125,9 @@ def _bench(settings: Settings, hardware: str, base: Engine) -> Bench:
     if names_a_file(model):
         return bench_of(read_models(Path(model)), hardware, base)
     by_path = names_a_file(hardware)
+    _known("model", model)
+    if not by_path:
+        _known("hardware", hardware)
     words = [f"model={model}", f"hardware.gpu={hardware}" if by_path else f"hardware={hardware}"]
     if settings.tensor_parallel is not None:
         words.append(f"hardware.tensor_parallel={settings.tensor_parallel}")
@@ -132,3 +135,13 @@ def _bench(settings: Settings, hardware: str, base: Engine) -> Bench:
         words.append(f"speculation.drafter={settings.drafter}")
     scenario = build(compose(words), base)
     return Bench({model: scenario.step_model}, settings.context_tokens)
+
+
+def _known(group: str, name: str) -> None:
+    """Refuse a name that the configuration group does not have."""
+    from simulator.commands.settings import group_options  # noqa: PLC0415
+    from simulator.errors import ConfigError, unknown  # noqa: PLC0415
+
+    options = group_options(group)
+    if name not in options:
+        raise ConfigError(unknown(group, name, options))
