@@ -95,7 +95,7 @@ class Scenario:
             recv_interval=scheduler.recv_interval,
             front_end_request_s=self.engine.front_end_request_s,
             front_end_s=self.engine.front_end_s,
-            separate_prefill=self.engine.separate_prefill,
+            separate_prefill=bool(self.engine.separate_prefill),
         )
 
     def router(self) -> Router:
@@ -103,15 +103,21 @@ class Scenario:
         return ROUTERS.get(self.config.scheduler.router, "scheduler.router")()
 
 
-def build(config: Config, engine: Engine | None = None) -> Scenario:
+def build(
+    config: Config,
+    engine: Engine | None = None,
+    *,
+    drafter: Drafter | None = None,
+    workload: Workload | None = None,
+) -> Scenario:
     """Build a scenario, refusing what cannot run.
 
     Parameters
     ----------
     config
         What to build.
-    engine
-        Profile to use instead of the one that the configuration names, for calibration.
+    engine, drafter, workload
+        Parts to use instead of those that the configuration names, for calibration and replay.
 
     Raises
     ------
@@ -122,14 +128,14 @@ def build(config: Config, engine: Engine | None = None) -> Scenario:
     gpu = _load(load_gpu, "hardware.gpu", config.hardware.gpu)
     if engine is None:
         engine = _load(load_engine, "hardware.engine", config.hardware.engine)
-    drafter_name = config.speculation.drafter
-    if drafter_name is None:
-        drafter_name = default_drafter(target.name)
-    drafter = _load(load_drafter, "speculation.drafter", drafter_name)
+    if drafter is None:
+        drafter_name = config.speculation.drafter or default_drafter(target.name)
+        drafter = _load(load_drafter, "speculation.drafter", drafter_name)
     ROUTERS.get(config.scheduler.router, "scheduler.router")
     acceptance = ACCEPTANCE.get(config.speculation.acceptance, "speculation.acceptance")
     law = ROUTING_LAWS.get(config.routing.law, "routing.law")
-    workload = build_workload(config.workload, config.run.requests)
+    if workload is None:
+        workload = build_workload(config.workload, config.run.requests)
     _check_context(target, workload)
     if config.speculation.gamma:
         _check_vocabulary(drafter, target)
@@ -141,7 +147,7 @@ def build(config: Config, engine: Engine | None = None) -> Scenario:
     step_model = StepModel(
         target=ForwardCost(forward_operators(target, parallelism), tables, engine),
         drafter=ForwardCost(draft_operators, tables, engine) if draft_operators else None,
-        law=law(routing_of(config)),
+        law=law(routing_of(config, engine)),
         engine=engine,
         vocab=target.vocab,
         parallelism=parallelism,
@@ -160,13 +166,27 @@ def build(config: Config, engine: Engine | None = None) -> Scenario:
     )
 
 
-def routing_of(config: Config) -> RoutingConfig:
-    """Return the routing settings with the measured overlap of the model filled in."""
+def routing_of(config: Config, engine: Engine) -> RoutingConfig:
+    """Return the routing settings, filled in with what was calibrated or measured.
+
+    Exponents calibrated with the engine profile come before the overlap measured for the model.
+    """
     routing = config.routing
-    measured = measured_overlap(config.model.name)
-    if routing.law != "overlap" or routing.within_request is not None or measured is None:
+    if routing.law != "overlap":
         return routing
-    return replace(routing, within_request=measured.value)
+    measured = measured_overlap(config.model.name)
+    overlap = None if measured is None else measured.value
+    return replace(
+        routing,
+        within_request=_known(routing.within_request, engine.routing_within_request, overlap),
+        across_requests=_known(routing.across_requests, engine.routing_across_requests),
+        prompt=_known(routing.prompt, engine.routing_prompt),
+    )
+
+
+def _known(*choices: float | None) -> float | None:
+    """Return the first that is known."""
+    return next((choice for choice in choices if choice is not None), None)
 
 
 def _load(loader: Callable[[str], T], key: str, name: str) -> T:

@@ -22,7 +22,7 @@ def setting_names() -> tuple[str, ...]:
     Examples
     --------
     >>> [name for name in setting_names() if name.startswith("routing.")]
-    ['routing.law', 'routing.within_request', 'routing.across_requests']
+    ['routing.law', 'routing.within_request', 'routing.across_requests', 'routing.prompt']
     """
     from simulator.config import Config  # noqa: PLC0415 - only who errs waits for NumPy
 

@@ -258,10 +258,11 @@ class CompiledSteps:
             return self._price_experts(target, met, query_tokens, prompt)
 
         round_s = self._price_round(requests)
+        sequences = self._model.sequences(share, query_tokens)
 
         def sampled_s(chunks: int) -> float:
             logits = target.logits(tokens + chunks)
-            return total_s(logits) + total_s(self._model.host(share + chunks)) + round_s
+            return total_s(logits) + total_s(self._model.host(sequences + chunks)) + round_s
 
         plain_s = 0.0
         if requests:
@@ -283,7 +284,7 @@ class CompiledSteps:
             return 0.0
         mean_tokens = max(context_tokens / requests, 1.0)
         share, _ = self._share(requests)
-        target = self._model.target.decode_attention(share, self.query_tokens, mean_tokens)
+        target = self._model.target_attention(share, self.query_tokens, mean_tokens)
         if self._drafter is None:
             return total_s(target)
         draft = self._drafter.decode_attention(share, 1, mean_tokens)

@@ -150,9 +150,11 @@ class StepModel:
             self.target.dense(share.tokens),
             self.target.logits(share.sampled_tokens),
             self.target.experts(met.tokens, independent),
-            self._decode_attention(self.target, share),
+            self.target_attention(share.decode_requests, share.query_tokens, share.context_tokens),
             *(self.target.prefill_attention(start, end) for start, end in share.prefill),
-            self.host(share.decode_requests + len(share.prefill)),
+            self.host(
+                self.sequences(share.decode_requests, share.query_tokens) + len(share.prefill)
+            ),
         )
         return StepCost(parts, self.target.active_experts(independent))
 
@@ -170,11 +172,12 @@ class StepModel:
             self.drafter.dense(share.tokens),
             self.drafter.logits(share.tokens),
             self.drafter.experts(met.tokens, self.independent_tokens(met)),
-            self._decode_attention(self.drafter, share),
+            self.drafter.decode_attention(share.decode_requests, 1, context_tokens),
         )
         sampling = self.engine.sampling_s(share.tokens, self.vocab, self.target.tables.gpu)
         add_part(parts, "sampling", sampling, "assumed")
-        add_part(parts, "engine", self.engine.draft_step_s, "assumed")
+        host = self.engine.draft_step_s + share.decode_requests * self.engine.draft_request_s
+        add_part(parts, "engine", host, "assumed")
         return parts
 
     def draft_prefill(self, shape: StepShape) -> Parts:
@@ -228,20 +231,35 @@ class StepModel:
             shape.decode_requests, shape.query_tokens, shape.prefill_tokens
         )
 
-    @staticmethod
-    def _decode_attention(forward: ForwardCost, share: StepShape) -> Parts:
-        """Attention of the requests that decode; nothing when there are none."""
-        if not share.decode_requests:
-            return {}
-        return forward.decode_attention(
-            share.decode_requests, share.query_tokens, share.context_tokens
-        )
+    def sequences(self, requests: float, query_tokens: int) -> float:
+        """Sequences that a target step has of so many decoding requests.
 
-    def host(self, requests: float) -> Parts:
-        """Price sampling of one token per request of a group, and the host work of a plain step."""
+        One per request; one per query token with batch expansion (`Engine.batch_expansion`).
+        """
+        return requests * query_tokens if self.engine.batch_expansion else requests
+
+    def target_attention(self, requests: float, query_tokens: int, context_tokens: float) -> Parts:
+        """Price the target's attention of the requests that decode; nothing if there are none.
+
+        The cache of a request is read once per step, or, with batch expansion, once per query
+        token.
+
+        Parameters
+        ----------
+        requests, query_tokens, context_tokens
+            As in `StepShape`, of one attention group.
+        """
+        if not requests:
+            return {}
+        if self.engine.batch_expansion:
+            requests, query_tokens = requests * query_tokens, 1
+        return self.target.decode_attention(requests, query_tokens, context_tokens)
+
+    def host(self, sequences: float) -> Parts:
+        """Price sampling of a token per sequence of a group, and the host work of a target step."""
         parts: Parts = {}
-        seconds = self.engine.sampling_s(requests, self.vocab, self.target.tables.gpu)
+        seconds = self.engine.sampling_s(sequences, self.vocab, self.target.tables.gpu)
         add_part(parts, "sampling", seconds, "assumed")
-        overhead = self.engine.plain_step_s + requests * self.engine.plain_request_s
+        overhead = self.engine.plain_step_s + sequences * self.engine.plain_request_s
         add_part(parts, "engine", overhead, "fitted")
         return parts

@@ -20,14 +20,17 @@ class RoutingConfig:
         the one measured for the model, and 1 where none was.
     across_requests
         Exponent h of ``overlap`` over requests, in (0, 1]; null is 1, independent.
+    prompt
+        Exponent of ``overlap`` for prompt tokens, in (0, 1]; null is that within a request.
     """
 
     law: str = "overlap"
     within_request: float | None = None
     across_requests: float | None = None
+    prompt: float | None = None
 
     def __post_init__(self) -> None:
-        for key in ("within_request", "across_requests"):
+        for key in ("within_request", "across_requests", "prompt"):
             value = getattr(self, key)
             if value is None:
                 continue

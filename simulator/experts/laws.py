@@ -67,6 +67,28 @@ def distinct_experts(experts: int, top_k: int, tokens: float) -> float:
     return -experts * math.expm1(tokens * math.log1p(-top_k / experts))
 
 
+def tokens_touching(experts: int, top_k: int, active: float) -> float:
+    """Return the independently routed tokens that touch so many experts: the inverse of eq. 8.
+
+    Parameters
+    ----------
+    experts, top_k
+        As in `distinct_experts`.
+    active
+        Distinct experts N. All E of them take infinitely many tokens; the finite number returned
+        leaves a billionth of them untouched.
+
+    Examples
+    --------
+    >>> round(tokens_touching(experts=64, top_k=8, active=56.4), 1)
+    16.0
+    """
+    if top_k >= experts:
+        return 1.0
+    touched = min(active / experts, 1.0 - 1e-9)
+    return math.log1p(-touched) / math.log1p(-top_k / experts)
+
+
 @ROUTING_LAWS.register("uniform")
 def uniform(config: RoutingConfig) -> Overlap:
     """Every token routes independently and uniformly over the experts."""
@@ -77,7 +99,7 @@ def uniform(config: RoutingConfig) -> Overlap:
 @ROUTING_LAWS.register("overlap")
 def overlap(config: RoutingConfig) -> Overlap:
     """Tokens of one request, and requests among themselves, share experts."""
-    return Overlap(config.within_request or 1.0, config.across_requests or 1.0)
+    return Overlap(config.within_request or 1.0, config.across_requests or 1.0, config.prompt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +113,14 @@ class Overlap:
         0.92 DeepSeek-V4-Flash, 0.95 Qwen1.5-MoE.
     across_requests
         Exponent h over requests.
+    prompt
+        Exponent for prompt tokens; None is g. Tokens that are verified together follow each other,
+        and drafts may repeat themselves; those of a prompt span a whole text.
     """
 
     within_request: float = 1.0
     across_requests: float = 1.0
+    prompt: float | None = None
 
     def independent_tokens(
         self, decode_requests: float, query_tokens: int, prefill_tokens: float
@@ -108,5 +134,6 @@ class Overlap:
         18.8
         """
         within = decode_requests * float(query_tokens) ** self.within_request
-        within += float(prefill_tokens) ** self.within_request if prefill_tokens else 0.0
+        prompt = self.within_request if self.prompt is None else self.prompt
+        within += float(prefill_tokens) ** prompt if prefill_tokens else 0.0
         return float(within**self.across_requests)

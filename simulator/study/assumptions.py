@@ -38,6 +38,11 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
         f"{engine.plain_request_s * 1e6:.0f} us a request (fitted on a CPU host), "
         f"{engine.draft_step_s * 1e3:.1f} ms a draft step (assumed)"
     )
+    if engine.batch_expansion and config.speculation.gamma:
+        found.append(
+            "every drafted token is verified as a sequence of its own, which reads the whole cache "
+            "(batch expansion)"
+        )
     return [*found, *scenario.workload.assumptions]
 
 
@@ -76,6 +81,13 @@ def _routing(scenario: Scenario) -> str:
     routing, target = scenario.config.routing, scenario.config.model
     if target.moe is None:
         return f"{target.title} is dense: every weight is read in every step"
+    calibrated = scenario.engine.routing_within_request
+    if routing.law == "overlap" and routing.within_request is None and calibrated is not None:
+        across = routing.across_requests or scenario.engine.routing_across_requests or 1.0
+        return (
+            f"tokens share experts as calibrated with engine profile {scenario.engine.title} "
+            f"(exponent {calibrated:g} within a request, {across:g} across requests)"
+        )
     if routing.law == "overlap" and routing.within_request is None:
         measured = measured_overlap(target.name)
         if measured is None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
 from simulator.experts.config import RoutingConfig
-from simulator.experts.laws import ROUTING_LAWS, Overlap, distinct_experts
+from simulator.experts.laws import ROUTING_LAWS, Overlap, distinct_experts, tokens_touching
 from simulator.experts.overlaps import measured_overlap
 
 shapes = st.tuples(st.integers(1, 512), st.integers(1, 16)).filter(
@@ -81,3 +81,25 @@ def test_measured_overlaps_have_sources_and_unknown_models_none():
 def test_a_dense_layer_activates_everything():
     assert distinct_experts(4, 4, 0.5) == 4
     assert distinct_experts(4, 4, 0) == 0
+
+
+@given(st.integers(2, 256), st.floats(0.5, 300))
+def test_tokens_touching_undo_distinct_experts(experts, tokens):
+    top_k = max(1, experts // 8)
+    active = distinct_experts(experts, top_k, tokens)
+    again = distinct_experts(experts, top_k, tokens_touching(experts, top_k, active))
+    assert again == pytest.approx(active, rel=1e-6)
+
+
+def test_all_experts_take_finitely_many_tokens_here():
+    tokens = tokens_touching(64, 8, 64)
+    assert 100 < tokens < 1000
+    assert distinct_experts(64, 8, tokens) == pytest.approx(64)
+    assert tokens_touching(8, 8, 8) == 1.0
+
+
+def test_prompts_may_have_an_exponent_of_their_own():
+    law = Overlap(within_request=0.5, prompt=1.0)
+    assert law.independent_tokens(0, 1, 100) == 100
+    assert law.independent_tokens(4, 4, 0) == 8
+    assert Overlap(within_request=0.5).independent_tokens(0, 1, 100) == 10

@@ -48,6 +48,7 @@ LIKELY = {
     "scheduler.max_batched_tokens": st.integers(1, 20_000),
     "routing.within_request": st.floats(0.1, 1),
     "routing.across_requests": st.floats(0.1, 1),
+    "routing.prompt": st.floats(0.1, 1),
     "run.seed": st.integers(0, 2**63 - 1),
     "run.warmup_fraction": st.floats(0, 0.9),
     "model.layers": st.integers(1, 100),
