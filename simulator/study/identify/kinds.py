@@ -33,6 +33,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         "speedup": Kind("1", "speedup of decoding with drafts over decoding without"),
         "ar_step_time": Kind("s", "time of a plain step of the target, T_T(B, 1)"),
+        "verify_step_time": Kind("s", "time of a verify step of the target, T_T(B, gamma)"),
         "draft_step_time": Kind("s", "time of one draft step, T_D(B, 1)"),
         "reject_time": Kind("s", "time of rejection sampling in one round, T_rej"),
     }
