@@ -14,6 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulator.errors import ConfigError
 
+_BISECTIONS = 52
+"""Halvings of [0, 1] down to the spacing of floats below 1."""
+
+_ROUNDING = 1e-12
+"""A share may be out of its range by this."""
+
 
 def expected_tokens_per_round(alpha: ArrayLike, gamma: ArrayLike) -> NDArray[np.float64]:
     """Tokens that one draft-and-verify round yields on average, the bonus token included.
@@ -39,7 +45,12 @@ def expected_tokens_per_round(alpha: ArrayLike, gamma: ArrayLike) -> NDArray[np.
     alpha, gamma = np.broadcast_arrays(np.asarray(alpha, float), np.asarray(gamma, float))
     sure = alpha >= 1.0
     safe = np.where(sure, 0.0, alpha)
-    return np.where(sure, gamma + 1.0, (1.0 - safe ** (gamma + 1.0)) / (1.0 - safe))
+    near = np.where(sure | (alpha < 0.5), 0.5, alpha)
+    # Near alpha = 1 the plain form subtracts ones from ones.
+    lost = np.where(
+        alpha < 0.5, 1.0 - safe ** (gamma + 1.0), -np.expm1((gamma + 1.0) * np.log(near))
+    )
+    return np.where(sure, gamma + 1.0, lost / (1.0 - safe))
 
 
 def sigma(alpha: ArrayLike, gamma: ArrayLike) -> NDArray[np.float64]:
@@ -51,6 +62,73 @@ def sigma(alpha: ArrayLike, gamma: ArrayLike) -> NDArray[np.float64]:
     0.9
     """
     return expected_tokens_per_round(alpha, gamma) / (np.asarray(gamma, float) + 1.0)
+
+
+def alpha_from_sigma(share: ArrayLike, gamma: ArrayLike) -> NDArray[np.float64]:
+    """Acceptance rate that yields a share of the most tokens possible: eq. 5 inverted.
+
+    Sigma rises with alpha, so its one root in [0, 1] is bracketed and bisected.
+
+    Parameters
+    ----------
+    share
+        Sigma, in [1 / (gamma + 1), 1]: a round yields one token at least.
+    gamma
+        Draft length, >= 1 (at 0 every alpha yields the same).
+
+    Returns
+    -------
+    ndarray
+        Alpha in [0, 1], i.i.d. over positions, to a part in 10^15.
+
+    Raises
+    ------
+    ConfigError
+        If a share is out of its range, or a draft length is below 1.
+
+    Examples
+    --------
+    >>> alpha_from_sigma([0.94, 0.91], [2, 4]).round(3).tolist()
+    [0.939, 0.953]
+    """
+    share, gamma = np.broadcast_arrays(np.asarray(share, float), np.asarray(gamma, float))
+    if not np.all(gamma >= 1):
+        raise ConfigError(f"sigma tells alpha from gamma 1 on, got gamma={np.min(gamma):g}.")
+    wrong = ~((share * (gamma + 1.0) >= 1.0 - _ROUNDING) & (share <= 1.0 + _ROUNDING))
+    if np.any(wrong):
+        at = tuple(index[0] for index in np.nonzero(np.atleast_1d(wrong)))
+        value, drafted = np.atleast_1d(share)[at], np.atleast_1d(gamma)[at]
+        raise ConfigError(
+            f"sigma={value:g} is out of range: a round with gamma={drafted:g} yields 1 to "
+            f"{drafted + 1:g} tokens, so sigma lies between {1 / (drafted + 1):.4g} and 1."
+        )
+    low, high = np.zeros(share.shape), np.ones(share.shape)
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2.0
+        below = sigma(middle, gamma) < share
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return np.asarray((low + high) / 2.0)
+
+
+def target_efficiency(plain_s: ArrayLike, verify_s: ArrayLike) -> NDArray[np.float64]:
+    """How cheap verification is (section 2): near 1 if bound by memory, 1 / gamma by compute.
+
+    Parameters
+    ----------
+    plain_s, verify_s
+        ``T_T(B, 1)`` and ``T_T(B, gamma)``, s.
+
+    Returns
+    -------
+    ndarray
+        ``T_T(B, 1) / T_T(B, gamma)``.
+
+    Examples
+    --------
+    >>> float(target_efficiency(15.9e-3, 22.6e-3)).__round__(2)
+    0.7
+    """
+    return np.asarray(np.asarray(plain_s, float) / np.asarray(verify_s, float))
 
 
 def saturation_tokens(experts: int, top_k: int, share: float = 0.95) -> int:

@@ -11,6 +11,7 @@ from simulator.quantities import KINDS, Quantity
 FOLDERS = [
     "hardware_specs.gpus",
     "hardware_specs.engines",
+    "hardware_specs.moesd",
     "workloads.presets",
     "workloads.routing",
 ]
