@@ -65,7 +65,7 @@ def sigma(alpha: ArrayLike, gamma: ArrayLike) -> NDArray[np.float64]:
 
 
 def alpha_from_sigma(share: ArrayLike, gamma: ArrayLike) -> NDArray[np.float64]:
-    """Acceptance rate that yields a share of the most tokens possible: eq. 5 inverted.
+    """Invert eq. 5: the acceptance rate that yields a share of the most tokens possible.
 
     Sigma rises with alpha, so its one root in [0, 1] is bracketed and bisected.
 

@@ -124,16 +124,16 @@ def as_printed(theta, B, gamma, K, E, share, *, misprint):
     """Algorithm 1 word by word, with and without the misprint of its line 11."""
     bias, k1, k2, k3, draft_bias, draft_k, reject_bias, reject_k, lambda_, s = theta
 
-    def G(t):
+    def growing(t):
         r = lambda_ * RIDGE
         return s**t if t <= r else s**r * (1 + math.log(s) * (t - r))
 
     def target(t):
         N = E * (1 - ((E - K) / E) ** t)
-        return bias + k1 * G(t) + k2 * N + k3 * G(t * K / N)
+        return bias + k1 * growing(t) + k2 * N + k3 * growing(t * K / N)
 
     ar, verify = target(B), target(B * gamma)
-    draft, reject = draft_bias + draft_k * G(B), reject_bias + reject_k * B
+    draft, reject = draft_bias + draft_k * growing(B), reject_bias + reject_k * B
     wrong, right = draft + ar + verify + reject, gamma * draft + verify + reject
     return share * (gamma + 1) * ar / (wrong if misprint else right)
 

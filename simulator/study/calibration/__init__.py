@@ -1,0 +1,1 @@
+"""Calibration of MoESD's ten-parameter model to measurements."""
