@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import ConfigError
-from simulator.speculation.performance import NAMES, Parameters, Prediction, evaluate, jacobian
+from simulator.speculation.performance import NAMES, Prediction, evaluate, jacobian
 from simulator.speculation.theory import speedup
 from simulator.study.identify.kinds import KINDS
 from simulator.study.identify.prior import Prior
@@ -150,7 +150,7 @@ def readings_of_all(
         Shape (n, m).
     """
     points = points_of(rows, prior.experts, prior.ridge_flop_per_byte)
-    per_unit = jacobian(Parameters(*np.ones(8), lambda_=lambda_, s=s), points)
+    per_unit = jacobian(np.array([*np.ones(8), lambda_, s]), points)
     plain, verify, draft, reject = (times @ by_time[:, :8].T for by_time in per_unit[:4])
     tokens = points.sigma * (points.gamma + 1.0)
     ratio = speedup(tokens, points.gamma * draft / plain, verify / plain, reject / plain)

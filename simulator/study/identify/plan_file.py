@@ -121,7 +121,8 @@ def _children(node: yaml.Node, key: str | int) -> Iterable[yaml.Node]:
     if isinstance(node, yaml.MappingNode):
         return [value for name, value in node.value if name.value == key]
     if isinstance(node, yaml.SequenceNode) and isinstance(key, int):
-        return node.value[key : key + 1]
+        items: list[yaml.Node] = node.value
+        return items[key : key + 1]
     return []
 
 

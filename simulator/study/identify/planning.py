@@ -135,15 +135,16 @@ class _Design:
     options: Floats
 
     def variances(self) -> Floats:
-        """Variance at each target and draw, shape (draws, n)."""
-        return np.einsum("dij,djk,dik->di", self.points, self.posteriors, self.points)
+        """Return the variance at each target and draw, shape (draws, n)."""
+        felt = self.points @ self.posteriors
+        return np.asarray(np.einsum("dij,dij->di", felt, self.points))
 
     def figure(self) -> float:
-        """Median over draws of the mean over targets."""
+        """Return the median over draws of the mean over targets."""
         return float(np.median(self.variances().mean(axis=1)))
 
     def figures_with(self) -> Floats:
-        """The figure after adding each candidate, shape (c,): rank-one updates."""
+        """Return the figure after adding each candidate, shape (c,), by rank-one updates."""
         moved = self.options @ self.posteriors
         spread = self.points.transpose(0, 2, 1) @ self.points / self.points.shape[1]
         gain = np.einsum("dci,dij,dcj->dc", moved, spread, moved)
@@ -156,9 +157,9 @@ class _Design:
         row = self.options[:, index]
         moved = np.einsum("dij,dj->di", self.posteriors, row)
         noise = 1.0 + np.einsum("di,di->d", moved, row)
-        self.posteriors = self.posteriors - np.einsum("di,dj->dij", moved, moved) / noise[
-            :, None, None
-        ]
+        self.posteriors = (
+            self.posteriors - np.einsum("di,dj->dij", moved, moved) / noise[:, None, None]
+        )
 
 
 def _extend(design: _Design, candidates: Sequence[Row]) -> tuple[tuple[Row, float], ...]:
@@ -192,8 +193,8 @@ def _reasons(
     if variance > LIMIT:
         worst = targets[int(by_target.argmax())]
         reasons.append(
-            f"predictions will be {variance:.2g} times as uncertain (variance) as one "
-            f"measurement, most at {worst.label} ({by_target.max():.2g})"
+            f"predictions will be {variance:.3g} times as uncertain (variance) as one "
+            f"measurement, most at {worst.label} ({by_target.max():.3g})"
         )
         gap = _gap({row.batch for row in rows}, targets, by_target)
         if gap:
@@ -224,5 +225,3 @@ def _gap(measured: set[int], targets: Sequence[Row], by_target: Floats) -> str:
     else:
         words = f"no batch in {below + 1}..{above - 1}"
     return f"{words} is measured, where {100 * share:.0f} % of that uncertainty lies"
-
-

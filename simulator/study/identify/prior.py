@@ -1,10 +1,11 @@
 """What is known of MoESD's parameters before anyone measures: three levels of each.
 
 Middle levels of loads are sqrt(5) times what peak bandwidth allows, the geometric middle of the
-paper's search bounds (App. C.2). Growth coefficients follow from the same sizes: a bf16 weight takes
-2 bytes to load and 2 FLOP per token to use, so a part that takes ``load`` seconds at full bandwidth
-takes ``load / RP`` seconds of compute per token at full speed. Above the ridge ``r = lambda RP`` the
-model grows by ``k ln(s) s^r`` per token; with ``s = e^(1/r)``, growth by e up to the ridge,
+paper's search bounds (App. C.2). Growth coefficients follow from the same sizes: a bf16 weight
+takes 2 bytes to load and 2 FLOP per token to use, so a part that takes ``load`` seconds at full
+bandwidth takes ``load / RP`` seconds of compute per token at full speed. Above the ridge
+``r = lambda RP`` the model grows by ``k ln(s) s^r`` per token; with ``s = e^(1/r)``, growth by e up
+to the ridge,
 
     k = lambda load / e.
 

@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from simulator.errors import ConfigError
 from simulator.mapping import from_mapping
 from simulator.speculation.performance import Points
@@ -86,7 +83,7 @@ def read_rows(plan: PlanFile, key: str, experts: int, top_k: int) -> list[Row]:
     ConfigError
         If an entry is malformed; the message names its line.
     """
-    rows = []
+    rows: list[Row] = []
     for index, raw in enumerate(plan.entries(key)):
         place = plan.place(key, index)
         rows += _expand(_entry(raw, place), experts, top_k, place)
@@ -131,7 +128,7 @@ def _expand(entry: Entry, experts: int, top_k: int, place: str) -> Sequence[Row]
             if not values[axis]:
                 raise ConfigError(f"{place}: {entry.kind} needs {axis}; write '{axis}: [2, 4]'.")
     combinations = product(*(values[axis] for axis in limits))
-    return [Row(entry.kind, *chosen, entry.tolerance) for chosen in combinations][:: entry.every]
+    return [Row(entry.kind, K, g, B, entry.tolerance) for K, g, B in combinations][:: entry.every]
 
 
 def _range(limit: int | None) -> str:
@@ -143,7 +140,7 @@ def points_of(rows: Sequence[Row], experts: int, ridge_flop_per_byte: float) -> 
 
     The share sigma is 1: it scales a speedup, so relative differences do without it.
     """
-    columns: NDArray[np.float64] = np.array(
-        [(row.batch, row.gamma, row.top_k) for row in rows], float
-    ).reshape(-1, 3)
-    return Points.of(*columns.T, experts, 1.0, ridge_flop_per_byte)
+    batch, gamma, top_k = (
+        [getattr(row, axis) for row in rows] for axis in ("batch", "gamma", "top_k")
+    )
+    return Points.of(batch, gamma, top_k, experts, 1.0, ridge_flop_per_byte)
