@@ -11,16 +11,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from simulator.report.figures import number
+from simulator.report.figures import number, seconds
 from simulator.report.plots import drawing
 from simulator.study.identify.check import Check, Twin
+from simulator.study.identify.check_moesd import SCALE
 from simulator.study.identify.planning import LIMIT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_NAMED = 12
-"""Unknowns and changes named in full; more are counted."""
+_NAMED, _CHANGES = 12, 3
+"""Unknowns, and changes of a solution, that are named; more are counted."""
+
+_NO_SECONDS = " moesim calibrate fit would give no seconds from it."
 
 _TALLEST_IN, _LABELLED = 12.0, 70
 """Height of a picture, inches, and the most nodes of a side that are labelled."""
@@ -48,7 +51,10 @@ def _verdict(check: Check) -> str:
         return "The plan is sufficient: it determines every unknown."
     if check.determined:
         return "The plan determines every unknown, but should not be measured as it is."
-    return "The plan is not sufficient: no number of repeats determines every unknown."
+    if not check.free:
+        return "The plan is not sufficient: a combination of unknowns stays open."
+    left = f"{check.disagreement} of {len(check.unknowns)}"
+    return f"The plan is not sufficient: it leaves {left} unknowns open."
 
 
 def _table(check: Check) -> Table:
@@ -81,14 +87,18 @@ def _figures(check: Check) -> Iterator[tuple[str, str]]:
     if check.unique_after is not None:
         yield "unique after", f"{check.unique_after} of them in this order"
     if check.planning:
-        yield "predictions", f"variance {number(check.planning.variance)} of one measurement's"
+        yield (
+            "predictions",
+            f"variance {number(check.planning.variance)} times that of one measurement (limit "
+            f"{LIMIT:g})",
+        )
 
 
-def _names(names: Sequence[str]) -> str:
+def _names(names: Sequence[str], most: int = _NAMED) -> str:
     if not names:
         return "none"
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    more = f", and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _open(check: Check) -> Iterator[str]:
@@ -96,23 +106,23 @@ def _open(check: Check) -> Iterator[str]:
     directions = check.identifiability.null_directions if check.identifiability else ()
     for direction in directions:
         names = _names(list(direction.changes))
-        yield f"No measurement of the plan notices: {direction.words} ({names})."
+        told = _NO_SECONDS if direction.words == SCALE else ""
+        yield f"No measurement of the plan notices: {direction.words} ({names}).{told}"
     if directions and not check.free:
         yield (
             "The levels hide that: no combination of them is another one along that direction. "
             "Give all times levels of one ratio to see it among the solutions."
         )
     for twin in check.twins:
-        yield f"Cannot be told apart: {_changes(twin)}. {_capital(twin.words)}."
+        apart = (
+            "" if twin.difference_s is None else f", {seconds(twin.difference_s)} per step apart"
+        )
+        yield f"Cannot be told apart: {_changes(twin)}. Yet {twin.words}{apart}."
 
 
 def _changes(twin: Twin) -> str:
     pairs = [f"{name} {true} or {other}" for name, (true, other) in twin.changes.items()]
-    return _names(pairs)
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
+    return _names(pairs, _CHANGES)
 
 
 def _predictions(check: Check) -> Iterator[str]:
@@ -171,25 +181,24 @@ def _draw(axes: Axes, check: Check) -> None:
     import networkx as nx  # noqa: PLC0415 - slow to import, and tables do without
 
     graph = check.graph
-    sides = [[node for node, side in graph.nodes(data="side") if side == s] for s in (0, 1)]
-    places = {}
-    for x, nodes in enumerate(sides):
-        for index, node in enumerate(nodes):
-            places[node] = (float(x), 1.0 - (index + 0.5) / len(nodes))
-    colours = ["#d1495b" if name in check.free else "#0b6bcb" for name in sides[0]]
+    measured = [node for node in graph if node not in check.unknowns]
+    sides: tuple[Sequence[str | int], ...] = (check.unknowns, measured)
+    places = {
+        node: (float(x), 1.0 - (index + 0.5) / len(nodes))
+        for x, nodes in enumerate(sides)
+        for index, node in enumerate(nodes)
+    }
+    colours = ["#d1495b" if name in check.free else "#0b6bcb" for name in check.unknowns]
     nx.draw_networkx_edges(graph, places, ax=axes, edge_color="#c9c9c9", width=0.5)
-    nx.draw_networkx_nodes(
-        graph, places, nodelist=sides[0], node_color=colours, node_size=30, ax=axes
-    )
-    nx.draw_networkx_nodes(
-        graph, places, nodelist=sides[1], node_color="#7a7a7a", node_size=14, ax=axes
-    )
-    labels = dict(graph.nodes(data="label"))
+    for nodes, colour, size in ((sides[0], colours, 30), (sides[1], ["#7a7a7a"], 14)):
+        nx.draw_networkx_nodes(
+            graph, places, nodelist=list(nodes), node_color=colour, node_size=size, ax=axes
+        )
     for nodes, shift, side in ((sides[0], -0.03, "right"), (sides[1], 0.03, "left")):
         if len(nodes) > _LABELLED:
             continue
         for node in nodes:
             x, y = places[node]
-            text = labels.get(node) or str(node)
-            size = 8 if len(nodes) <= _LABELLED / 2 else 6
-            axes.text(x + shift, y, text, ha=side, va="center", fontsize=size)
+            text = graph.nodes[node].get("label", node)
+            font = 8 if len(nodes) <= _LABELLED / 2 else 6
+            axes.text(x + shift, y, text, ha=side, va="center", fontsize=font)

@@ -223,7 +223,7 @@ def _twin(question: _Question, theta: Floats) -> Twin:
     ratios = theta[:8] / prior.middle[:8]
     lead = ""
     if len(changes) == len(TIME_NAMES) and np.ptp(ratios) < 1e-9:
-        lead = f"all times {ratios[0]:.3g} times as long: "
+        lead = f"all times are {ratios[0]:.3g} times as long: "
     words = (
         f"{lead}{steps[most].label} would be {1e3 * true[most]:.3g} or {1e3 * other[most]:.3g} ms"
     )

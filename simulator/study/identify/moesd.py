@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import ConfigError
-from simulator.speculation.performance import NAMES, Prediction, evaluate, jacobian
+from simulator.speculation.performance import NAMES, Points, Prediction, evaluate, jacobian
 from simulator.speculation.theory import speedup
 from simulator.study.identify.kinds import KINDS
 from simulator.study.identify.prior import Prior
@@ -51,27 +51,50 @@ class Agreeing:
     unique_after: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """Rows as arrays, for many evaluations.
+
+    Parameters
+    ----------
+    points
+        Operating point of each row.
+    kinds
+        What each row measures, shape (m,).
+    """
+
+    points: Points
+    kinds: NDArray[np.str_]
+
+    @classmethod
+    def of(cls, prior: Prior, rows: Sequence[Row]) -> Sheet:
+        """Read rows."""
+        points = points_of(rows, prior.experts, prior.ridge_flop_per_byte)
+        return cls(points, np.array([row.kind for row in rows], str))
+
+    def pick(self, predicted: Prediction) -> Floats:
+        """Take of each row what it measures; rows along the first axis."""
+        values = np.zeros_like(predicted.speedup)
+        for kind in KINDS:
+            chosen = self.kinds == kind
+            values[chosen] = getattr(predicted, _FIELDS[kind])[chosen]
+        return values
+
+    def relative_jacobian(self, theta: Floats) -> Floats:
+        """Differentiate logarithms of readings by those of the parameters, shape (m, 10)."""
+        predicted, derivatives = evaluate(theta, self.points)
+        return self.pick(derivatives) * theta / self.pick(predicted)[:, None]
+
+
 def readings(theta: Floats, prior: Prior, rows: Sequence[Row]) -> Floats:
     """Return what the rows would measure under one set of parameters, shape (m,)."""
-    predicted, _ = evaluate(theta, points_of(rows, prior.experts, prior.ridge_flop_per_byte))
-    return _of_kinds(predicted, rows)
+    sheet = Sheet.of(prior, rows)
+    return sheet.pick(evaluate(theta, sheet.points)[0])
 
 
 def relative_jacobian(theta: Floats, prior: Prior, rows: Sequence[Row]) -> Floats:
     """Differentiate the logarithms of readings by those of the parameters, shape (m, 10)."""
-    points = points_of(rows, prior.experts, prior.ridge_flop_per_byte)
-    predicted, derivatives = evaluate(theta, points)
-    return _of_kinds(derivatives, rows) * theta / _of_kinds(predicted, rows)[:, None]
-
-
-def _of_kinds(predicted: Prediction, rows: Sequence[Row]) -> Floats:
-    """Take of each row what it measures."""
-    kinds = np.array([row.kind for row in rows])
-    values = np.zeros_like(predicted.speedup)
-    for kind in KINDS:
-        chosen = kinds == kind
-        values[chosen] = getattr(predicted, _FIELDS[kind])[chosen]
-    return values
+    return Sheet.of(prior, rows).relative_jacobian(theta)
 
 
 def agreeing(prior: Prior, rows: Sequence[Row]) -> Agreeing:
@@ -149,18 +172,14 @@ def readings_of_all(
     ndarray
         Shape (n, m).
     """
-    points = points_of(rows, prior.experts, prior.ridge_flop_per_byte)
+    sheet = Sheet.of(prior, rows)
+    points = sheet.points
     per_unit = jacobian(np.array([*np.ones(8), lambda_, s]), points)
     plain, verify, draft, reject = (times @ by_time[:, :8].T for by_time in per_unit[:4])
     tokens = points.sigma * (points.gamma + 1.0)
     ratio = speedup(tokens, points.gamma * draft / plain, verify / plain, reject / plain)
-    return _of_kinds_of_all(Prediction(plain, verify, draft, reject, ratio), rows)
-
-
-def _of_kinds_of_all(predicted: Prediction, rows: Sequence[Row]) -> Floats:
-    """Take of each row what it measures, rows along the second axis."""
-    turned = Prediction(*(values.T for values in predicted))
-    return _of_kinds(turned, rows).T
+    of_rows = Prediction(*(values.T for values in (plain, verify, draft, reject, ratio)))
+    return sheet.pick(of_rows).T
 
 
 def _combinations(levels: Sequence[Floats]) -> Floats:

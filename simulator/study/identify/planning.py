@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from simulator.study.identify.moesd import relative_jacobian
+from simulator.study.identify.moesd import Sheet
 from simulator.study.identify.prior import Prior
 from simulator.study.identify.rows import Row
 
@@ -89,16 +89,13 @@ def assess(
     Planning
         The figure, and what to do about it.
     """
-    posteriors, points, options = [], [], []
-    for theta in draws(prior):
-        weighted = [
-            relative_jacobian(theta, prior, some) * prior.spread / _tolerances(some)
-            for some in (rows, targets, candidates)
-        ]
-        posteriors.append(np.linalg.inv(np.eye(len(theta)) + weighted[0].T @ weighted[0]))
-        points.append(weighted[1])
-        options.append(weighted[2])
-    design = _Design(np.stack(posteriors), np.stack(points), np.stack(options))
+    every = [*rows, *targets, *candidates]
+    sheet = Sheet.of(prior, every)
+    units = prior.spread / np.array([row.tolerance for row in every])[:, None]
+    felt = np.stack([sheet.relative_jacobian(theta) * units for theta in draws(prior)])
+    measured, points, options = np.split(felt, [len(rows), len(rows) + len(targets)], axis=1)
+    information = np.eye(felt.shape[2]) + measured.transpose(0, 2, 1) @ measured
+    design = _Design(np.linalg.inv(information), points, options)
     by_target = np.median(design.variances(), axis=0)
     variance = design.figure()
     reasons = _reasons(prior, rows, targets, variance, by_target)
@@ -112,10 +109,6 @@ def draws(prior: Prior) -> Floats:
     high = np.log([values[-1] for values in prior.levels.values()])
     cube = qmc.Sobol(len(low), scramble=False).random_base2(_POINTS_LOG2)[1:]
     return np.asarray(np.exp(low + (high - low) * cube))
-
-
-def _tolerances(rows: Sequence[Row]) -> Floats:
-    return np.array([row.tolerance for row in rows])[:, None]
 
 
 @dataclass
