@@ -17,6 +17,8 @@ from simulator.study.identify.solutions import error_bound
 EPSILON = 0.05
 """Error for which the sample bound is given unless a plan says otherwise."""
 
+EPSILON_RANGE = "above 0 and below 1: the error allowed, such as 0.05"
+
 
 @dataclass(frozen=True, slots=True)
 class Twin:

@@ -10,7 +10,7 @@ from itertools import islice, product
 import numpy as np
 
 from simulator.errors import ConfigError
-from simulator.study.identify.check import EPSILON, Check, Twin, cover
+from simulator.study.identify.check import EPSILON, EPSILON_RANGE, Check, Twin, cover
 from simulator.study.identify.digits import DIGITS, cluster, digit_sums
 from simulator.study.identify.plan_file import PlanFile
 from simulator.study.identify.problem import Constraint, Problem, Value, aggregate
@@ -58,11 +58,14 @@ def check_digits(plan: PlanFile, advance: Callable[[float], None]) -> Check:
         If the plan is malformed.
     """
     settings = plan.settings(Digits, apart=("pairs", "weights"))
+    plan.refuse_unless(0 < settings.epsilon < 1, "epsilon", EPSILON_RANGE)
+    plan.refuse_unless(settings.cap > 1, "cap", "at least 2")
     moduli: Sequence[int | None] = settings.moduli or (None,)
     if any(k is not None and k < 2 for k in moduli):
         raise ConfigError(f"{plan.place('moduli')}: a modulus must be at least 2.")
     pairs = _pairs(plan)
     problem = aggregate([digit_sums(k, pairs, injective=settings.injective) for k in moduli])
+    weights = plan.weights(problem.domains)
     found, count = backbone(problem), count_solutions(problem, settings.cap)
     others = [s for s in islice(all_solutions(problem), _LISTED) if not _true(s)]
     extra, suffices = _extra(problem, moduli, pairs, others)
@@ -76,7 +79,7 @@ def check_digits(plan: PlanFile, advance: Callable[[float], None]) -> Check:
         solutions=count,
         exact=count < settings.cap,
         pinned={name: str(value) for name, value in found.pinned.items()},
-        weights=plan.weights(problem.domains),
+        weights=weights,
         samples=sample_bound(1 / sequences, sequences, settings.epsilon),
         samples_words=f"random ones of the {sequences} sums",
         unique_after=_unique_after(problem) if count == 1 else None,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from simulator.errors import ConfigError
 from simulator.speculation.performance import NAMES, TIME_NAMES
-from simulator.study.identify.check import EPSILON, Check, Twin, cover
+from simulator.study.identify.check import EPSILON, EPSILON_RANGE, Check, Twin, cover
 from simulator.study.identify.kinds import KINDS
 from simulator.study.identify.moesd import agreeing, pinned, readings, relative_jacobian
 from simulator.study.identify.plan_file import PlanFile
@@ -70,8 +70,12 @@ def check_moesd(plan: PlanFile, advance: Callable[[float], None]) -> Check:
         If the plan is malformed or names what is not in the catalogues.
     """
     settings = plan.settings(Moesd, apart=("measure", "candidates", "predict", "levels", "weights"))
+    plan.refuse_unless(0 < settings.epsilon < 1, "epsilon", EPSILON_RANGE)
+    plan.refuse_unless(settings.gpus > 0, "gpus", "at least 1")
     question = _question(plan, settings)
     prior, rows = question.prior, question.rows
+    varied = [name for name, free in zip(NAMES, prior.unknown, strict=True) if free]
+    weights = plan.weights(varied)
     found = agreeing(prior, rows)
     advance(0.4)
     fixed = pinned(found.assignments, prior)
@@ -80,7 +84,6 @@ def check_moesd(plan: PlanFile, advance: Callable[[float], None]) -> Check:
     advance(0.3)
     planning = assess(prior, rows, question.targets, [*question.candidates, *question.targets])
     advance(0.3)
-    varied = [name for name, free in zip(NAMES, prior.unknown, strict=True) if free]
     jacobian = relative_jacobian(prior.middle, prior, rows)
     continuous = _continuous(prior, jacobian)
     labels = tuple(row.label for row in rows)
@@ -93,7 +96,7 @@ def check_moesd(plan: PlanFile, advance: Callable[[float], None]) -> Check:
         solutions=len(found.assignments),
         exact=True,
         pinned={name: _value(name, fixed[name]) for name in varied if name in fixed},
-        weights=plan.weights(varied),
+        weights=weights,
         samples=sample_bound(1 / distinct, distinct, settings.epsilon),
         samples_words=f"random ones of the {distinct} rows",
         unique_after=found.unique_after,

@@ -9,7 +9,7 @@ import networkx as nx
 import numpy as np
 
 from simulator.errors import ConfigError
-from simulator.study.identify.check import EPSILON, Check, Twin, cover
+from simulator.study.identify.check import EPSILON, EPSILON_RANGE, Check, Twin, cover
 from simulator.study.identify.placements import Placement, read_placement, shuffled
 from simulator.study.identify.plan_file import PlanFile
 from simulator.study.identify.popularity import (
@@ -22,6 +22,9 @@ from simulator.study.identify.popularity import (
 from simulator.study.identify.solutions import sample_bound
 
 _TWINS = 3
+_Offered = tuple[list[str], tuple[Placement, ...]]
+"""Placements with the words for them."""
+
 _OFFERED, _MOST_EXTRA = 8, 6
 """Shuffled placements offered beside those of a plan, and placements added at most."""
 
@@ -65,18 +68,19 @@ def check_popularity(plan: PlanFile, advance: Callable[[float], None]) -> Check:
     words, placements = _placements(plan, "placements", settings)
     if not placements:
         raise ConfigError(f"{plan.path} observes nothing; add 'placements: [contiguous]'.")
+    offered = _placements(plan, "candidates", settings)
     totals = Totals(np.array(settings.tokens), truth, placements, settings.tolerance)
     names = tuple(f"expert {expert}" for expert in range(settings.experts))
+    received = totals.tokens[truth]
+    weights = plan.weights(names) or dict(zip(names, received.tolist(), strict=True))
     course: list[int] = []
     found = TierBackbone(np.ones(settings.experts, bool), (), 0)
     for count in range(1, len(placements) + 1):
         found = tier_backbone(replace(totals, placements=placements[:count]), found.twins)
         course.append(int(found.free.sum()))
         advance(1 / (len(placements) + 1))
-    extra, suffices, probe = _extra(plan, settings, totals, found)
+    extra, suffices, probe = _extra(offered, settings, totals, found)
     advance(1 / (len(placements) + 1))
-    received = totals.tokens[truth]
-    given = plan.weights(names)
     return Check(
         knowledge="popularity",
         unknowns=names,
@@ -89,7 +93,7 @@ def check_popularity(plan: PlanFile, advance: Callable[[float], None]) -> Check:
             for name, tier, free in zip(names, truth, found.free, strict=True)
             if not free
         },
-        weights=given or dict(zip(names, received.tolist(), strict=True)),
+        weights=weights,
         samples=sample_bound(1 / len(placements), len(placements), settings.epsilon),
         samples_words=f"random ones of the {len(placements)} placements",
         unique_after=course.index(0) + 1 if 0 in course else None,
@@ -113,8 +117,9 @@ def _refuse(settings: Popularity, plan: PlanFile) -> None:
             f"{plan.place('tokens')} must give each of two or more tiers its own number of tokens, "
             "none below 0: [1, 2, 4, 8]. Tiers of equal popularity cannot be told apart."
         )
-    if not 0 <= settings.tolerance < 1:
-        raise ConfigError(f"{plan.place('tolerance')} must be at least 0 and below 1.")
+    plan.refuse_unless(0 <= settings.tolerance < 1, "tolerance", "at least 0 and below 1")
+    plan.refuse_unless(0 < settings.epsilon < 1, "epsilon", EPSILON_RANGE)
+    plan.refuse_unless(settings.seed >= 0, "seed", "at least 0")
 
 
 def _truth(settings: Popularity, plan: PlanFile) -> Tiers:
@@ -136,9 +141,7 @@ def _assumed(settings: Popularity) -> str:
     return f"a tier drawn for each expert (stream identify.tiers, seed {settings.seed})"
 
 
-def _placements(
-    plan: PlanFile, key: str, settings: Popularity
-) -> tuple[list[str], tuple[Placement, ...]]:
+def _placements(plan: PlanFile, key: str, settings: Popularity) -> _Offered:
     words, placements = [], []
     for index, given in enumerate(plan.entries(key)):
         place = plan.place(key, index)
@@ -148,12 +151,10 @@ def _placements(
 
 
 def _extra(
-    plan: PlanFile, settings: Popularity, totals: Totals, found: TierBackbone
+    given: _Offered, settings: Popularity, totals: Totals, found: TierBackbone
 ) -> tuple[tuple[str, ...], bool, tuple[str, Placement] | None]:
     """Add placements until all tiers are determined; return the first one offered as well."""
-    words, offered = _placements(plan, "candidates", settings)
-    if not offered:
-        words, offered = _fresh(totals.placements, settings)
+    words, offered = given if given[0] else _fresh(totals.placements, settings)
     probe = (words[0], offered[0]) if offered else None
     chosen: list[str] = []
     while found.free.any() and len(chosen) < _MOST_EXTRA:
@@ -167,9 +168,7 @@ def _extra(
     return tuple(f"rank totals, {word}" for word in chosen), not found.free.any(), probe
 
 
-def _fresh(
-    seen: Sequence[Placement], settings: Popularity
-) -> tuple[list[str], tuple[Placement, ...]]:
+def _fresh(seen: Sequence[Placement], settings: Popularity) -> _Offered:
     """Return shuffled placements that the plan does not have."""
     words = [shuffled(number) for number in range(1, len(seen) + _OFFERED + 1)]
     placements = [read_placement(w, settings.experts, settings.ranks, "") for w in words]

@@ -79,6 +79,17 @@ class PlanFile:
         except ConfigError as error:
             raise ConfigError(f"{self.path}: {error}") from error
 
+    def refuse_unless(self, allowed: bool, key: str, what: str) -> None:
+        """Refuse a setting that is not what it must be.
+
+        Raises
+        ------
+        ConfigError
+            If it is not allowed.
+        """
+        if not allowed:
+            raise ConfigError(f"{self.place(key)}: {self.content[key]!r} must be {what}.")
+
     def entries(self, key: str) -> list[Any]:
         """Return a list of the plan, empty where it is left out.
 

@@ -7,6 +7,7 @@ import pytest
 
 from simulator.speculation.performance import NAMES
 from simulator.study.identify.check_moesd import SCALE
+from simulator.study.identify.kinds import KINDS, seconds_are_free
 from simulator.study.identify.moesd import (
     agreeing,
     pinned,
@@ -36,12 +37,6 @@ def test_the_rank_is_nine_of_ten_on_all_points(prior, pool):
     assert found.rank == 9
     assert [direction.words for direction in found.null_directions] == [SCALE]
     assert set(found.free) == set(NAMES[:8])
-
-
-@pytest.mark.parametrize("kind", ["ar_step_time", "verify_step_time", "draft_step_time"])
-def test_one_absolute_time_completes_the_rank(prior, pool, kind):
-    rows = [*pool(0.01), Row(kind, 8, 4, 16, 0.01)]
-    assert identifiability(relative_jacobian(prior.middle, prior, rows), NAMES).rank == 10
 
 
 def test_the_derivatives_are_those_of_the_readings(prior):
@@ -112,3 +107,12 @@ def test_readings_of_many_are_readings_of_each(prior):
     many = readings_of_all(times, 0.4, 1.02, prior, rows)
     for row, one in zip(many, times, strict=True):
         assert row == pytest.approx(readings(np.array([*one, 0.4, 1.02]), prior, rows))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_model_says_of_each_kind_what_its_unit_says(prior, pool, kind):
+    rows = [*pool(0.01), Row(kind, 8, 4, 16, 0.01)]
+    found = identifiability(relative_jacobian(prior.middle, prior, rows), NAMES, TOGETHER)
+    free = [direction.words for direction in found.null_directions] == [SCALE]
+    assert free == seconds_are_free(["speedup", kind])
+    assert found.rank == (9 if free else 10)

@@ -97,6 +97,11 @@ def test_a_missing_setting_is_named(plan):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (POPULARITY + "seed: -1", r"line 5 \(seed\): -1 must be at least 0"),
+        (POPULARITY + "placements: [contiguous]\ncandidates: [x]", r"candidates\[0\].*'x' is no"),
+        ("knowledge: digits\nepsilon: 0", "0 must be above 0 and below 1: the error allowed"),
+        ("knowledge: digits\ncap: 0", "0 must be at least 2"),
+        (MOESD.replace("gpus: 2", "gpus: 0"), "0 must be at least 1"),
         (POPULARITY, r"observes nothing; add 'placements: \[contiguous\]'"),
         (POPULARITY + "placements: [contigous]", "'contigous' is no placement; write one of"),
         (POPULARITY + "placements: [3]", "3 is no placement"),
