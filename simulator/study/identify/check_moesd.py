@@ -82,7 +82,8 @@ def check_moesd(plan: PlanFile, advance: Callable[[float], None]) -> Check:
     others = found.assignments[(found.assignments != prior.middle).any(axis=1)]
     extra, suffices = _extra(question, others)
     advance(0.3)
-    planning = assess(prior, rows, question.targets, [*question.candidates, *question.targets])
+    options = list(dict.fromkeys([*question.candidates, *question.targets]))
+    planning = assess(prior, rows, question.targets, options)
     advance(0.3)
     jacobian = relative_jacobian(prior.middle, prior, rows)
     continuous = _continuous(prior, jacobian)

@@ -168,8 +168,9 @@ def tier_backbone(totals: Totals, known: Sequence[Tiers] = ()) -> TierBackbone:
         found = totals.other(~free)
         if found is None:
             break
-        if not (found != totals.truth)[~free].any():
-            raise InvariantError("a search for other tiers returned those that it was to avoid")
+        agrees = all(totals.agree(found, placement) for placement in totals.placements)
+        if not agrees or not (found != totals.truth)[~free].any():
+            raise InvariantError("a search for other tiers returned what it was to avoid")
         twins.append(found)
         free |= found != totals.truth
     return TierBackbone(free, tuple(twins), solves)

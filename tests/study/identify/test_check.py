@@ -41,6 +41,16 @@ def test_the_shipped_plan_of_speedups_leaves_the_seconds_open():
     assert not check.planning.flagged
 
 
+@pytest.mark.parametrize(
+    ("every", "reason"), [(25, "as many rows as"), (20, "above 40"), (18, "in 2..23")]
+)
+def test_the_published_bad_plans_are_flagged_before_anything_is_measured(plan, every, reason):
+    shipped = (PLANS / "moesd_speedups.yaml").read_text("utf-8")
+    check = check_plan(plan(shipped.replace("every: 11", f"every: {every}")))
+    assert metrics(check)["flagged"] == 1
+    assert any(reason in words for words in check.planning.reasons)
+
+
 def test_the_shipped_plan_with_times_is_sufficient():
     found = metrics(check_plan(PLANS / "moesd_step_times.yaml"))
     assert (found["solutions"], found["disagreement"], found["rank"]) == (1, 0, 10)
