@@ -1,4 +1,4 @@
-"""What MoESD (arXiv 2505.19645) published, as data: curves of its figures, its table 1, N(t)."""
+"""What MoESD (arXiv 2505.19645) published, as data: curves of figures, tables 1 and 3, N(t)."""
 
 from __future__ import annotations
 
@@ -109,6 +109,29 @@ class Activation:
     source: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stride:
+    """A row of table 3: a fit to every ``stride``-th point of fig. 4.
+
+    Parameters
+    ----------
+    stride
+        Of the points sorted by K, gamma and batch.
+    points
+        How many those are.
+    half_sse
+        Half the sum of squared errors over all 228 points; the paper prints it as "MSE".
+    kind, source
+        Provenance.
+    """
+
+    stride: int
+    points: int
+    half_sse: float
+    kind: str
+    source: str
+
+
 @cache
 def curves() -> tuple[Curve, ...]:
     """Return all curves against the batch, in the order of the figures.
@@ -146,6 +169,20 @@ def activations() -> tuple[Activation, ...]:
     """
     entries = _read("activation")["curves"]
     return tuple(from_mapping(Activation, entry, "moesd/activation") for entry in entries)
+
+
+@cache
+def strides() -> tuple[Stride, ...]:
+    """Return the rows of table 3, fewest points first.
+
+    Examples
+    --------
+    >>> strides()[-1].half_sse
+    1.523
+    """
+    return tuple(
+        from_mapping(Stride, entry, "moesd/strides") for entry in _read("strides")["strides"]
+    )
 
 
 def _read(name: str) -> dict[str, Any]:

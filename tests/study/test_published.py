@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from simulator.models.catalog import load_architecture, load_drafter
-from simulator.study.published import activations, curves, peaks
+from simulator.speculation.activation import activated_experts
+from simulator.study.published import activations, curves, peaks, strides
 
 QUANTITIES = {
     "speedup": "speedup",
@@ -65,3 +66,15 @@ def _key(row):
     numbers = (int(row["temperature"]), int(row["gamma"]), top_k)
     model = row["model"][0].lower()
     return row["figure"], *numbers, row["quantity"], model, int(row["batch"]), float(row["value"])
+
+
+def test_table_3_counts_its_points():
+    for row in strides():
+        assert row.points == -(-228 // row.stride)
+
+
+def test_the_drawn_formula_is_equation_8():
+    for curve in activations():
+        moe = load_architecture(curve.model).moe
+        drawn = activated_experts(curve.tokens, moe.experts, moe.top_k)
+        assert drawn == pytest.approx(curve.formula, abs=0.75)

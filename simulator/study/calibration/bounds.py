@@ -49,6 +49,12 @@ class Bounds:
         high[[6, 7]] = np.minimum(high[[6, 7]], longest_s)
         return replace(self, high=high)
 
+    def without_experts(self) -> Bounds:
+        """Hold k2 and k3 at 0: in a dense model they are bias and k1 once more."""
+        low, high = self.low.copy(), self.high.copy()
+        low[[2, 3]] = high[[2, 3]] = 0.0
+        return replace(self, low=low, high=high)
+
 
 def open_bounds() -> Bounds:
     """Return the bounds that hold for any model and GPU: times are not negative."""

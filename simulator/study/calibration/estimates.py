@@ -84,8 +84,8 @@ def estimates(
         Its time, or that of another typical plain step, s.
     """
     places, units = at_bounds(theta, bounds, step_s), change_units(theta, step_s)
-    inside = places == 0
-    told = Determined(slopes, units)
+    inside, varied = places == 0, bounds.low < bounds.high
+    told = Determined(slopes[:, varied], units[varied])
     conditional = Determined(slopes[:, inside], units[inside])
     for index, name in enumerate(NAMES):
         scaled = name in TIME_NAMES and step is not None
@@ -99,7 +99,7 @@ def estimates(
         if inside[index]:
             half = conditional.half_width(change[inside], sum_of_squares)
         value = float(theta[index] * scale)
-        fixed = bounds.low[index] == bounds.high[index]
+        fixed = not varied[index]
         yield Estimate(
             name=name,
             value=value,
@@ -107,7 +107,7 @@ def estimates(
             high=min(value + half, float(high)) if math.isfinite(half) else math.inf,
             unit=_unit(name, scaled),
             bound="fixed" if fixed else _PLACES[int(places[index])],
-            determined=fixed or told.holds(change),
+            determined=fixed or told.holds(change[varied]),
         )
 
 

@@ -44,7 +44,8 @@ class Fit:
     estimates
         The ten, by name.
     identifiability
-        Rank and null directions of the residuals' Jacobian, bounds left aside.
+        Rank and null directions of the residuals' Jacobian by the parameters that were varied,
+        their bounds left aside.
     plain_step
         The plain step that times are told in; None if they are told in seconds.
     missing
@@ -115,13 +116,18 @@ def fit(
     units = change_units(theta, step_s)
     scaling = np.where(np.arange(len(NAMES)) < len(TIME_NAMES), theta, 0.0)
     told = estimates(theta, slopes, 2 * solution.cost, bounds, plain_step, step_s)
+    varied = bounds.low < bounds.high
+    names = [name for name, free in zip(NAMES, varied, strict=True) if free]
+    known = identifiability(
+        (slopes * units)[:, varied], names, {SCALE_WORDS: (scaling / units)[varied]}
+    )
     return Fit(
         measured=measured,
         bounds=bounds,
         noise=noise,
         solution=solution,
         estimates={estimate.name: estimate for estimate in told},
-        identifiability=identifiability(slopes * units, NAMES, {SCALE_WORDS: scaling / units}),
+        identifiability=known,
         plain_step=plain_step,
-        missing=missing(slopes, theta, points, units),
+        missing=missing(slopes, theta, points, np.where(varied, units, 0.0)),
     )

@@ -29,7 +29,8 @@ def missing(slopes: Floats, theta: Floats, points: Points, units: Floats) -> tup
     slopes
         Derivatives of the residuals that there are, shape (m, 10).
     theta, units
-        Where, and changes of the parameters that are alike in weight (`change_units`).
+        Where, and changes of the parameters that are alike in weight (`change_units`); 0 for a
+        parameter that is known.
     points
         Where was measured.
 
@@ -42,7 +43,8 @@ def missing(slopes: Floats, theta: Floats, points: Points, units: Floats) -> tup
     rows, found = slopes * units, []
     for words, row in _candidates(theta, points):
         # As informative as the rows at hand: a new row's weight must not hide the others' rank.
-        added = np.vstack([rows, row * units * scale / np.linalg.norm(row * units)])
+        weighed = row * units
+        added = np.vstack([rows, weighed * scale / max(float(np.linalg.norm(weighed)), ZERO)])
         if _rank(added) > _rank(rows):
             rows = added
             found.append(words)

@@ -12,7 +12,7 @@ from simulator.speculation.theory import sigma
 _LONGEST_DRAFT = 64
 """A draft length above this is a mistake with every engine there is."""
 
-_TOLD_BY_DRAFTS = ("speedup", "verify_step_s")
+TOLD_BY_DRAFTS = ("speedup", "verify_step_s")
 """Quantities that belong to a draft length."""
 
 
@@ -80,7 +80,7 @@ def operating_point(row: Row, experts: int | None, top_k: int | None) -> tuple[f
             "step (gamma 0) goes into ar_step_s; leave gamma empty in a row of it alone.",
             _LONGEST_DRAFT,
         )
-    elif set(_TOLD_BY_DRAFTS) & set(row.cells):
+    elif set(TOLD_BY_DRAFTS) & set(row.cells):
         raise row.refusal("gamma is empty; speedup and verify_step_s belong to a draft length.")
     else:
         gamma = 1.0
