@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _NAMED, _CHANGES = 12, 3
 """Unknowns, and changes of a solution, that are named; more are counted."""
 
+_STAYS_OPEN = (
+    "; even then something stays open: measure more exactly (a smaller tolerance), or offer other "
+    "settings under 'candidates:'"
+)
 _NO_SECONDS = " moesim calibrate fit would give no seconds from it."
 
 _TALLEST_IN, _LABELLED = 12.0, 70
@@ -133,7 +137,7 @@ def _predictions(check: Check) -> Iterator[str]:
 
 def _advice(check: Check) -> Iterator[str]:
     if check.extra:
-        end = "" if check.extra_suffices else "; even then something stays open"
+        end = "" if check.extra_suffices else _STAYS_OPEN
         count = "measurement" if len(check.extra) == 1 else f"{len(check.extra)} measurements"
         yield f"Smallest extra {count} found: {'; '.join(check.extra)}{end}."
     elif not check.determined:

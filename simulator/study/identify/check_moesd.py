@@ -158,7 +158,7 @@ def _continuous(prior: Prior, jacobian: Floats) -> Identifiability:
     """Return rank and null directions over the parameters that are not known."""
     names = [name for name, free in zip(NAMES, prior.unknown, strict=True) if free]
     together = np.array([float(name in TIME_NAMES) for name in names])
-    known = {SCALE: together} if together.all() or together.sum() == len(TIME_NAMES) else {}
+    known = {SCALE: together} if together.any() else {}
     return identifiability(jacobian[:, prior.unknown], names, known)
 
 
@@ -200,10 +200,15 @@ _FELT = 1e-3
 
 def _simplest(prior: Prior, others: Floats) -> Floats:
     """Sort solutions: those that change all times by one factor first, then by fewest changes."""
-    ratios = others / prior.middle
+    ratios = np.divide(others, prior.middle, out=np.ones_like(others), where=prior.middle > 0)
     changed = (ratios != 1.0).sum(axis=1)
-    uniform = np.ptp(ratios[:, :8], axis=1) < 1e-9
+    uniform = np.ptp(ratios[:, _times(prior)], axis=1) < 1e-9
     return others[np.lexsort((changed, ~uniform))]
+
+
+def _times(prior: Prior) -> NDArray[np.intp]:
+    """Return which parameters are times that are not known."""
+    return np.flatnonzero(prior.unknown[: len(TIME_NAMES)])
 
 
 def _twin(question: _Question, theta: Floats) -> Twin:
@@ -224,9 +229,10 @@ def _twin(question: _Question, theta: Floats) -> Twin:
     }
     # Ties, and what a plain step tells within rounding, go to the plain step: the first.
     most = int(np.abs(other / true - 1.0).round(6).argmax())
-    ratios = theta[:8] / prior.middle[:8]
+    times = _times(prior)
+    ratios = theta[times] / prior.middle[times]
     lead = ""
-    if len(changes) == len(TIME_NAMES) and np.ptp(ratios) < 1e-9:
+    if ratios.size == len(changes) and np.ptp(ratios) < 1e-9:
         lead = f"all times are {ratios[0]:.3g} times as long: "
     words = (
         f"{lead}{steps[most].label} would be {1e3 * true[most]:.3g} or {1e3 * other[most]:.3g} ms"

@@ -18,6 +18,7 @@ tell a wrong model or an outlier by.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -105,10 +106,9 @@ def assess(
 
 def draws(prior: Prior) -> Floats:
     """Return parameters that the prior thinks possible, shape (127, 10), the same every time."""
-    low = np.log([values[0] for values in prior.levels.values()])
-    high = np.log([values[-1] for values in prior.levels.values()])
+    low = np.array([values[0] for values in prior.levels.values()])
     cube = qmc.Sobol(len(low), scramble=False).random_base2(_POINTS_LOG2)[1:]
-    return np.asarray(np.exp(low + (high - low) * cube))
+    return np.asarray(low * np.exp(math.sqrt(12.0) * prior.spread * cube))
 
 
 @dataclass

@@ -9,6 +9,8 @@ to the ridge,
 
     k = lambda load / e.
 
+A dense target has no experts: its k2 and k3 are 0 and known.
+
 All times share one ratio of levels. That is not for looks: with different ratios no combination of
 levels is another one times a factor, and levels would hide that speedups leave the scale free.
 """
@@ -71,7 +73,7 @@ class Prior:
     @property
     def spread(self) -> Floats:
         """Standard deviation of each logarithm between the outer levels, uniform, shape (10,)."""
-        ratios = [values[-1] / values[0] for values in self.levels.values()]
+        ratios = [v[-1] / v[0] if len(v) > 1 else 1.0 for v in self.levels.values()]
         return np.log(ratios) / math.sqrt(12.0)
 
     @property
@@ -123,9 +125,13 @@ def prior_of(target: str, drafter: str | None, gpu: str, gpus: int) -> Prior:
         "reject_k": REJECT_PER_REQUEST_S,
         "lambda": lambda_,
     }
-    levels = {name: (value / RATIO, value, value * RATIO) for name, value in middle.items()}
+    levels: dict[str, tuple[float, ...]] = {
+        name: (value / RATIO, value, value * RATIO) for name, value in middle.items()
+    }
     rate = 1.0 / (lambda_ * ridge)
     levels["s"] = (math.exp(rate / 2), math.exp(rate), math.exp(2 * rate))
+    if experts == 1:  # all weights are in bias and k1
+        levels["k2"] = levels["k3"] = (0.0,)
     return Prior(levels, experts, top_k, ridge, bounds.source)
 
 

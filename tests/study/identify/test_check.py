@@ -114,6 +114,17 @@ def test_a_known_time_fixes_the_scale(plan):
     assert check.determined
 
 
+def test_a_dense_target_has_no_expert_parameters(plan):
+    text = SPEEDUPS.replace("qwen2_57b_a14b", "opt_30b").replace("top_k: [1, 8, 32], ", "")
+    check = check_plan(plan(text % "1.0e-6"))
+    assert len(check.unknowns) == 8
+    assert not {"k2", "k3"} & set(check.unknowns)
+    assert (check.solutions, check.disagreement, check.rank) == (3, 6, 7)
+    assert check.twins[0].words.startswith("all times are 0.447 times as long")
+    assert [d.words for d in check.identifiability.null_directions] == [SCALE]
+    assert check.extra_suffices
+
+
 def test_step_times_alone_leave_the_drafter_open(plan):
     times = "  - {kind: ar_step_time, top_k: [1, 8, 32], batch: [1, 4, 12, 28, 60, 100]}\n"
     check = check_plan(plan(SPEEDUPS.partition("  - ")[0] + times))
