@@ -88,7 +88,7 @@ def test_exclusive_or_determines_nothing():
 
 
 def test_few_pairs_leave_more_solutions_than_all():
-    assert count_solutions(digit_sums(None, [(0, 1)])) > 1
+    assert count_solutions(digit_sums(None, [(0, 1)]), cap=2) == 2
     assert count_solutions(digit_sums(None, []), cap=50) == 50
 
 

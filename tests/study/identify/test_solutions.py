@@ -3,7 +3,7 @@
 from itertools import pairwise, permutations, product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
@@ -51,7 +51,6 @@ def problems(draw):
 
 
 @given(problems())
-@settings(max_examples=200)
 def test_search_finds_each_solution_once(problem):
     found = [tuple(sorted(s.items())) for s in all_solutions(problem)]
     assert sorted(found) == sorted(tuple(sorted(s.items())) for s in listed(problem))
@@ -60,7 +59,6 @@ def test_search_finds_each_solution_once(problem):
 
 
 @given(problems())
-@settings(max_examples=200)
 def test_the_backbone_is_where_all_solutions_agree(problem):
     every = listed(problem)
     if not every:
