@@ -21,20 +21,32 @@ class Kind(NamedTuple):
     ----------
     unit
         "s", or "1" for a ratio.
+    feels
+        What it depends on: ``top_k``, ``gamma``, ``batch``.
     meaning
         What is measured, for people.
     """
 
     unit: str
+    feels: tuple[str, ...]
     meaning: str
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "speedup": Kind("1", "speedup of decoding with drafts over decoding without"),
-        "ar_step_time": Kind("s", "time of a plain step of the target, T_T(B, 1)"),
-        "draft_step_time": Kind("s", "time of one draft step, T_D(B, 1)"),
-        "reject_time": Kind("s", "time of rejection sampling in one round, T_rej"),
+        "speedup": Kind(
+            "1",
+            ("top_k", "gamma", "batch"),
+            "speedup of decoding with drafts over decoding without",
+        ),
+        "ar_step_time": Kind(
+            "s", ("top_k", "batch"), "time of a plain step of the target, T_T(B, 1)"
+        ),
+        "verify_step_time": Kind(
+            "s", ("top_k", "gamma", "batch"), "time of a verify step of the target, T_T(B, gamma)"
+        ),
+        "draft_step_time": Kind("s", ("batch",), "time of one draft step, T_D(B, 1)"),
+        "reject_time": Kind("s", ("batch",), "time of rejection sampling in one round, T_rej"),
     }
 )
 """What a plan for MoESD's parameters may measure."""

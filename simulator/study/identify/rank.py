@@ -8,7 +8,7 @@ direction reads as relative changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, islice
 
@@ -18,11 +18,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 ZERO = 1e-7
-"""Singular values below this share of the largest count as zero. Derivatives are exact to about
-1e-10 (`log_jacobian`), so noise lies well below and what real clocks could resolve well above."""
-
-_STEP = 1e-3
-"""Of the logarithm of an unknown; the error of the derivative is of its fourth power."""
+"""Singular values below this share of the largest count as zero: rounding in exact derivatives lies
+well below (1e-12), what real clocks could resolve well above."""
 
 _SMALL_COMBINATION, _MOST_TRIED = 4, 20_000
 """Null directions of up to so many unknowns are looked for one by one, and in so many trials."""
@@ -74,37 +71,6 @@ class Identifiability:
         return self.rank == len(self.unknowns)
 
 
-def log_jacobian(measure: Callable[[Array], Array], unknowns: Array) -> Array:
-    """Differentiate measurements by the logarithms of the unknowns.
-
-    Parameters
-    ----------
-    measure
-        From unknowns (n,) to measurements (m,).
-    unknowns
-        Where, shape (n,), all > 0.
-
-    Returns
-    -------
-    ndarray
-        ``theta_j dy_i / dtheta_j``, shape (m, n): central differences at two steps, extrapolated.
-
-    Examples
-    --------
-    >>> log_jacobian(lambda x: x[:1] * x[1:], np.array([2.0, 3.0])).round(6)
-    array([[6., 6.]])
-    """
-
-    def central(column: int, step: float) -> Array:
-        up, down = unknowns.copy(), unknowns.copy()
-        up[column] *= np.exp(step)
-        down[column] *= np.exp(-step)
-        return (measure(up) - measure(down)) / (2 * step)
-
-    columns = [(4 * central(j, _STEP) - central(j, 2 * _STEP)) / 3 for j in range(len(unknowns))]
-    return np.stack(columns, axis=1)
-
-
 def identifiability(
     jacobian: Array,
     unknowns: Sequence[str],
@@ -115,8 +81,8 @@ def identifiability(
     Parameters
     ----------
     jacobian
-        Derivatives by the logarithms of the unknowns (`log_jacobian`; from a plain Jacobian:
-        columns times the unknowns' values), rows in units of their tolerance, shape (m, n).
+        Derivatives by the logarithms of the unknowns, that is columns times the unknowns' values;
+        rows in units of their tolerance. Shape (m, n).
     unknowns
         Names of the columns.
     known_directions
