@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from simulator.errors import TableError, unknown
+from simulator.errors import TableError, nearest, unknown
 
 KINDS = ("spec", "measured", "fitted", "assumed")
 """How a number came to be: vendor specification, measurement, fit to measurements, judgement."""
@@ -49,7 +50,11 @@ class Quantity:
             raise TableError(f"{origin} lacks {', '.join(missing)}; every number states all four.")
         if entry["kind"] not in KINDS:
             raise TableError(unknown("kind", str(entry["kind"]), KINDS, origin))
-        return cls(float(entry["value"]), str(entry["unit"]), str(entry["source"]), entry["kind"])
+        try:
+            value = float(entry["value"])
+        except (TypeError, ValueError):
+            raise TableError(f"{origin} has the value {entry['value']!r}, no number.") from None
+        return cls(value, str(entry["unit"]), str(entry["source"]), entry["kind"])
 
 
 def read_quantities(entries: Mapping[str, Any], origin: str) -> dict[str, Quantity]:
@@ -90,3 +95,50 @@ def read_data(package: str, name: str, what: str) -> dict[str, Any]:
         raise TableError(unknown(what, name, names))
     content = yaml.safe_load(files(package).joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
     return dict(content)
+
+
+def names_a_file(name: str) -> bool:
+    """Tell whether a name is the path of a data file of the user's own, not of a shipped one.
+
+    Examples
+    --------
+    >>> [names_a_file(name) for name in ("vllm", "mine.yaml", "runs/engine")]
+    [False, True, True]
+    """
+    return "/" in name or Path(name).suffix in (".yaml", ".yml")
+
+
+def read_data_file(path: Path | str, what: str) -> dict[str, Any]:
+    """Read a YAML data file by its path.
+
+    Parameters
+    ----------
+    path
+        The file.
+    what
+        What it holds, for messages.
+
+    Raises
+    ------
+    TableError
+        If it cannot be read, or holds no mapping; a missing one names the nearest of its folder.
+    """
+    file = Path(path).expanduser()
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = nearest(file.name, _neighbours(file.parent))
+        hint = f" Did you mean {str(file.with_name(near))!r}?" if near else ""
+        raise TableError(f"{what} {str(path)!r} not found.{hint}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise TableError(f"{what} {str(path)!r} cannot be read: {error}.") from error
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise TableError(f"{what} {str(path)!r} is not YAML: {reason}.") from error
+    if not isinstance(content, Mapping):
+        raise TableError(f"{what} {str(path)!r} holds no mapping of names to figures.")
+    return dict(content)
+
+
+def _neighbours(folder: Path) -> list[str]:
+    return [entry.name for entry in folder.iterdir()] if folder.is_dir() else []

@@ -139,7 +139,7 @@ def build(config: Config, engine: Engine | None = None) -> Scenario:
     step_model = StepModel(
         target=ForwardCost(forward_operators(target, parallelism), tables, engine),
         drafter=ForwardCost(draft_operators, tables, engine) if draft_operators else None,
-        law=law(routing_of(config)),
+        law=law(routing_of(config, engine)),
         engine=engine,
         vocab=target.vocab,
         parallelism=parallelism,
@@ -158,13 +158,23 @@ def build(config: Config, engine: Engine | None = None) -> Scenario:
     )
 
 
-def routing_of(config: Config) -> RoutingConfig:
-    """Return the routing settings with the measured overlap of the model filled in."""
+def routing_of(config: Config, engine: Engine) -> RoutingConfig:
+    """Return the routing settings, filled in with what was calibrated or measured.
+
+    Exponents calibrated with the engine profile come before the overlap measured for the model.
+    """
     routing = config.routing
-    measured = measured_overlap(config.model.name)
-    if routing.law != "overlap" or routing.within_request is not None or measured is None:
+    if routing.law != "overlap":
         return routing
-    return replace(routing, within_request=measured.value)
+    within, across = routing.within_request, routing.across_requests
+    if within is None:
+        within = engine.routing_within_request
+    if within is None:
+        measured = measured_overlap(config.model.name)
+        within = None if measured is None else measured.value
+    if across is None:
+        across = engine.routing_across_requests
+    return replace(routing, within_request=within, across_requests=across)
 
 
 def _load(loader: Callable[[str], T], key: str, name: str) -> T:

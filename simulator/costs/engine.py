@@ -2,13 +2,66 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
+from simulator.errors import TableError, unknown
 from simulator.hardware.gpu import Gpu
-from simulator.quantities import Quantity, data_names, read_data, read_quantities
+from simulator.kernels.schema import ENGINES
+from simulator.quantities import (
+    Quantity,
+    data_names,
+    names_a_file,
+    read_data,
+    read_data_file,
+    read_quantities,
+)
 
 _PACKAGE = "simulator.hardware_specs.engines"
+
+
+_REQUIRED = {
+    "plain_step": "s",
+    "plain_request": "s",
+    "verify_step": "s",
+    "verify_request": "s",
+    "draft_step": "s",
+    "kernel_launch": "s",
+    "memory_efficiency": "1",
+    "sampling_passes": "1",
+    "sampling_kernels": "1",
+    "prefill_layer": "s",
+    "front_end": "s",
+    "memory_reserve": "1",
+    "activation_reserve": "byte",
+}
+"""Figures that every profile states, with their units."""
+
+_OPTIONAL = {
+    "draft_request": "s",
+    "operator_launch": "s",
+    "bandwidth_fraction": "1",
+    "compute_fraction": "1",
+    "routing_within_request": "1",
+    "routing_across_requests": "1",
+}
+"""Figures that a profile may leave out, with their units; `Engine` has what they are then."""
+
+_BOUNDS = {
+    "memory_efficiency": (1e-4, 1.0),
+    "bandwidth_fraction": (1e-4, 10.0),
+    "compute_fraction": (1e-4, 10.0),
+    "routing_within_request": (1e-3, 1.0),
+    "routing_across_requests": (1e-3, 1.0),
+    "memory_reserve": (0.0, 1.0),
+}
+"""Bounds of figures; all others are finite and not negative."""
+
+_SUFFIX = {"s": "_s", "byte": "_bytes", "1": ""}
+"""What a unit adds to the name of a figure in `Engine`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +71,8 @@ class Engine:
     Parameters
     ----------
     name, title, tables
-        Key in ``hardware_specs/engines``, the name people use, and whose kernel tables serve it.
+        Key in ``hardware_specs/engines`` or path of the file, the name people use, and whose kernel
+        tables serve it.
     plain_step_s, plain_request_s
         Host time of a step, and per request in it.
     verify_step_s, verify_request_s
@@ -38,6 +92,17 @@ class Engine:
         Share of GPU memory the engine leaves free, and bytes it keeps for activations.
     provenance
         Every figure above as it stands in the data file.
+    draft_request_s
+        Host time of one draft step per request in it.
+    operator_launch_s
+        Host time of each call of an operator that is launched one by one (eager mode); kernels
+        inside a graph have none.
+    bandwidth_fraction, compute_fraction
+        Speed that kernels reach relative to what tables or rooflines say, for the memory-bound and
+        the compute-bound share of an operator (`slowdown`).
+    routing_within_request, routing_across_requests
+        Exponents g and h of the overlap law that were calibrated with the profile; None where they
+        were not. They hold where the configuration sets none.
     """
 
     name: str
@@ -57,10 +122,38 @@ class Engine:
     memory_reserve: float
     activation_reserve_bytes: float
     provenance: dict[str, Quantity]
+    draft_request_s: float = 0.0
+    operator_launch_s: float = 0.0
+    bandwidth_fraction: float = 1.0
+    compute_fraction: float = 1.0
+    routing_within_request: float | None = None
+    routing_across_requests: float | None = None
+
+    @property
+    def at_table_speed(self) -> bool:
+        """Whether kernels take what tables and rooflines say, so that nothing is scaled."""
+        return self.bandwidth_fraction == self.compute_fraction == 1.0
+
+    def slowdown(self, memory_s: float, compute_s: float) -> float:
+        """Return what multiplies the time of a kernel here.
+
+        ``w / f_b + (1 - w) / f_c``, where w = m / (m + c) is the memory-bound share, and f_b and
+        f_c are the bandwidth and compute fractions.
+
+        Parameters
+        ----------
+        memory_s, compute_s
+            m and c: the kernel's bytes over the peak bandwidth, its FLOPs over the peak; s.
+        """
+        share = memory_s / (memory_s + compute_s)
+        return share / self.bandwidth_fraction + (1.0 - share) / self.compute_fraction
 
     def elementwise_s(self, moved_bytes: float, kernels: float, gpu: Gpu) -> float:
-        """Time of memory-bound kernels: ``kernels * launch + bytes / (efficiency * bandwidth)``."""
-        bandwidth = self.memory_efficiency * gpu.memory_bandwidth
+        """Time of memory-bound kernels: ``kernels * launch + bytes / (efficiency * bandwidth)``.
+
+        The bandwidth is the peak times `bandwidth_fraction`.
+        """
+        bandwidth = self.memory_efficiency * self.bandwidth_fraction * gpu.memory_bandwidth
         return kernels * self.kernel_launch_s + moved_bytes / bandwidth
 
     def sampling_s(self, rows: float, vocab: int, gpu: Gpu) -> float:
@@ -77,23 +170,76 @@ def engine_names() -> list[str]:
     return data_names(_PACKAGE)
 
 
-@cache
 def load_engine(name: str) -> Engine:
-    """Load one engine by name.
+    """Load one engine by name, or from a file of the same form by its path.
 
     Raises
     ------
     TableError
-        If there is no such engine, or a figure lacks its source.
+        If there is no such engine or file, or a figure is unknown, missing, out of bounds or
+        without its source.
 
     Examples
     --------
     >>> load_engine("vllm").plain_step_s
     0.00052
     """
+    return read_engine(name) if names_a_file(name) else _shipped(name)
+
+
+@cache
+def _shipped(name: str) -> Engine:
     data = read_data(_PACKAGE, name, "engine")
-    title, tables = str(data.pop("title")), str(data.pop("tables"))
-    provenance = read_quantities(data, f"hardware_specs/engines/{name}.yaml")
-    units = {"s": "_s", "byte": "_bytes", "1": ""}
-    figures = {f"{key}{units[entry.unit]}": entry.value for key, entry in provenance.items()}
+    return engine_of(name, data, f"hardware_specs/engines/{name}.yaml")
+
+
+def read_engine(path: str) -> Engine:
+    """Read a profile from a file; read anew each time, for it may have been written since."""
+    return engine_of(path, read_data_file(path, "engine profile"), path)
+
+
+def engine_of(name: str, data: Mapping[str, Any], origin: str) -> Engine:
+    """Build an engine from a mapping of the form of ``hardware_specs/engines/*.yaml``.
+
+    Parameters
+    ----------
+    name
+        What to call it.
+    data
+        The mapping: title, tables, and figures with value, unit, source and kind.
+    origin
+        Where it stands, for messages.
+
+    Raises
+    ------
+    TableError
+        As `load_engine`.
+    """
+    entries = dict(data)
+    title, tables = str(entries.pop("title", name)), str(entries.pop("tables", ENGINES[0]))
+    if tables not in ENGINES:
+        raise TableError(unknown("kernel tables of engine", tables, ENGINES, origin))
+    provenance = read_quantities(entries, origin)
+    for key, entry in provenance.items():
+        _check(key, entry, origin)
+    missing = [key for key in _REQUIRED if key not in provenance]
+    if missing:
+        raise TableError(
+            f"{origin} lacks {', '.join(missing)}. An engine profile states every figure of "
+            f"hardware_specs/engines/vllm.yaml; moesim list engines shows them."
+        )
+    figures = {f"{key}{_SUFFIX[entry.unit]}": entry.value for key, entry in provenance.items()}
     return Engine(name=name, title=title, tables=tables, provenance=provenance, **figures)
+
+
+def _check(key: str, entry: Quantity, origin: str) -> None:
+    """Refuse a figure that no profile has, in another unit, or out of bounds."""
+    units = _REQUIRED | _OPTIONAL
+    if key not in units:
+        raise TableError(unknown("figure", key, units, origin))
+    if entry.unit != units[key]:
+        raise TableError(f"{origin}: {key} is in {entry.unit!r}; state it in {units[key]!r}.")
+    low, high = _BOUNDS.get(key, (0.0, sys.float_info.max))
+    if not low <= entry.value <= high:
+        within = f"{low:g} to {high:g}" if key in _BOUNDS else "a finite number, 0 or more"
+        raise TableError(f"{origin}: {key} is {entry.value!r}; it must be {within}.")

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from simulator.costs.engine import Engine
+from simulator.costs.work import Load, operator_work, prompt_work
 from simulator.experts.imbalance import slowest_rank_experts, slowest_rank_share
 from simulator.experts.laws import distinct_experts
 from simulator.kernels.tables import ExpertShape, KernelTables, LinearShape, SparseShape, Timing
+from simulator.kernels.timing import weaker
 from simulator.models.operators import (
     AllGather,
     AllReduce,
@@ -29,6 +31,7 @@ from simulator.models.operators import (
     ReduceScatter,
     Send,
     SparseLatentAttention,
+    launches,
 )
 
 KINDS = ("measured", "fitted", "assumed")
@@ -119,7 +122,7 @@ class ForwardCost:
     tables
         Measured kernels of the GPU.
     engine
-        For launches and elementwise kernels.
+        For launches and elementwise kernels, and the speed that kernels reach.
     """
 
     operators: tuple[Operator, ...]
@@ -135,7 +138,8 @@ class ForwardCost:
         parts: Parts = {}
         for op in self.operators:
             if isinstance(op, Gemm) and not op.sampled_only:
-                self._add(parts, op, self.tables.gemm(tokens, op.n, op.k, op.dtype))
+                timing = self.tables.gemm(tokens, op.n, op.k, op.dtype)
+                self._add(parts, op, timing, Load(tokens))
             elif isinstance(op, AllReduce):
                 message_bytes = 2.0 * tokens * op.elements_per_token
                 self._add(parts, op, self.tables.all_reduce(message_bytes, op.gpus))
@@ -153,7 +157,8 @@ class ForwardCost:
         parts: Parts = {}
         for op in self._each(Gemm):
             if op.sampled_only and sampled_tokens:
-                self._add(parts, op, self.tables.gemm(sampled_tokens, op.n, op.k, op.dtype))
+                timing = self.tables.gemm(sampled_tokens, op.n, op.k, op.dtype)
+                self._add(parts, op, timing, Load(sampled_tokens))
         return parts
 
     def experts(self, tokens: float, independent_tokens: float) -> Parts:
@@ -188,7 +193,9 @@ class ForwardCost:
                 spread = op.top_k, op.experts, op.expert_parallel
                 busiest_tokens *= slowest_rank_share(independent_tokens, *spread)
                 active = slowest_rank_experts(independent_tokens, *spread)
-            self._add(parts, op, self.tables.experts(busiest_tokens, active, shape, op.dtype))
+            timing = self.tables.experts(busiest_tokens, active, shape, op.dtype)
+            everywhere = active * op.expert_parallel
+            self._add(parts, op, timing, Load(busiest_tokens, active_experts=everywhere))
         for gather in self._each(AllGather):
             message_bytes = tokens * gather.bytes_per_token
             self._add(parts, gather, self.tables.all_gather(message_bytes, gather.gpus))
@@ -212,6 +219,7 @@ class ForwardCost:
             Mean cache length, tokens.
         """
         parts: Parts = {}
+        load = Load(requests * query_tokens, requests, context_tokens)
         for op in self._each(GroupedQueryAttention):
             timing = self.tables.decode_attention(
                 requests,
@@ -223,27 +231,28 @@ class ForwardCost:
                 op.window,
                 kv_dtype=op.kv_dtype,
             )
-            self._add(parts, op, timing)
+            self._add(parts, op, timing, load)
         for latent in self._each(LatentAttention):
             timing = self.tables.latent_decode_attention(
                 requests, context_tokens, query_tokens, latent.heads, kv_dtype=latent.kv_dtype
             )
-            self._add(parts, latent, timing)
+            self._add(parts, latent, timing, load)
         for sparse in self._each(SparseLatentAttention):
             timing = self.tables.sparse_decode_attention(
                 requests, context_tokens, query_tokens, _sparse_shape(sparse), sparse.kv_dtype
             )
-            self._add(parts, sparse, timing)
+            self._add(parts, sparse, timing, load)
         for linear in self._each(LinearAttention):
             timing = self.tables.linear_decode_attention(
                 requests, query_tokens, _linear_shape(linear)
             )
-            self._add(parts, linear, timing)
+            self._add(parts, linear, timing, load)
         return parts
 
     def prefill_attention(self, start_tokens: float, end_tokens: float) -> Parts:
         """Price causal attention of the prompt chunk ``[start, end)`` of one request."""
         parts: Parts = {}
+        chunk = (start_tokens, end_tokens)
         for op in self._each(GroupedQueryAttention):
             timing = self.tables.prefill_attention(
                 start_tokens,
@@ -254,22 +263,22 @@ class ForwardCost:
                 op.window,
                 kv_dtype=op.kv_dtype,
             )
-            self._add(parts, op, timing)
+            self._add(parts, op, timing, chunk)
         for latent in self._each(LatentAttention):
             timing = self.tables.latent_prefill_attention(
                 start_tokens, end_tokens, latent.heads, kv_dtype=latent.kv_dtype
             )
-            self._add(parts, latent, timing)
+            self._add(parts, latent, timing, chunk)
         for sparse in self._each(SparseLatentAttention):
             timing = self.tables.sparse_prefill_attention(
                 start_tokens, end_tokens, _sparse_shape(sparse), sparse.kv_dtype
             )
-            self._add(parts, sparse, timing)
+            self._add(parts, sparse, timing, chunk)
         for linear in self._each(LinearAttention):
             timing = self.tables.linear_prefill_attention(
                 end_tokens - start_tokens, _linear_shape(linear)
             )
-            self._add(parts, linear, timing)
+            self._add(parts, linear, timing, chunk)
         return parts
 
     @property
@@ -286,6 +295,32 @@ class ForwardCost:
     def _each(self, kind: type[Op]) -> Iterable[Op]:
         return (op for op in self.operators if isinstance(op, kind))
 
-    @staticmethod
-    def _add(parts: Parts, op: Operator, timing: Timing) -> None:
-        add_part(parts, op.part, op.calls * timing.seconds, timing.kind)
+    def _add(
+        self,
+        parts: Parts,
+        op: Operator,
+        timing: Timing,
+        load: Load | tuple[float, float] | None = None,
+    ) -> None:
+        """Add all calls of an operator, at the speed that the engine reaches here.
+
+        ``load`` is what the operator deals with, or a prompt chunk ``(start, end)`` of attention;
+        None for collectives and elementwise kernels, which have no FLOPs to speak of.
+        """
+        seconds, kind, engine = op.calls * timing.seconds, timing.kind, self.engine
+        if load is not None and not engine.at_table_speed:
+            seconds, kind = seconds * self._slowdown(op, load), weaker(kind, "fitted")
+        if engine.operator_launch_s:
+            seconds += op.calls * launches(op) * engine.operator_launch_s
+        add_part(parts, op.part, seconds, kind)
+
+    def _slowdown(self, op: Operator, load: Load | tuple[float, float]) -> float:
+        """Return `Engine.slowdown` of an operator; attention whose work is not counted reads."""
+        gpu = self.tables.gpu
+        if isinstance(load, Load):
+            done = operator_work(op, load, gpu)
+        else:
+            done = prompt_work(op, *load, gpu)
+        if done is None:
+            return 1.0 / self.engine.bandwidth_fraction
+        return self.engine.slowdown(done.memory_s, done.compute_s)

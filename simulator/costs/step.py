@@ -174,7 +174,8 @@ class StepModel:
         )
         sampling = self.engine.sampling_s(share.tokens, self.vocab, self.target.tables.gpu)
         add_part(parts, "sampling", sampling, "assumed")
-        add_part(parts, "engine", self.engine.draft_step_s, "assumed")
+        host = self.engine.draft_step_s + share.decode_requests * self.engine.draft_request_s
+        add_part(parts, "engine", host, "assumed")
         return parts
 
     def draft_prefill(self, shape: StepShape) -> Parts:

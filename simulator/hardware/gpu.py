@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 from simulator.errors import TableError
-from simulator.quantities import Quantity, data_names, read_data, read_quantities
+from simulator.quantities import (
+    Quantity,
+    data_names,
+    names_a_file,
+    read_data,
+    read_data_file,
+    read_quantities,
+)
 
 _PACKAGE = "simulator.hardware_specs.gpus"
 
@@ -26,7 +36,7 @@ class Gpu:
     Parameters
     ----------
     name, title
-        Key in ``hardware_specs/gpus`` and the name people use.
+        Key in ``hardware_specs/gpus``, or path of a specification, and the name people use.
     memory_bytes
         HBM or GDDR capacity, bytes.
     memory_bandwidth
@@ -38,7 +48,8 @@ class Gpu:
     node_gpus
         GPUs in one node.
     tables
-        GPU whose measured kernel tables stand for this one.
+        GPU whose measured kernel tables stand for this one. Its own name where the tables are its
+        own, or a specification given by path has none.
     provenance
         Every figure as it stands in the data file.
     nvlink_bandwidth
@@ -84,34 +95,90 @@ def gpu_names() -> list[str]:
     return data_names(_PACKAGE)
 
 
-@cache
+SPEC_FILE = "gpu.yaml"
+"""Name of the specification in a folder that also holds its measured tables."""
+
+_REQUIRED = ("memory", "memory_bandwidth", "l2_cache", "node_gpus")
+
+
 def load_gpu(name: str) -> Gpu:
-    """Load one GPU by name.
+    """Load one GPU by name, or from a file of the same form by its path.
+
+    A file stands for any machine with memory and peaks, a CPU too. Its ``tables:`` may name a
+    measured GPU that stands for it, or a folder beside the file with tables of its own (``./``).
+    Without it every operator is priced by the roofline of the peaks (`kernels.roofline`).
+
+    Parameters
+    ----------
+    name
+        Key in ``hardware_specs/gpus``, path of a YAML file, or of a folder with a `SPEC_FILE`.
 
     Raises
     ------
     TableError
-        If there is no such GPU, or a figure lacks its source.
+        If there is no such GPU or file, or a figure is missing, not positive or without its source.
 
     Examples
     --------
     >>> round(load_gpu("a100_sxm").ridge_flop_per_byte("bfloat16"))
     153
     """
+    if not names_a_file(name):
+        return _shipped(name)
+    file = Path(name).expanduser().absolute()
+    if file.is_dir():
+        file /= SPEC_FILE
+    data = read_data_file(file, "GPU specification")
+    return _gpu(*_own_names(file, data), data, str(file))
+
+
+@cache
+def _shipped(name: str) -> Gpu:
     data = read_data(_PACKAGE, name, "GPU")
-    title, tables, peaks = data.pop("title"), data.pop("tables", name), data.pop("peak_flops")
-    entries = data | {f"peak_flops.{dtype}": entry for dtype, entry in peaks.items()}
-    provenance = read_quantities(entries, f"hardware_specs/gpus/{name}.yaml")
+    return _gpu(name, str(data.get("tables", name)), data, f"hardware_specs/gpus/{name}.yaml")
+
+
+def _own_names(file: Path, data: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the name of a specification given by its path, and of the tables that stand for it.
+
+    Both can be loaded by: a folder stands for the file and the tables in it. Equal names say that
+    the tables are the machine's own, or that it has none.
+    """
+    tables = data.get("tables")
+    if tables is None:
+        return str(file), str(file)
+    if not names_a_file(str(tables)):
+        return str(file), str(tables)
+    folder = (file.parent / str(tables)).resolve()
+    if not folder.is_dir():
+        raise TableError(f"{file}: tables: there is no folder {str(folder)!r}.")
+    return str(folder), str(folder)
+
+
+def _gpu(name: str, tables: str, data: Mapping[str, Any], origin: str) -> Gpu:
+    """Build a GPU from the mapping of a specification."""
+    entries = {key: entry for key, entry in data.items() if key not in ("title", "tables")}
+    peaks = entries.pop("peak_flops", None)
+    if not isinstance(peaks, Mapping) or not peaks:
+        raise TableError(f"{origin} lacks peak_flops: the dense peak by format, FLOP/s.")
+    entries |= {f"peak_flops.{dtype}": entry for dtype, entry in peaks.items()}
+    provenance = read_quantities(entries, origin)
+    missing = [key for key in _REQUIRED if key not in provenance]
+    if missing:
+        raise TableError(f"{origin} lacks {', '.join(missing)}.")
+    for key, entry in provenance.items():
+        if not 0 < entry.value < float("inf"):
+            raise TableError(f"{origin}: {key} is {entry.value!r}; it must be positive.")
     nvlink = provenance.get("nvlink_bandwidth")
     return Gpu(
         name=name,
-        title=str(title),
+        title=str(data.get("title", name)),
         memory_bytes=provenance["memory"].value,
         memory_bandwidth=provenance["memory_bandwidth"].value,
         l2_bytes=provenance["l2_cache"].value,
         peak_flops={dtype: provenance[f"peak_flops.{dtype}"].value for dtype in peaks},
         node_gpus=int(provenance["node_gpus"].value),
-        tables=str(tables),
+        tables=tables,
         provenance=provenance,
         nvlink_bandwidth=None if nvlink is None else nvlink.value,
     )

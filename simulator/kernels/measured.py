@@ -28,6 +28,8 @@ from simulator.kernels.linear_attention import LinearAttention
 from simulator.kernels.roofline import (
     AssumedAbsorb,
     AssumedDecode,
+    AssumedExperts,
+    AssumedGemm,
     AssumedLatentDecode,
     AssumedLatentPrefill,
     AssumedPrefill,
@@ -100,14 +102,18 @@ class MeasuredTables:
         return self._rows[operator]
 
     @cached_property
-    def gemm(self) -> GemmTable:
-        """Dense products."""
-        return GemmTable(self.gpu.name, self.rows("gemm"))
+    def gemm(self) -> GemmTable | AssumedGemm:
+        """Dense products; by the roofline where none was measured."""
+        rows = self._read("gemm")
+        return AssumedGemm(self.gpu) if rows is None else GemmTable(self.gpu.name, rows)
 
     @cached_property
-    def experts(self) -> ExpertTable:
-        """Routed experts."""
-        return ExpertTable(self.gpu, self.rows("experts"), self.fits("experts", ExpertFit))
+    def experts(self) -> ExpertTable | AssumedExperts:
+        """Routed experts; by the roofline where none were measured."""
+        rows = self._read("experts")
+        if rows is None:
+            return AssumedExperts(self.gpu)
+        return ExpertTable(self.gpu, rows, self.fits("experts", ExpertFit))
 
     def decode(self, kv_dtype: str) -> DecodeAttention | AssumedDecode:
         """Attention over a cache of one format."""

@@ -5,8 +5,8 @@
     T = t0 + max(bytes / (eta_bandwidth x memory bandwidth), FLOPs / (eta_compute x peak))
 
 The constants stand in ``hardware_specs/kernel_tables/roofline.yaml``, one set per operator, with
-their sources. Every time from here is ``"assumed"``. Peaks are those of bfloat16, whatever the
-format of what is read.
+their sources. Every time from here is ``"assumed"``. Products and experts compute at the peak of
+their weights' format, attention at that of bfloat16, whatever the format of the cache.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from simulator.errors import TableError, unknown
 from simulator.hardware.gpu import Gpu
 from simulator.kernels import work
+from simulator.kernels.fits import ExpertShape
 from simulator.kernels.schema import PACKAGE
 from simulator.kernels.timing import Timing
 from simulator.quantities import Quantity, read_data, read_quantities
@@ -47,10 +48,10 @@ class Roofline:
     eta_compute: float
     provenance: dict[str, Quantity]
 
-    def at(self, size_bytes: float, flops: float, gpu: Gpu) -> Timing:
-        """Return the time to move so many bytes and compute so many FLOPs in bfloat16."""
+    def at(self, size_bytes: float, flops: float, gpu: Gpu, dtype: str = "bfloat16") -> Timing:
+        """Return the time to move so many bytes and compute so many FLOPs in a format."""
         memory = size_bytes / (self.eta_bandwidth * gpu.memory_bandwidth)
-        compute = flops / (self.eta_compute * gpu.peak("bfloat16"))
+        compute = flops / (self.eta_compute * gpu.peak(dtype))
         return Timing(self.t0_s + max(memory, compute), "assumed")
 
 
@@ -88,6 +89,43 @@ def causal_pairs(start: float, end: float, window: int = 0) -> float:
     """
     first, last = work.causal_pairs(np.array([start, end]), np.full(2, float(window)))
     return float(last - first)
+
+
+class AssumedGemm:
+    """Dense products: weights are read, activations read and written, each once."""
+
+    def __init__(self, gpu: Gpu) -> None:
+        self._gpu, self._roofline = gpu, load_roofline("gemm")
+
+    def at(self, m: float, n: int, k: int, dtype: str) -> Timing:
+        """Return the time; arguments as in `tables.KernelTables.gemm`."""
+        size, flops = work.gemm_bytes(m, n, k, dtype), work.gemm_flops(m, n, k)
+        return self._roofline.at(size, flops, self._gpu, dtype)
+
+
+class AssumedExperts:
+    """Routed experts of one layer: the weights of the distinct active ones are read once.
+
+    ``bytes = N x expert bytes + activation bytes``, FLOPs are those of all pairs of token and
+    expert, N distinct experts touched on this GPU.
+    """
+
+    def __init__(self, gpu: Gpu) -> None:
+        self._gpu, self._roofline = gpu, load_roofline("experts")
+
+    def at(self, tokens: float, active: float, shape: ExpertShape, dtype: str) -> Timing:
+        """Return the time; arguments as in `tables.KernelTables.experts`."""
+        matrices, hidden, inter = shape.matrices, shape.hidden, shape.inter
+        split, local = shape.tensor_parallel, tokens / shape.expert_parallel
+        size = active * work.expert_bytes(hidden, inter, matrices, split, dtype)
+        size += work.expert_activation_bytes(local, hidden, inter, matrices, split, shape.top_k)
+        flops = work.expert_flops(local, hidden, inter, matrices, split, shape.top_k)
+        return self._roofline.at(size, flops, self._gpu, dtype)
+
+    def has(self, shape: ExpertShape, dtype: str) -> bool:
+        """Tell that no shape was measured."""
+        del shape, dtype
+        return False
 
 
 class AssumedDecode:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from simulator.errors import TableError, unknown
+from simulator.quantities import names_a_file
 
 PACKAGE = "simulator.hardware_specs.kernel_tables"
 
@@ -201,7 +202,8 @@ def read_table(
     Parameters
     ----------
     gpu, engine, name
-        Measured GPU, one of `ENGINES`, and one of `OPERATORS`.
+        Measured GPU, one of `ENGINES`, and one of `OPERATORS`. A specification given as a file
+        that names no tables has none.
     columns
         Columns to read; None reads all.
 
@@ -210,6 +212,8 @@ def read_table(
     TableError
         If there is no such engine, or no table at all of the GPU; the message names the nearest.
     """
+    if names_a_file(gpu) and Path(gpu).is_file():
+        return None
     root = files(PACKAGE)
     gpus = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
     if gpu not in gpus:

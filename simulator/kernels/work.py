@@ -23,6 +23,16 @@ ROPE_DIM = 64
 """Widths of a latent cache entry and of its rotary part (DeepSeek-V2/V3 configurations)."""
 
 
+def gemm_bytes(m: float, n: float, k: float, dtype: str) -> float:
+    """Bytes of a product ``[m, k] x [k, n]``: weights read, input read, output written."""
+    return n * k * BYTES_PER_WEIGHT[dtype] + ACTIVATION_BYTES * m * (n + k)
+
+
+def gemm_flops(m: float, n: float, k: float) -> float:
+    """FLOPs of a product ``[m, k] x [k, n]``."""
+    return 2.0 * m * n * k
+
+
 def expert_bytes(
     hidden: Number, inter: Number, matrices: Number, split: Number, dtype: str
 ) -> Number:

@@ -275,3 +275,20 @@ Operator = (
     | Send
     | Elementwise
 )
+
+
+EXPERT_KERNELS = 6
+"""Kernels of `Experts`: top-k, sort, two grouped products, activation, combine."""
+
+
+def launches(operator: Operator) -> int:
+    """Return how many kernels one call of an operator launches; several for elementwise, experts.
+
+    Examples
+    --------
+    >>> launches(Gemm("mlp", 64, 64, "bfloat16", 1)), launches(Elementwise(64.0, 2, 1))
+    (1, 2)
+    """
+    if isinstance(operator, Elementwise):
+        return operator.kernels
+    return EXPERT_KERNELS if isinstance(operator, Experts) else 1

@@ -76,6 +76,13 @@ def _routing(scenario: Scenario) -> str:
     routing, target = scenario.config.routing, scenario.config.model
     if target.moe is None:
         return f"{target.title} is dense: every weight is read in every step"
+    calibrated = scenario.engine.routing_within_request
+    if routing.law == "overlap" and routing.within_request is None and calibrated is not None:
+        across = routing.across_requests or scenario.engine.routing_across_requests or 1.0
+        return (
+            f"tokens share experts as calibrated with engine profile {scenario.engine.title} "
+            f"(exponent {calibrated:g} within a request, {across:g} across requests)"
+        )
     if routing.law == "overlap" and routing.within_request is None:
         measured = measured_overlap(target.name)
         if measured is None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from simulator.costs.forward import ForwardCost, Parts, PartTime, total_s
 from simulator.costs.step import StepModel, StepShape
+from simulator.costs.work import Load, Work, operator_work
 from simulator.errors import CapacityError, ConfigError
 from simulator.experts.laws import distinct_experts
 from simulator.hardware.gpu import Gpu
@@ -19,7 +20,6 @@ from simulator.speculation.acceptance import ACCEPTANCE, Acceptance
 from simulator.speculation.config import SpeculationConfig
 from simulator.speculation.theory import speedup
 from simulator.study.decomposition import Decomposition, best_draft_length, decompose
-from simulator.study.work import Work, operator_work
 
 BATCH_FACTOR = 4
 """How far from the given batch a change of it is looked at."""
@@ -180,7 +180,8 @@ def _step(
     done: dict[str, Work] = {}
     for operator in operators:
         seen = met if operator is routed else share
-        more = operator_work(operator, seen, active, gpu)
+        load = Load(seen.tokens, seen.decode_requests, seen.context_tokens, active)
+        more = operator_work(operator, load, gpu)
         if more is not None:
             before = done.get(operator.part, Work())
             done[operator.part] = Work(*(a + b for a, b in zip(before, more, strict=True)))

@@ -21,7 +21,7 @@ from simulator.kernels.roofline import (
     load_roofline,
 )
 from simulator.kernels.schema import PACKAGE
-from simulator.kernels.tables import KernelTables
+from simulator.kernels.tables import ExpertShape, KernelTables
 from simulator.quantities import read_data
 
 H100 = load_gpu("h100_sxm")
@@ -132,7 +132,7 @@ def test_a_window_bounds_what_is_read():
     assert windowed.seconds - t0 == pytest.approx((whole.seconds - t0) / 8)
 
 
-def test_attention_without_any_table_is_answered_and_products_are_refused(monkeypatch):
+def test_without_any_table_kernels_are_answered_and_collectives_are_refused(monkeypatch):
     monkeypatch.setattr("simulator.kernels.measured.read_table", lambda *args: None)
     bare = MeasuredTables("h100_sxm", "vllm")
     tables = KernelTables(H100, "vllm", (bare,))
@@ -141,9 +141,9 @@ def test_attention_without_any_table_is_answered_and_products_are_refused(monkey
         tables.prefill_attention(0, 1000, 32, 8, 128),
         tables.latent_decode_attention(8, 1000, 2, 16),
         tables.latent_prefill_attention(0, 1000, 16),
+        tables.gemm(1, 64, 64, "bfloat16"),
+        tables.experts(8, 4.0, ExpertShape(8, 2, 64, 64, tensor_parallel=1), "bfloat16"),
     ]
     assert all(a.kind == "assumed" and 1e-6 < a.seconds < 1e-3 for a in answers)
-    with pytest.raises(TableError, match="gemm was not measured"):
-        tables.gemm(1, 64, 64, "bfloat16")
     with pytest.raises(TableError, match="nccl was not measured"):
         tables.all_gather(1e6, 2)

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from simulator.costs.forward import PartTime
+from simulator.costs.work import Work
 from simulator.errors import ConfigError
 from simulator.report.advice import limiting_term, losses
 from simulator.report.explain import print_explanation
@@ -14,7 +15,6 @@ from simulator.report.step_chart import plot_steps
 from simulator.report.verdict import verdict
 from simulator.study.decomposition import Decomposition
 from simulator.study.explain import Explanation, Lever, Step
-from simulator.study.work import Work
 
 GOLDEN = """\
 Where a step's time goes

@@ -8,6 +8,7 @@ from helpers.scenarios import make_config
 from simulator.compose import compose
 from simulator.costs.forward import total_s
 from simulator.costs.step import StepShape
+from simulator.costs.work import Load, Work, operator_work
 from simulator.errors import CapacityError, ConfigError
 from simulator.hardware.gpu import load_gpu
 from simulator.models.catalog import load_architecture
@@ -19,7 +20,6 @@ from simulator.scenario import build
 from simulator.speculation.acceptance import ACCEPTANCE, PositionAcceptance
 from simulator.speculation.config import SpeculationConfig
 from simulator.study.explain import explain
-from simulator.study.work import Work, operator_work
 
 POINTS = {
     "qwen3_30b_a3b": ("hardware=h100_sxm",),
@@ -105,8 +105,7 @@ def test_only_what_computes_has_an_intensity(scenario):
 def test_work_of_a_token_is_that_of_the_model(model):
     arch = load_architecture(model)
     gpu = load_gpu("b200_sxm")
-    shape = StepShape(1, 1, 500)
-    counted = [operator_work(op, shape, 1.0, gpu) for op in forward_operators(arch)]
+    counted = [operator_work(op, Load(1, 1, 500, 1.0), gpu) for op in forward_operators(arch)]
     flops = sum(work.flops for work in counted if work is not None)
     assert flops == pytest.approx(flops_per_token(arch, 500))
 
@@ -116,7 +115,7 @@ def test_a_step_that_wakes_all_experts_reads_all_weights_but_the_embedding(model
     arch = load_architecture(model)
     everything = arch.moe.experts if arch.moe else 0
     counted = [
-        operator_work(op, StepShape(1, 1, 1), everything, load_gpu("b200_sxm"))
+        operator_work(op, Load(1, 1, 1, everything), load_gpu("b200_sxm"))
         for op in forward_operators(arch)
     ]
     moved = sum(work.moved_bytes for work in counted if work is not None)
@@ -125,7 +124,7 @@ def test_a_step_that_wakes_all_experts_reads_all_weights_but_the_embedding(model
 
 
 def test_a_product_by_hand():
-    work = operator_work(Gemm("mlp", 4096, 1024, "bfloat16", 2), StepShape(8, 4, 100), 0, A100)
+    work = operator_work(Gemm("mlp", 4096, 1024, "bfloat16", 2), Load(32), A100)
     assert work.flops == 2 * 2 * 32 * 4096 * 1024
     assert work.moved_bytes == 2 * 2 * (4096 * 1024 + 32 * 1024 + 32 * 4096)
     assert work.compute_s == work.flops / 312e12
@@ -134,26 +133,26 @@ def test_a_product_by_hand():
 
 def test_weights_of_fewer_bits_move_fewer_bytes_and_compute_on_their_own_peak():
     h100 = load_gpu("h100_sxm")
-    work = operator_work(Gemm("mlp", 4096, 4096, "fp8", 1), StepShape(1, 1, 1), 0, h100)
+    work = operator_work(Gemm("mlp", 4096, 4096, "fp8", 1), Load(1), h100)
     assert work.moved_bytes == 4096 * 4096 + 2 * 2 * 4096
     assert work.ridge == pytest.approx(h100.ridge_flop_per_byte("fp8"))
 
 
 def test_experts_by_hand():
     experts = Experts(8, 2, 4096, 14336, 2, "bfloat16", 32)
-    work = operator_work(experts, StepShape(16, 1, 100), 7.5, A100)
+    work = operator_work(experts, Load(16, active_experts=7.5), A100)
     matrix = 4096 * 14336 / 2
     assert work.flops == 32 * 16 * 2 * 2 * 3 * matrix
     pair = 3 * 4096 + 2 * 3 * 14336 / 2
     assert work.moved_bytes == 32 * (7.5 * 3 * matrix * 2 + 16 * 2 * pair * 2)
     ungated = Experts(8, 2, 4096, 14336, 2, "bfloat16", 32, gated=False)
-    fewer = operator_work(ungated, StepShape(16, 1, 100), 7.5, A100)
+    fewer = operator_work(ungated, Load(16, active_experts=7.5), A100)
     assert fewer.flops == pytest.approx(work.flops * 2 / 3)
 
 
 def test_attention_reads_the_cache_once_however_many_tokens_verify():
     heads = GroupedQueryAttention(heads=32, kv_heads=8, head_dim=128, window=0, calls=1)
-    plain, verify = (operator_work(heads, StepShape(4, m, 1000), 0, A100) for m in (1, 4))
+    plain, verify = (operator_work(heads, Load(4 * m, 4, 1000), A100) for m in (1, 4))
     assert plain.flops == 4 * 4 * 32 * 128 * 1000
     assert plain.moved_bytes == 2 * 2 * 4 * 1000 * 8 * 128 + 2 * 2 * 4 * 32 * 128
     assert verify.flops == 4 * plain.flops
@@ -164,8 +163,8 @@ def test_a_window_bounds_what_attention_reads():
     windowed, full = (
         GroupedQueryAttention(heads=8, kv_heads=8, head_dim=64, window=w, calls=1) for w in (128, 0)
     )
-    far, near = StepShape(4, 1, 5000), StepShape(4, 1, 128)
-    assert operator_work(windowed, far, 0, A100) == operator_work(full, near, 0, A100)
+    far, near = Load(4, 4, 5000), Load(4, 4, 128)
+    assert operator_work(windowed, far, A100) == operator_work(full, near, A100)
 
 
 def test_latent_attention_by_hand():
@@ -182,7 +181,7 @@ def test_latent_attention_by_hand():
 
 @pytest.mark.parametrize("operator", [AllReduce(4096, 2, 32), Elementwise(8192.0, 1, 32)], ids=repr)
 def test_collectives_and_elementwise_kernels_do_not_compute(operator):
-    assert operator_work(operator, StepShape(4, 1, 10), 0, A100) is None
+    assert operator_work(operator, Load(4, 4, 10), A100) is None
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from simulator.costs.step import StepShape
 from simulator.hardware.gpu import Gpu
 from simulator.kernels import work
 from simulator.models.flops import operator_flops
@@ -16,7 +15,6 @@ from simulator.models.operators import (
     Operator,
 )
 from simulator.models.parameters import UNQUANTIZED
-from simulator.units import BYTES_PER_WEIGHT
 
 
 class Work(NamedTuple):
@@ -51,10 +49,27 @@ class Work(NamedTuple):
         return "compute" if self.compute_s > self.memory_s else "memory"
 
 
-def operator_work(
-    operator: Operator, shape: StepShape, active_experts: float, gpu: Gpu
-) -> Work | None:
-    """Count what an operator computes and moves in a step without prefill, all calls.
+class Load(NamedTuple):
+    """What an operator of one GPU has to deal with in a pass without prompts.
+
+    Parameters
+    ----------
+    tokens
+        Tokens that enter.
+    requests, context_tokens
+        Requests whose caches are read, and their mean cache length; attention only.
+    active_experts
+        Distinct experts that a layer activates, over all GPUs; routed experts only.
+    """
+
+    tokens: float
+    requests: float = 0.0
+    context_tokens: float = 0.0
+    active_experts: float = 0.0
+
+
+def operator_work(operator: Operator, load: Load, gpu: Gpu) -> Work | None:
+    """Count what an operator computes and moves in a pass without prompts, all calls.
 
     FLOPs are those of `operator_flops`, for every token. Bytes of a call, activations in bfloat16:
 
@@ -69,42 +84,59 @@ def operator_work(
     ----------
     operator
         A shape on one GPU.
-    shape
-        Requests, query tokens and context that the operator sees.
-    active_experts
-        Distinct experts that the step activates in a layer.
+    load
+        What it has to deal with.
     gpu
         For its peaks.
 
     Returns
     -------
     Work or None
-        None for what does not compute: collectives and elementwise kernels.
+        None for what does not compute (collectives and elementwise kernels), and for sparse and
+        linear attention, whose bytes are not counted here.
     """
-    tokens, context = shape.tokens, int(shape.context_tokens)
+    tokens, context = load.tokens, int(load.context_tokens)
     dtype = UNQUANTIZED
     match operator:
         case Gemm(n=n, k=k):
             dtype = operator.dtype
-            moved = n * k * BYTES_PER_WEIGHT[dtype] + work.ACTIVATION_BYTES * tokens * (n + k)
+            moved = work.gemm_bytes(tokens, n, k, dtype)
         case Experts(hidden=hidden, inter=inter, tensor_parallel=split, expert_parallel=spread):
             dtype, matrices = operator.dtype, 3 if operator.gated else 2
-            moved = active_experts * work.expert_bytes(hidden, inter, matrices, split, dtype)
+            moved = load.active_experts * work.expert_bytes(hidden, inter, matrices, split, dtype)
             moved += work.expert_activation_bytes(
                 tokens, hidden, inter, matrices, split, operator.top_k
             )
             moved /= spread
         case GroupedQueryAttention(head_dim=width):
             span = min(context, operator.window or context)
-            moved = work.cache_bytes(shape.decode_requests, span, operator.kv_heads, width)
+            moved = work.cache_bytes(load.requests, span, operator.kv_heads, width)
             moved += work.ACTIVATION_BYTES * tokens * 2 * operator.heads * width
         case LatentAttention():
-            moved = work.latent_cache_bytes(shape.decode_requests, context)
+            moved = work.latent_cache_bytes(load.requests, context)
             moved += work.ACTIVATION_BYTES * operator.heads * _absorbed_elements(operator, tokens)
         case _:
             return None
     flops, moved = tokens * operator_flops(operator, context), moved * operator.calls
     return Work(flops, moved, flops / gpu.peak(dtype), moved / gpu.memory_bandwidth)
+
+
+def prompt_work(
+    operator: Operator, start_tokens: float, end_tokens: float, gpu: Gpu
+) -> Work | None:
+    """Count what attention computes and moves over one request's prompt chunk ``[start, end)``.
+
+    Every token attends to those before it (up to the window); the cache so far is read once,
+    queries and outputs of the chunk once.
+
+    Returns
+    -------
+    Work or None
+        None for all but grouped-query and latent attention.
+    """
+    tokens, mean_tokens = end_tokens - start_tokens, (start_tokens + end_tokens) / 2
+    reads = end_tokens / mean_tokens  # of a cache of the mean length
+    return operator_work(operator, Load(tokens, reads, mean_tokens), gpu)
 
 
 def _absorbed_elements(operator: LatentAttention, tokens: float) -> float:
