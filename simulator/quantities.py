@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -95,6 +96,21 @@ def read_data(package: str, name: str, what: str) -> dict[str, Any]:
         raise TableError(unknown(what, name, names))
     content = yaml.safe_load(files(package).joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
     return dict(content)
+
+
+def quantity_lines(entries: Mapping[str, Quantity], indent: str = "") -> list[str]:
+    """Write quantities as the data files hold them, a line each.
+
+    Examples
+    --------
+    >>> quantity_lines({"memory": Quantity(8e9, "byte", "a test", "assumed")})
+    ['memory: {value: 8000000000.0, unit: "byte", kind: assumed, source: "a test"}']
+    """
+    return [
+        f"{indent}{key}: {{value: {entry.value!r}, unit: {json.dumps(entry.unit)}, "
+        f"kind: {entry.kind}, source: {json.dumps(entry.source, ensure_ascii=False)}}}"
+        for key, entry in entries.items()
+    ]
 
 
 def names_a_file(name: str) -> bool:

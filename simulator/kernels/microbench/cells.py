@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,11 +12,12 @@ from simulator.units import BYTES_PER_WEIGHT
 VALUE_BYTES = {"bfloat16": 2, "float16": 2, "float32": 4}
 """Bytes of one value by the formats that can be timed."""
 
-PROBES = ("copy", "read", "launch")
-"""What is timed of the machine itself, and stands in no kernel table."""
-
 MATRICES = 3
 """Weight matrices of a timed expert: gate, up and down."""
+
+
+ROUTINGS = ("balanced", "uniform")
+"""How tokens choose experts: dealt out in turn, as in the shipped tables, or drawn."""
 
 
 class Work(NamedTuple):
@@ -33,20 +34,21 @@ class Cell:
     Parameters
     ----------
     operator
-        One of `schema.OPERATORS` or of `PROBES`.
+        One of `schema.OPERATORS`, or what is timed of the machine itself and stands in no table:
+        ``copy``, ``read``, ``launch``.
     dtype
         Number format of weights, cache and activations.
     keys
-        Its shape: the key columns of the operator's table; ``bytes`` for a copy or a read.
+        Its shape: the key columns of the operator's table; ``bytes`` for a copy or a read,
+        ``kernels`` for launches.
     routing
-        How tokens choose experts: ``balanced`` deals them out in turn, as the shipped tables do;
-        ``uniform`` draws them.
+        One of `ROUTINGS`.
     """
 
     operator: str
     dtype: str
     keys: Mapping[str, int]
-    routing: str = "balanced"
+    routing: str = ROUTINGS[0]
 
     def __str__(self) -> str:
         """Name it for people and for the table of spreads."""
@@ -91,18 +93,34 @@ def _prefill(keys: Mapping[str, int], width: int) -> Work:
     return Work(moved, work.attention_flops(tokens * tokens / 2, heads, head_dim))
 
 
-_WORK = {
+def _copy(keys: Mapping[str, int], _: int) -> Work:
+    return Work(2.0 * keys["bytes"], 0.0)
+
+
+def _read(keys: Mapping[str, int], _: int) -> Work:
+    return Work(float(keys["bytes"]), 0.0)
+
+
+def _launch(*_: object) -> Work:
+    return Work(0.0, 0.0)
+
+
+_WORK: dict[str, Callable[[Mapping[str, int], int], Work]] = {
     "gemm": _gemm,
     "experts": _experts,
     "decode_attention": _decode,
     "prefill_attention": _prefill,
-    "copy": lambda keys, _: Work(2.0 * keys["bytes"], 0.0),
-    "read": lambda keys, _: Work(float(keys["bytes"]), 0.0),
-    "launch": lambda _keys, _: Work(0.0, 0.0),
+    "copy": _copy,
+    "read": _read,
+    "launch": _launch,
 }
 
 
 def expert_bytes(cell: Cell) -> float:
     """Return the weight bytes of one expert of a cell of experts."""
     shape = (float(cell.keys["hidden"]), float(cell.keys["inter"]), float(MATRICES), 1.0)
-    return work.expert_bytes(*shape, "bfloat16") * VALUE_BYTES[cell.dtype] / BYTES_PER_WEIGHT["bfloat16"]
+    return (
+        work.expert_bytes(*shape, "bfloat16")
+        * VALUE_BYTES[cell.dtype]
+        / BYTES_PER_WEIGHT["bfloat16"]
+    )

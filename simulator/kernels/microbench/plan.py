@@ -11,10 +11,24 @@ from dataclasses import dataclass
 from itertools import product
 from math import ceil
 
-from simulator.kernels.microbench.cells import MATRICES, PROBES, Cell
+from simulator.kernels.microbench.cells import MATRICES, ROUTINGS, Cell
 
 LAYER_CACHES = 4
 """Size of the timed expert layer at least, in last-level caches: its weights come from memory."""
+
+LAUNCHES = 100
+"""Kernels launched in a row: the first after a flush also waits for its own code."""
+
+SHARES = {
+    "copy": 0.02,
+    "read": 0.02,
+    "launch": 0.01,
+    "gemm": 0.25,
+    "experts": 0.25,
+    "decode_attention": 0.2,
+    "prefill_attention": 0.15,
+}
+"""Shares of the time by operator; the line takes the rest."""
 
 _LINE = {"experts": 64, "top_k": 8, "hidden": 1024, "inter": 512}
 """Shape of the layer whose time is put against distinct experts, if the cache is small."""
@@ -30,8 +44,8 @@ class Plan:
         Cells that grow along the last key of their operator: when one takes too long, the rest of
         its series is left out.
     line
-        Expert cells under uniform routing, one per number of tokens, whose times are put against
-        the distinct experts that they touch.
+        Expert cells of one shape under balanced and under uniform routing, whose times are put
+        against the distinct experts that they touch.
     """
 
     series: tuple[tuple[Cell, ...], ...]
@@ -61,7 +75,7 @@ class Grid:
     prompts
         Tokens of prefill attention.
     line_tokens
-        Tokens under uniform routing.
+        Tokens whose times are put against distinct experts, at most E / K.
     copy_bytes
         Bytes copied and read at least.
     """
@@ -93,7 +107,7 @@ STANDARD = Grid(
     contexts=(128, 1024, 8192),
     batches=(1, 4, 16),
     prompts=(16, 128, 512, 2048),
-    line_tokens=(1, 2, 3, 4, 6, 8, 11, 14, 18),
+    line_tokens=(1, 2, 3, 4, 5, 6, 7, 8),
     copy_bytes=2**28,
 )
 """Enough for the tables; about a minute and a half on two cores."""
@@ -110,7 +124,7 @@ QUICK = Grid(
     contexts=(64, 256),
     batches=(1, 4),
     prompts=(16, 64),
-    line_tokens=(1, 3, 8),
+    line_tokens=(1, 3, 5, 8),
     copy_bytes=2**24,
 )
 """Seconds, to see that everything runs; the times are of small shapes only."""
@@ -136,7 +150,11 @@ def make_plan(grid: Grid, dtype: str, cache_bytes: float) -> Plan:
         *_decode(grid, dtype),
         *_prefill(grid, dtype),
     ]
-    line = (_experts_cell(line_shape, tokens, dtype, "uniform") for tokens in grid.line_tokens)
+    line = (
+        _experts_cell(line_shape, tokens, dtype, routing)
+        for routing in ROUTINGS
+        for tokens in grid.line_tokens
+    )
     return Plan(tuple(series), tuple(line))
 
 
@@ -154,7 +172,9 @@ def _line_shape(cache_bytes: float) -> tuple[int, int, int, int]:
 
 
 def _probes(dtype: str, size: int) -> Iterable[tuple[Cell, ...]]:
-    return [(Cell(probe, dtype, {} if probe == "launch" else {"bytes": size}),) for probe in PROBES]
+    yield (Cell("copy", dtype, {"bytes": size}),)
+    yield (Cell("read", dtype, {"bytes": size}),)
+    yield (Cell("launch", dtype, {"kernels": LAUNCHES}),)
 
 
 def _products(grid: Grid, dtype: str) -> Iterable[tuple[Cell, ...]]:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
 from simulator.kernels.microbench.cells import Cell
 from simulator.kernels.microbench.device import Device
-from simulator.kernels.microbench.plan import Plan
+from simulator.kernels.microbench.plan import SHARES, Plan
 
 LEAST_REPEATS, MOST_REPEATS = 3, 9
 """Repeats of a cell: at least for a median, at most because more change nothing."""
 
-FAIR_SHARES = 4.0
-"""A cell may take this many times what is left of the budget per cell: most are short."""
+LINE_REPEATS = 15
+"""Repeats of the cells of the line at most."""
+
+MOST_SHARES = 4.0
+"""A cell may take this many fair shares of the time that is left: most need far less than one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +70,14 @@ class Results:
 
 
 class Budget:
-    """Shares the time for a plan among its cells.
+    """Shares a time among cells.
 
     Parameters
     ----------
     seconds
-        For the whole plan.
+        The time.
     cells
-        Cells of the plan.
+        The cells.
     clock
         Seconds from any origin.
     """
@@ -83,26 +87,38 @@ class Budget:
         self._left = cells
         self._clock = clock
 
-    def cap_s(self) -> float:
-        """Return how long the next cell may take."""
-        return FAIR_SHARES * max(0.0, self._end_s - self._clock()) / max(1, self._left)
+    def fair_s(self) -> float:
+        """Return what is left for each of the cells that are left."""
+        return max(0.0, self._end_s - self._clock()) / max(1, self._left)
 
-    def done(self, cells: int = 1) -> None:
+    def done(self, cells: int) -> None:
         """Count cells as timed or left out."""
         self._left -= cells
 
 
-def measure(cell: Cell, device: Device, cap_s: float, clock: Callable[[], float]) -> Measurement:
-    """Time one cell: one run to warm up, then repeats until the median is firm or time is up."""
-    call = device.prepare(cell)
-    device.time(call)
+def measure(
+    cells: Sequence[Cell],
+    device: Device,
+    budget_s: float,
+    clock: Callable[[], float],
+    most: int = MOST_REPEATS,
+) -> tuple[Measurement, ...]:
+    """Time cells in turn, round by round, so that whatever slows the machine meets all alike.
+
+    One run of each warms up. Then rounds follow until the time is up, `LEAST_REPEATS` at least and
+    ``most`` at most.
+    """
     start_s = clock()
-    samples: list[float] = []
-    while len(samples) < MOST_REPEATS:
-        if len(samples) >= LEAST_REPEATS and clock() - start_s > cap_s:
+    calls = [device.prepare(cell) for cell in cells]
+    for call in calls:
+        device.time(call)
+    samples: list[list[float]] = [[] for _ in cells]
+    for done in range(most):
+        if done >= LEAST_REPEATS and clock() - start_s > budget_s:
             break
-        samples.append(device.time(call))
-    return Measurement(cell, tuple(samples))
+        for call, found in zip(calls, samples, strict=True):
+            found.append(device.time(call))
+    return tuple(Measurement(c, tuple(found)) for c, found in zip(cells, samples, strict=True))
 
 
 def run_plan(
@@ -114,48 +130,64 @@ def run_plan(
 ) -> Results:
     """Time every cell of a plan, and leave out the ends of series that would take too long.
 
-    A cell is expected to take as long as the one before it in its series, times the ratio of their
-    work, whichever of bytes and FLOPs grows more. The first of a series is always timed, and the
-    line always whole: it is what the machine is judged by.
+    Every operator has a share of the time (`plan.SHARES`). The first cell of a series is always
+    timed, and the line always whole: the machine is judged by it.
 
     Parameters
     ----------
     plan, device
         What to time, on what.
     budget_s
-        Time to keep to, s; preparing operands counts.
+        Time to keep to, s; making operands counts.
     advance
         Told of every cell done.
     clock
         Seconds from any origin.
     """
-    budget = Budget(budget_s, plan.cells, clock)
-
-    def timed(cell: Cell) -> Measurement:
-        found = measure(cell, device, budget.cap_s(), clock)
-        budget.done()
-        advance(1)
-        return found
-
-    line = tuple(timed(cell) for cell in plan.line)
+    left_s = (1.0 - sum(SHARES.values())) * budget_s
+    line = measure(plan.line, device, left_s, clock, LINE_REPEATS)
+    advance(len(line))
     tables: list[Measurement] = []
     skipped: list[Cell] = []
-    for series in plan.series:
-        last: Measurement | None = None
-        for index, cell in enumerate(series):
-            if last and expected_s(last, cell) * (LEAST_REPEATS + 1) > budget.cap_s():
-                rest: Sequence[Cell] = series[index:]
-                skipped += rest
-                budget.done(len(rest))
-                advance(len(rest))
-                break
-            last = timed(cell)
-            tables.append(last)
+    for operator, several in groupby(plan.series, key=lambda series: series[0].operator):
+        mine = list(several)
+        budget = Budget(SHARES[operator] * budget_s, sum(map(len, mine)), clock)
+        for series in mine:
+            found = _run_series(series, device, budget, advance, clock)
+            tables += found
+            skipped += series[len(found) :]
     return Results(tuple(tables), line, tuple(skipped))
 
 
+def _run_series(
+    series: Sequence[Cell],
+    device: Device,
+    budget: Budget,
+    advance: Callable[[float], None],
+    clock: Callable[[], float],
+) -> list[Measurement]:
+    """Time the cells of a series up to the first that would take too long."""
+    found: list[Measurement] = []
+    for cell in series:
+        fair_s = budget.fair_s()
+        if found:
+            expected = (1 + LEAST_REPEATS) * expected_s(found[-1], cell)
+            if expected > MOST_SHARES * fair_s:
+                break
+        found += measure([cell], device, fair_s, clock)
+        budget.done(1)
+        advance(1)
+    left_out = len(series) - len(found)
+    budget.done(left_out)
+    advance(left_out)
+    return found
+
+
 def expected_s(last: Measurement, cell: Cell) -> float:
-    """Return how long a cell should take by the smaller one before it."""
+    """Return how long a cell should take by the smaller one before it in its series.
+
+    That one's median, times the ratio of their work, whichever of bytes and FLOPs grows more.
+    """
     before, after = last.cell.work(), cell.work()
     ratios = [b / a for a, b in zip(before, after, strict=True) if a > 0]
     return last.seconds * max(ratios, default=1.0)

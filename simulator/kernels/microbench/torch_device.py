@@ -9,6 +9,7 @@ The CUDA form is written after the manuals and has run on no GPU yet; it says so
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -220,5 +221,5 @@ class CudaGpu:
         return float(start.elapsed_time(end)) / 1000
 
 
-DEVICES = {"cpu": Processor, "cuda": CudaGpu}
+DEVICES: dict[str, Callable[[Any], Device]] = {"cpu": Processor, "cuda": CudaGpu}
 """Devices that can be timed, by name."""

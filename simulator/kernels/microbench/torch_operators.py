@@ -121,8 +121,14 @@ class TorchOperators:
 
     def _read(self, keys: Mapping[str, int], *_: Any) -> Call:
         source = self._filled(self._torch.float32, keys["bytes"] // 4)
-        return lambda: source.sum()
+        call: Call = source.sum
+        return call
 
-    def _launch(self, _: Mapping[str, int], dtype: Any, __: Cell) -> Call:
-        one = self._filled(dtype, 1)
-        return lambda: one.add_(1)
+    def _launch(self, keys: Mapping[str, int], dtype: Any, _: Cell) -> Call:
+        one, kernels = self._filled(dtype, 1), range(keys["kernels"])
+
+        def launch() -> None:
+            for _ in kernels:
+                one.add_(1)
+
+        return launch

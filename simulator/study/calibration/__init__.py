@@ -1,0 +1,1 @@
+"""Calibration: fits of models to measurements."""
