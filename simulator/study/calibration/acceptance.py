@@ -100,6 +100,7 @@ def share(successes: float, trials: float) -> Estimate:
     (0.4439, 0.8, 0.9748)
     """
     tail = (1 - CONFIDENCE) / 2
+    successes = min(successes, trials)  # counters of one page may be an instant apart
     failures = trials - successes
     low = float(beta.ppf(tail, successes, failures + 1)) if successes else 0.0
     high = float(beta.ppf(1 - tail, successes + 1, failures)) if failures else 1.0
@@ -183,7 +184,7 @@ def _check_counts(found: Acceptance, end: Counters, place: str) -> None:
     if found.accepted_tokens > found.draft_tokens * slack:
         raise DataError(
             f"{place} {end.lines['num_accepted_tokens']}: {found.accepted_tokens:g} tokens "
-            f"accepted of {found.draft_tokens:g} drafted. Are the labels of several servers mixed up?"
+            f"accepted of {found.draft_tokens:g} drafted: the page is not of one server and moment."
         )
     trials = (found.drafts, *found.by_position)
     for position, (accepted, tried) in enumerate(zip(found.by_position, trials, strict=False)):
