@@ -30,6 +30,12 @@ FLUSH_CACHES = 2
 _HOPPER = (9, 0)
 """First compute capability whose grouped products need not ask the host, so can be captured."""
 
+EMULATED = (
+    "This device has no bfloat16 instructions: bfloat16 products are converted to float32 on the "
+    "way, so that they read half the bytes but compute slowly. The tables hold what bfloat16 "
+    "really takes here."
+)
+
 UNTESTED = (
     "CUDA times are untested: this code ran on no GPU yet. Compare a few with what you know "
     "before you trust them."
@@ -135,13 +141,7 @@ def _short_format(torch: Any) -> str:
 
 
 def _cautions(torch: Any) -> tuple[str, ...]:
-    if "without" not in _short_format(torch):
-        return ()
-    return (
-        "This processor has no bfloat16 instructions: bfloat16 products are converted to float32 "
-        "on the way, so they read memory as fast but compute slowly. The tables hold what "
-        "bfloat16 really takes here.",
-    )
+    return (EMULATED,) if "without" in _short_format(torch) else ()
 
 
 class CudaGpu:
@@ -159,6 +159,7 @@ class CudaGpu:
         facts = torch.cuda.get_device_properties(0)
         self._capability = torch.cuda.get_device_capability(0)
         driver = "CUDA device properties"
+        short = torch.cuda.is_bf16_supported(including_emulation=False)
         cache = Quantity(float(facts.L2_cache_size), "byte", driver, "measured")
         self._machine = Machine(
             title=str(facts.name),
@@ -167,7 +168,7 @@ class CudaGpu:
             backend="torch",
             version=str(torch.__version__),
             setting=f"CUDA {torch.version.cuda}",
-            cautions=(UNTESTED,),
+            cautions=(UNTESTED,) if short else (UNTESTED, EMULATED),
         )
         size = int(FLUSH_CACHES * cache.value)
         self._flush = torch.zeros(size, dtype=torch.uint8, device="cuda")

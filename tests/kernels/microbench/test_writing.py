@@ -151,6 +151,18 @@ def test_measured_shapes_are_met_and_others_follow_the_machine(written, tables):
     assert unseen.seconds == pytest.approx(FIXED_S + weights, rel=0.2)
 
 
+@pytest.mark.parametrize("slower", [1.0, 100.0])
+def test_fits_follow_machines_far_slower_than_the_gpus_that_their_bounds_were_made_for(
+    tmp_path, slower
+):
+    device, results = timed(slower=slower)
+    write_machine(tmp_path, device, results, figures_of(results), DAY)
+    fits = load_fits(tmp_path)
+    assert fits["decode_attention"][0].median_error < 0.1
+    assert fits["experts"][0].median_error < 0.1
+    assert fits["decode_attention"][0].t0_s == pytest.approx(slower * FIXED_S, rel=0.2)
+
+
 def test_attention_is_measured_and_the_fit_serves_other_widths(tables):
     decode = tables.decode_attention(4, 1024, 1, 4, 4, 128)
     assert decode.kind == "measured"
