@@ -4,7 +4,7 @@ import json
 import sys
 
 import pytest
-from helpers.machines import FakeMachine
+from helpers.machines import FakeMachine, MoodyMachine
 
 from simulator.kernels.microbench import torch_device
 
@@ -54,6 +54,8 @@ def test_a_disturbed_or_slow_machine_is_told_what_to_do(fake, calibrate):
     fake(FakeMachine(noise=(1.0, 2.0, 1.0, 3.0, 2.5)))
     _, out, _ = calibrate("quick=true", "picture=false")
     assert "something else runs. Close it" in out
+    fake(MoodyMachine())
+    _, out, _ = calibrate("quick=true", "picture=false")
     assert "R2 below 0.98: here experts do not cost by their number alone" in out
     fake(FakeMachine(slower=1000.0))
     _, out, _ = calibrate("seconds=1", "picture=false")

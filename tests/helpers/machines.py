@@ -51,3 +51,10 @@ class FakeMachine:
         if cell.operator == "experts":
             moved = distinct(cell) * expert_bytes(cell)
         return (FIXED_S + max(moved / BANDWIDTH, flops / RATE)) * self._slower
+
+
+class MoodyMachine(FakeMachine):
+    """Takes ten times as long over an odd number of tokens: no line in the experts."""
+
+    def seconds(self, cell):
+        return (1 + 9 * (cell.keys.get("tokens", 0) % 2)) * super().seconds(cell)

@@ -5,7 +5,7 @@ from datetime import date
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from helpers.machines import BANDWIDTH, FIXED_S, RATE, FakeMachine
+from helpers.machines import BANDWIDTH, FIXED_S, RATE, FakeMachine, MoodyMachine
 
 from simulator.compose import compose
 from simulator.costs.step import StepShape
@@ -64,12 +64,7 @@ def test_the_line_gives_the_bandwidth_that_experts_were_read_with():
 
 
 def test_a_machine_whose_experts_cost_by_something_else_has_no_line():
-    class Moody(FakeMachine):
-        def seconds(self, cell):
-            mood = 1 + 9 * (cell.keys.get("tokens", 0) % 2)
-            return mood * super().seconds(cell)
-
-    device = Moody()
+    device = MoodyMachine()
     results = run_plan(make_plan(QUICK, "bfloat16", 1e6), device, 10.0, clock=device.clock)
     assert figures_of(results).line.r_squared < 0.9
 
