@@ -16,7 +16,7 @@ from simulator.kernels.microbench.plan import SHARES, Plan
 LEAST_REPEATS, MOST_REPEATS = 3, 9
 """Repeats of a cell: at least for a median, at most because more change nothing."""
 
-LINE_REPEATS = 15
+LINE_REPEATS = 31
 """Repeats of the cells of the line at most."""
 
 MOST_SHARES = 4.0
