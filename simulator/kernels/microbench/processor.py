@@ -30,6 +30,17 @@ def processor_title(root: Path = SYSTEM) -> str:
     return f"{name}, {os.cpu_count()} cores"
 
 
+def busy() -> str | None:
+    """Say that other processes want the cores, or nothing if they leave half of them idle."""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load <= cores / 2:
+        return None
+    return (
+        f"Other processes kept the machine busy when timing began (load {load:.1f} on {cores} "
+        "cores): times are too long and scatter. OMP_NUM_THREADS=1 suffers least."
+    )
+
+
 def main_memory() -> Quantity:
     """Return the memory of the machine."""
     size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

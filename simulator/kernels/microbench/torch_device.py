@@ -17,6 +17,7 @@ from simulator.errors import ConfigError, unknown
 from simulator.kernels.microbench.cells import Cell
 from simulator.kernels.microbench.device import Call, Device, Machine
 from simulator.kernels.microbench.processor import (
+    busy,
     last_level_cache,
     main_memory,
     processor_title,
@@ -141,7 +142,8 @@ def _short_format(torch: Any) -> str:
 
 
 def _cautions(torch: Any) -> tuple[str, ...]:
-    return (EMULATED,) if "without" in _short_format(torch) else ()
+    emulated = EMULATED if "without" in _short_format(torch) else None
+    return tuple(caution for caution in (emulated, busy()) if caution)
 
 
 class CudaGpu:

@@ -10,7 +10,12 @@ from simulator.kernels.microbench import torch_device
 from simulator.kernels.microbench.cells import Cell
 from simulator.kernels.microbench.figures import figures_of
 from simulator.kernels.microbench.plan import QUICK, make_plan
-from simulator.kernels.microbench.processor import last_level_cache, main_memory, processor_title
+from simulator.kernels.microbench.processor import (
+    busy,
+    last_level_cache,
+    main_memory,
+    processor_title,
+)
 from simulator.kernels.microbench.runner import run_plan
 from simulator.kernels.microbench.torch_operators import KERNELS, TorchOperators
 
@@ -105,7 +110,8 @@ def test_this_machine_through_and_through(torch):
 
 
 @pytest.mark.parametrize(("amx", "avx512", "said"), [(1, 1, "AMX"), (0, 1, "AVX512"), (0, 0, "no")])
-def test_a_processor_without_bfloat16_says_so(amx, avx512, said):
+def test_a_processor_without_bfloat16_says_so(monkeypatch, amx, avx512, said):
+    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
     torch = SimpleNamespace(
         cpu=SimpleNamespace(
             _is_amx_tile_supported=lambda: amx, _is_avx512_bf16_supported=lambda: avx512
@@ -114,6 +120,14 @@ def test_a_processor_without_bfloat16_says_so(amx, avx512, said):
     cautions = torch_device._cautions(torch)
     assert bool(cautions) == (said == "no")
     assert said == "no" or said in torch_device._short_format(torch)
+
+
+@pytest.mark.parametrize(("load", "said"), [(0.0, False), (1.9, False), (2.1, True), (9.0, True)])
+def test_a_busy_machine_is_told(monkeypatch, load, said):
+    monkeypatch.setattr("os.getloadavg", lambda: (load, 9.0, 9.0))
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    assert bool(busy()) == said
+    assert not said or f"load {load} on 4 cores" in busy()
 
 
 def test_an_old_pytorch_is_refused_with_the_way_out(monkeypatch):
