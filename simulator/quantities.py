@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -98,6 +97,18 @@ def read_data(package: str, name: str, what: str) -> dict[str, Any]:
     return dict(content)
 
 
+def quoted(text: str) -> str:
+    """Write a text so that YAML reads it back as it is, whatever it holds.
+
+    Examples
+    --------
+    >>> print(quoted("CPU: #1"))
+    "CPU: #1"
+    """
+    written: str = yaml.safe_dump(text, default_style='"', allow_unicode=True, width=float("inf"))
+    return written.strip()
+
+
 def quantity_lines(entries: Mapping[str, Quantity], indent: str = "") -> list[str]:
     """Write quantities as the data files hold them, a line each.
 
@@ -107,8 +118,8 @@ def quantity_lines(entries: Mapping[str, Quantity], indent: str = "") -> list[st
     ['memory: {value: 8000000000.0, unit: "byte", kind: assumed, source: "a test"}']
     """
     return [
-        f"{indent}{key}: {{value: {entry.value!r}, unit: {json.dumps(entry.unit)}, "
-        f"kind: {entry.kind}, source: {json.dumps(entry.source, ensure_ascii=False)}}}"
+        f"{indent}{key}: {{value: {entry.value!r}, unit: {quoted(entry.unit)}, "
+        f"kind: {entry.kind}, source: {quoted(entry.source)}}}"
         for key, entry in entries.items()
     ]
 

@@ -7,7 +7,6 @@ what the tables have no column for: how far the repeats of each cell lay apart.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import date
@@ -28,7 +27,7 @@ from simulator.kernels.microbench.figures import Figures
 from simulator.kernels.microbench.runner import Measurement, Results
 from simulator.kernels.monotone import monotone_seconds
 from simulator.kernels.schema import ENGINES, MONOTONE, OPERATORS, Operator, Rows, write_table
-from simulator.quantities import Quantity, quantity_lines
+from simulator.quantities import Quantity, quantity_lines, quoted
 
 REPEATS_FILE = "repeats.parquet"
 
@@ -114,7 +113,7 @@ def spec_text(machine: Machine, figures: Figures, source: str) -> str:
     lines = [
         "# Written by moesim calibrate kernels. Measured peaks are what kernels reached here.",
         *(f"# {caution}" for caution in machine.cautions),
-        f"title: {json.dumps(machine.title)}",
+        f"title: {quoted(machine.title)}",
         "tables: ./  # the Parquet files beside this one",
         *quantity_lines(entries),
         "peak_flops:",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 from simulator.errors import ConfigError
+from simulator.quantities import quoted
 from simulator.study.calibration.acceptance import CONFIDENCE, Acceptance, Estimate
 
 GROUP = "speculation"
@@ -85,8 +85,8 @@ def _profile_text(found: Acceptance, source: str) -> str:
     def line(key: str, value: float, unit: str, estimate: Estimate | None = None) -> str:
         bounds = f", low: {estimate.low!r}, high: {estimate.high!r}" if estimate else ""
         return (
-            f"{key}: {{value: {value!r}{bounds}, unit: {json.dumps(unit)}, kind: measured, "
-            f"source: {json.dumps(source, ensure_ascii=False)}}}"
+            f"{key}: {{value: {value!r}{bounds}, unit: {quoted(unit)}, kind: measured, "
+            f"source: {quoted(source)}}}"
         )
 
     length = found.length
@@ -99,7 +99,7 @@ def _profile_text(found: Acceptance, source: str) -> str:
             "# Written by moesim calibrate acceptance. low, high: "
             f"{CONFIDENCE:.0%} intervals that take rounds as independent,",
             "# which rounds of one request are not: they are too narrow.",
-            f"model: {json.dumps(found.model)}",
+            f"model: {quoted(found.model)}",
             line("drafts", found.drafts, "round"),
             line("gamma", float(found.gamma), "token"),
             line("acceptance_length", length.value, "token", length),
