@@ -97,6 +97,33 @@ def read_data(package: str, name: str, what: str) -> dict[str, Any]:
     return dict(content)
 
 
+def quoted(text: str) -> str:
+    """Write a text so that YAML reads it back as it is, whatever it holds.
+
+    Examples
+    --------
+    >>> print(quoted("CPU: #1"))
+    "CPU: #1"
+    """
+    written: str = yaml.safe_dump(text, default_style='"', allow_unicode=True, width=float("inf"))
+    return written.strip()
+
+
+def quantity_lines(entries: Mapping[str, Quantity], indent: str = "") -> list[str]:
+    """Write quantities as the data files hold them, a line each.
+
+    Examples
+    --------
+    >>> quantity_lines({"memory": Quantity(8e9, "byte", "a test", "assumed")})
+    ['memory: {value: 8000000000.0, unit: "byte", kind: assumed, source: "a test"}']
+    """
+    return [
+        f"{indent}{key}: {{value: {entry.value!r}, unit: {quoted(entry.unit)}, "
+        f"kind: {entry.kind}, source: {quoted(entry.source)}}}"
+        for key, entry in entries.items()
+    ]
+
+
 def names_a_file(name: str) -> bool:
     """Tell whether a name is the path of a data file of the user's own, not of a shipped one.
 

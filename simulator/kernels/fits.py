@@ -324,6 +324,21 @@ def _typed(value: Any, kind: str) -> Any:
     return {"float": float, "int": int, "str": str}[kind](value)
 
 
-def load_fits() -> dict[str, list[Fit]]:
-    """Read the shipped fits, by operator."""
-    return parse_fits(files(PACKAGE).joinpath(FILE).read_text(encoding="utf-8"))
+def load_fits(folder: Path | None = None) -> dict[str, list[Fit]]:
+    """Read fits by operator: the shipped ones, or those in a folder of a user's own tables.
+
+    Raises
+    ------
+    TableError
+        If the folder has none, or a fit lacks a field.
+    """
+    if folder is None:
+        return parse_fits(files(PACKAGE).joinpath(FILE).read_text(encoding="utf-8"))
+    try:
+        content = (folder / FILE).read_text(encoding="utf-8")
+    except OSError as error:
+        raise TableError(
+            f"{folder} holds kernel tables but no readable {FILE}: {error.strerror}. Measure "
+            "again: moesim calibrate kernels"
+        ) from error
+    return parse_fits(content)

@@ -1,4 +1,4 @@
-"""Fitting the models of `fits` to table rows. Runs at import time of the database only.
+"""Fitting the models of `fits` to table rows, when a database is imported or a machine measured.
 
 All fits minimise soft-L1 of the logarithmic error (scale 0.1), so that a kernel's configuration
 steps do not drag the constants. Expert rows above 512 tokens count a quarter: they identify the
@@ -87,15 +87,17 @@ def _combine(first: Array, second: Array, exponent: float) -> Array:
     return np.asarray(high * (1 + (low / high) ** exponent) ** (1 / exponent))
 
 
-def fit_experts(rows: Rows, gpu: Gpu, engine: str = ENGINES[0]) -> ExpertFit:
+def fit_experts(rows: Rows, gpu: Gpu, engine: str = ENGINES[0], slack: float = 1.0) -> ExpertFit:
     """Fit the pooled expert model to the kept balanced rows of one GPU, source and dtype.
 
-    Uses gated shapes at expert parallelism 1 and tensor parallelism up to 8 (`poolable`).
+    Uses gated shapes at expert parallelism 1 and tensor parallelism up to 8 (`poolable`). As in all
+    fits here, ``slack`` widens the bounds, which are those of data-centre GPUs: times may be so
+    many times longer, efficiencies so many times lower.
     """
     rows = filtered(rows, poolable(rows))
-    parameters = expert_parameters(rows, gpu)
+    parameters = expert_parameters(rows, gpu, slack)
     median, mean = errors(ExpertModel(rows, gpu).seconds(parameters), rows["seconds"])
-    left_out = _leave_one_shape_out(rows, gpu)
+    left_out = _leave_one_shape_out(rows, gpu, slack)
     t0_us, per_expert_ns, per_active_ns, *ratios = parameters.tolist()
     return ExpertFit(
         **_origin(rows, gpu, engine),
@@ -193,31 +195,31 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def expert_parameters(rows: Rows, gpu: Gpu) -> NDArray[np.float64]:
+def expert_parameters(rows: Rows, gpu: Gpu, slack: float = 1.0) -> NDArray[np.float64]:
     """Fit the expert model to rows of one GPU and dtype; the order is that of `ExpertModel`."""
     weights = np.where(rows["tokens"] > MANY_TOKENS, MANY_TOKENS_WEIGHT, 1.0)
     starts = [[30.0, 20.0, 20.0, 0.85, 1.0, 0.5, p] for p in (1.1, 2.0, 6.0)]
-    low = [0.0, 0.0, 0.0, 0.1, 0.0, 0.02, 1.0]
-    high = [300.0, 1000.0, 2000.0, 1.0, 5.0, 1.0, 8.0]
+    low = [0.0, 0.0, 0.0, 0.1 / slack, 0.0, 0.02 / slack, 1.0]
+    high = [300.0 * slack, 1000.0 * slack, 2000.0 * slack, 1.0, 5.0, 1.0, 8.0]
     model = ExpertModel(rows, gpu)
     return solve(model.seconds, rows["seconds"], starts, low, high, weights, model.gradient)
 
 
-def _leave_one_shape_out(rows: Rows, gpu: Gpu) -> list[float]:
+def _leave_one_shape_out(rows: Rows, gpu: Gpu, slack: float) -> list[float]:
     shapes = series(rows, SHAPE)
     found = np.unique(shapes)
     if len(found) < MIN_SHAPES_LEFT_OUT:
         return []
     medians = []
     for shape in found:
-        parameters = expert_parameters(filtered(rows, shapes != shape), gpu)
+        parameters = expert_parameters(filtered(rows, shapes != shape), gpu, slack)
         unseen = filtered(rows, shapes == shape)
         seconds = ExpertModel(unseen, gpu).seconds(parameters)
         medians.append(errors(seconds, unseen["seconds"])[0])
     return medians
 
 
-def fit_decode(rows: Rows, gpu: Gpu, engine: str = ENGINES[0]) -> DecodeFit:
+def fit_decode(rows: Rows, gpu: Gpu, engine: str = ENGINES[0], slack: float = 1.0) -> DecodeFit:
     """Fit decode attention to the rows without a window, all of one format."""
     rows = filtered(rows, rows["window"] == 0)
     batch, context = rows["batch"].astype(float), rows["context"].astype(float)
@@ -229,7 +231,7 @@ def fit_decode(rows: Rows, gpu: Gpu, engine: str = ENGINES[0]) -> DecodeFit:
         t0_us, eta, per_head_ns = parameters
         return np.asarray(t0_us * 1e-6 + read / eta + per_head_ns * 1e-9 * queries)
 
-    low, high = [0.1, 0.1, 0.0], [100.0, 1.0, 100.0]
+    low, high = [0.1, 0.1 / slack, 0.0], [100.0 * slack, 1.0, 100.0 * slack]
     best = solve(model, rows["seconds"], [[10.0, 0.8, 1.0], [20.0, 0.5, 3.0]], low, high)
     median, mean = errors(model(best), rows["seconds"])
     same_median, same_p90 = head_batch_equivalence(rows, gpu)
@@ -267,7 +269,7 @@ def head_batch_equivalence(rows: Rows, gpu: Gpu) -> tuple[float, float]:
     return float(np.median(differences)), float(np.quantile(differences, 0.9))
 
 
-def fit_prefill(rows: Rows, gpu: Gpu, engine: str = ENGINES[0]) -> PrefillFit:
+def fit_prefill(rows: Rows, gpu: Gpu, engine: str = ENGINES[0], slack: float = 1.0) -> PrefillFit:
     """Fit prefill attention to the rows without a window, all of one format."""
     rows = filtered(rows, rows["window"] == 0)
     pairs = work.causal_pairs(rows["tokens"].astype(float), np.zeros(1))
@@ -278,7 +280,8 @@ def fit_prefill(rows: Rows, gpu: Gpu, engine: str = ENGINES[0]) -> PrefillFit:
         t0_us, eta = parameters
         return np.asarray(t0_us * 1e-6 + compute / eta)
 
-    best = solve(model, rows["seconds"], [[10.0, 0.5]], [0.1, 0.02], [100.0, 1.0])
+    low, high = [0.1, 0.02 / slack], [100.0 * slack, 1.0]
+    best = solve(model, rows["seconds"], [[10.0, 0.5]], low, high)
     median, mean = errors(model(best), rows["seconds"])
     return PrefillFit(
         **_origin(rows, gpu, engine),

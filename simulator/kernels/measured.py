@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -37,6 +38,7 @@ from simulator.kernels.roofline import (
 from simulator.kernels.schema import ENGINES, OPERATORS, Rows, read_table
 from simulator.kernels.sparse_attention import SparseDecode, SparsePrefill
 from simulator.kernels.timing import Timing
+from simulator.quantities import names_a_file
 from simulator.units import BYTES_PER_WEIGHT
 
 F = TypeVar("F", bound=Fit)
@@ -90,6 +92,9 @@ class MeasuredTables:
 
     def fits(self, operator: str, kind: type[F]) -> dict[str, F]:
         """Return the fits to one operator's table, by format."""
+        if names_a_file(self.gpu.name):
+            own = _fits(Path(self.gpu.name))[operator]  # of this machine, whatever the engine
+            return {fit.dtype: fit for fit in own if isinstance(fit, kind)}
         mine = (self.gpu.name, self.engine)
         found = [fit for fit in _fits()[operator] if isinstance(fit, kind)]
         return {fit.dtype: fit for fit in found if (fit.gpu, fit.engine) == mine}
@@ -180,7 +185,10 @@ class MeasuredTables:
     def _fit(self, operator: str, kind: type[F], dtype: str) -> F:
         """Return the fit to a format, or to bfloat16 where it was not measured."""
         fits = self.fits(operator, kind)
-        return fits.get(dtype, fits["bfloat16"])
+        found = fits.get(dtype, fits.get("bfloat16"))
+        if found is None:
+            raise TableError(f"{self.gpu.name} holds rows of {operator} but no fit to them.")
+        return found
 
     @cached_property
     def latent_absorb(self) -> LatentAbsorb | AssumedAbsorb:
@@ -226,8 +234,8 @@ class MeasuredTables:
 
 
 @cache
-def _fits() -> dict[str, list[Fit]]:
-    return load_fits()
+def _fits(folder: Path | None = None) -> dict[str, list[Fit]]:
+    return load_fits(folder)
 
 
 @cache

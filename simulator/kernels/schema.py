@@ -202,8 +202,9 @@ def read_table(
     Parameters
     ----------
     gpu, engine, name
-        Measured GPU, one of `ENGINES`, and one of `OPERATORS`. A specification given as a file
-        that names no tables has none.
+        Measured GPU, one of `ENGINES`, and one of `OPERATORS`. For a GPU, also the folder of a
+        machine that was measured by itself: its tables stand for every engine. A specification
+        given as a file that names no tables has none.
     columns
         Columns to read; None reads all.
 
@@ -212,8 +213,8 @@ def read_table(
     TableError
         If there is no such engine, or no table at all of the GPU; the message names the nearest.
     """
-    if names_a_file(gpu) and Path(gpu).is_file():
-        return None
+    if names_a_file(gpu):
+        return _read_own(Path(gpu) / f"{name}.parquet", OPERATORS[name], columns)
     root = files(PACKAGE)
     gpus = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
     if gpu not in gpus:
@@ -225,6 +226,21 @@ def read_table(
         return None
     source = pa.BufferReader(entry.read_bytes())
     return to_rows(pq.read_table(source, columns=None if columns is None else list(columns)))
+
+
+def _read_own(path: Path, operator: Operator, columns: Iterable[str] | None) -> Rows | None:
+    """Read a table from a user's folder; None where there is no such file."""
+    if not path.is_file():
+        return None
+    wanted = [*operator.text, *operator.keys, *operator.times] if columns is None else columns
+    try:
+        rows = to_rows(pq.read_table(path, columns=list(wanted)))
+    except (OSError, pa.ArrowException) as error:
+        raise TableError(f"{path} is no kernel table: {error}") from error
+    missing = [column for column in wanted if column not in rows]
+    if missing:
+        raise TableError(f"{path} lacks the columns {', '.join(missing)} of {operator.name}.")
+    return rows
 
 
 def to_rows(table: pa.Table) -> Rows:

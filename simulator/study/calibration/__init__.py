@@ -1,1 +1,1 @@
-"""Calibration of MoESD's ten-parameter model to measurements."""
+"""Calibration: fits of models to measurements."""
