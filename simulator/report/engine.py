@@ -12,8 +12,9 @@ from rich.text import Text
 
 from simulator.report.figures import ABSENT, number, seconds
 from simulator.study.engine_calibration import Calibration, Predicted, mean_size
-from simulator.study.engine_fit import EngineFit, Estimate
+from simulator.study.engine_fit import EngineFit
 from simulator.study.engine_replay import FIGURES
+from simulator.study.engine_search import Estimate
 from simulator.study.engine_unknowns import OVERHEAD
 from simulator.study.validate_engine import EngineValidation, metrics
 from simulator.trace.summary import Json

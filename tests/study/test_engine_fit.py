@@ -133,6 +133,7 @@ def test_a_dense_model_needs_no_experts(made_up):
     for key in ("bandwidth_fraction", "compute_fraction", "operator_launch"):
         assert fitted(found)[key] == pytest.approx(getattr(TRUTH, BY_KEY[key].attribute), rel=1e-3)
     assert found.engine.routing_within_request is None
+    assert not found.undetermined  # exponents of routing mean nothing here
 
 
 def test_left_out_rows_are_predicted_by_the_others(made_up):
