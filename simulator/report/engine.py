@@ -67,6 +67,13 @@ def _refused(fit: EngineFit) -> Iterable[str]:
 
 
 def _undetermined(fit: EngineFit) -> Iterable[str]:
+    """Say which figures the rows tell little or nothing of, and what would."""
+    for one in fit.estimates:
+        if one.weak:
+            yield (
+                f"Weak: the interval of {one.unknown.key} spans zero. To narrow it, measure "
+                f"{one.unknown.measure}."
+            )
     for unknown in fit.undetermined:
         yield f"Not determined: {unknown.key} stays as it was. Measure {unknown.measure}."
 

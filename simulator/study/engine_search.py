@@ -45,6 +45,11 @@ class Estimate:
     half_width: float | None
     at_bound: bool = False
 
+    @property
+    def weak(self) -> bool:
+        """Whether its interval spans zero, so that the rows tell little more than its size."""
+        return self.half_width is not None and self.half_width > abs(self.value)
+
 
 class Search:
     """Chooses which unknowns the rows determine, and solves for them.
