@@ -23,7 +23,7 @@ class HardwareConfig:
     Parameters
     ----------
     gpu
-        Name in ``hardware_specs/gpus``.
+        Name in ``hardware_specs/gpus``, or path of a specification of the same form.
     tensor_parallel
         GPUs that share the heads of one attention group; null takes the fewest that hold the model.
     data_parallel
@@ -38,7 +38,7 @@ class HardwareConfig:
     replicas
         Replicas behind the router.
     engine
-        Name in ``hardware_specs/engines``.
+        Name in ``hardware_specs/engines``, or path of a profile of the same form.
     """
 
     gpu: str = "a100_sxm"

@@ -12,8 +12,9 @@ from rich.text import Text
 
 from simulator.report.figures import ABSENT, number, seconds
 from simulator.study.engine_calibration import Calibration, Predicted, mean_size
-from simulator.study.engine_fit import EngineFit, Estimate
+from simulator.study.engine_fit import EngineFit
 from simulator.study.engine_replay import FIGURES
+from simulator.study.engine_search import Estimate
 from simulator.study.engine_unknowns import OVERHEAD
 from simulator.study.validate_engine import EngineValidation, metrics
 from simulator.trace.summary import Json
@@ -66,6 +67,13 @@ def _refused(fit: EngineFit) -> Iterable[str]:
 
 
 def _undetermined(fit: EngineFit) -> Iterable[str]:
+    """Say which figures the rows tell little or nothing of, and what would."""
+    for one in fit.estimates:
+        if one.weak:
+            yield (
+                f"Weak: the interval of {one.unknown.key} spans zero. To narrow it, measure "
+                f"{one.unknown.measure}."
+            )
     for unknown in fit.undetermined:
         yield f"Not determined: {unknown.key} stays as it was. Measure {unknown.measure}."
 

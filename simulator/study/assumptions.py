@@ -35,13 +35,20 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
     engine = scenario.engine
     found.append(
         f"engine {engine.title}: {engine.plain_step_s * 1e3:.2f} ms of host time a step and "
-        f"{engine.plain_request_s * 1e6:.0f} us a request (fitted on a CPU host), "
-        f"{engine.draft_step_s * 1e3:.1f} ms a draft step (assumed)"
+        f"{engine.plain_request_s * 1e6:.0f} us a request "
+        f"({engine.provenance['plain_step'].kind}), "
+        f"{engine.draft_step_s * 1e3:.1f} ms a draft step "
+        f"({engine.provenance['draft_step'].kind})"
     )
     if engine.batch_expansion and config.speculation.gamma:
         found.append(
             "every drafted token is verified as a sequence of its own, which reads the whole cache "
             "(batch expansion)"
+        )
+    if not engine.at_table_speed:
+        found.append(
+            f"kernels reach {engine.bandwidth_fraction:.0%} of the bandwidth and "
+            f"{engine.compute_fraction:.0%} of the compute that tables or rooflines say (fitted)"
         )
     return [*found, *scenario.workload.assumptions]
 

@@ -11,7 +11,8 @@ from typing import Any
 import yaml
 
 from simulator.costs.engine import Engine
-from simulator.study.engine_fit import EngineFit, Estimate
+from simulator.study.engine_fit import EngineFit
+from simulator.study.engine_search import Estimate
 
 DIGITS = 6
 """Significant digits of fitted figures in the file."""

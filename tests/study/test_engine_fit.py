@@ -97,6 +97,20 @@ def test_exponents_come_back_from_active_experts_and_not_from_saturated_ones(mad
     assert fit_overlap(step_rows(made_up, models=("dense",)), made_up) is None
 
 
+def test_figures_that_noise_hides_are_called_weak(made_up):
+    """Whole steps tell host time per kernel and per step apart only by a hair."""
+    generator = np.random.default_rng(0)
+    rows = [
+        replace(row, step_s=row.step_s * (1 + 0.03 * generator.standard_normal()))
+        for row in step_rows(made_up, parts=False)
+    ]
+    found = fit_engine(rows, made_up, BASE, eager=True)
+    weak = {one.unknown.key for one in found.estimates if one.weak}
+    firm = {one.unknown.key for one in found.estimates if not one.weak}
+    assert "bandwidth_fraction" in firm
+    assert weak & {"operator_launch", "plain_step", "plain_request"}
+
+
 def test_a_negative_overhead_is_reported_and_not_kept(made_up):
     """Host time that falls with the batch is no overhead."""
     rows = step_rows(made_up, gammas=(0,))
@@ -133,6 +147,7 @@ def test_a_dense_model_needs_no_experts(made_up):
     for key in ("bandwidth_fraction", "compute_fraction", "operator_launch"):
         assert fitted(found)[key] == pytest.approx(getattr(TRUTH, BY_KEY[key].attribute), rel=1e-3)
     assert found.engine.routing_within_request is None
+    assert not found.undetermined  # exponents of routing mean nothing here
 
 
 def test_left_out_rows_are_predicted_by_the_others(made_up):

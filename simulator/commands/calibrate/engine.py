@@ -22,7 +22,7 @@ data=FILE is a CSV with the columns batch, gamma (or query_tokens), and step_s,
 step_ms or step_us. Where known: target_ms (forward pass of the target), draft_ms
 (all draft passes), sample_ms, active_experts, context_tokens, spread (largest
 over smallest time between runs), model, and role (calibrate: fitted; check:
-predicted only). Ten rows are enough: plain steps at batch 1, 4, 16 and 64, and
+predicted only). Seven rows are enough: plain steps at batch 1, 4, 16 and 64, and
 rounds at 1, 8 and 32."""
 
 EXAMPLES = (
