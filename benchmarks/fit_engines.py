@@ -19,9 +19,9 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from simulator.costs.engine import Engine, load_engine
-from simulator.study.silicon import SiliconRow, read_sample
-from simulator.study.silicon_runs import PROFILES, Job, Prediction, jobs, predict_job
-from simulator.study.validate_silicon import APART, plan
+from simulator.study.silicon.rows import SiliconRow, read_sample
+from simulator.study.silicon.runs import PROFILES, Job, Prediction, jobs, predict_job
+from simulator.study.silicon.validate import APART, plan
 
 STEPS = {
     "plain_step_s": 2e-4,

@@ -47,7 +47,7 @@ def slowest_rank_share(tokens: float, top_k: int, experts: int, ranks: int) -> f
         Independently routed tokens t, >= 0. A fraction between two counts is a chance of either.
         Tokens that share experts are fewer independent ones: ``RoutingLaw.independent_tokens``.
         That is a floor: copies vary more than distinct experts do. Over four ranks, sampled verify
-        steps come out up to 9 % higher, a long prompt up to 28 % (``study.validate_routing``).
+        steps come out up to 9 % higher, a long prompt up to 28 % (``study.tables.routing``).
     top_k, experts
         Distinct experts K a token picks out of E.
     ranks

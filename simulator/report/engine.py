@@ -11,12 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.report.figures import ABSENT, number, seconds
-from simulator.study.engine_calibration import Calibration, Predicted, mean_size
-from simulator.study.engine_fit import EngineFit
-from simulator.study.engine_replay import FIGURES
-from simulator.study.engine_search import Estimate
-from simulator.study.engine_unknowns import OVERHEAD
-from simulator.study.validate_engine import EngineValidation, metrics
+from simulator.study.engines.calibration import Calibration, Predicted, mean_size
+from simulator.study.engines.fit import EngineFit
+from simulator.study.engines.replay import FIGURES
+from simulator.study.engines.search import Estimate
+from simulator.study.engines.unknowns import OVERHEAD
+from simulator.study.engines.validate import EngineValidation, metrics
 from simulator.trace.summary import Json
 
 _LATENCIES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "e2e_s": "E2E"}

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.report.plots import drawing
-from simulator.study.engine_calibration import Predicted
-from simulator.study.engine_replay import FIGURES, Replay
-from simulator.study.engine_requests import Latencies
+from simulator.study.engines.calibration import Predicted
+from simulator.study.engines.replay import FIGURES, Replay
+from simulator.study.engines.requests import Latencies
 from simulator.units import MS
 
 if TYPE_CHECKING:

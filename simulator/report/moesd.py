@@ -15,11 +15,11 @@ from rich.text import Text
 from simulator.models.catalog import load_architecture
 from simulator.report.figures import ABSENT, seconds
 from simulator.report.validation import percent
-from simulator.study.moesd_calibration import Calibration
-from simulator.study.moesd_choices import PAIR_BATCHES, Choice
-from simulator.study.moesd_experiment import DENSE, MOE, REFERENCE_GAMMA
-from simulator.study.moesd_scores import Reproduced, mean_bias, mean_error
-from simulator.study.validate_moesd import MoesdValidation, Preparation, bottom_up_metrics
+from simulator.study.moesd.calibration import Calibration
+from simulator.study.moesd.choices import PAIR_BATCHES, Choice
+from simulator.study.moesd.experiment import DENSE, MOE, REFERENCE_GAMMA
+from simulator.study.moesd.scores import Reproduced, mean_bias, mean_error
+from simulator.study.moesd.validate import MoesdValidation, Preparation, bottom_up_metrics
 
 GOALS = {
     "moe_speedup_mape": ("speedup of the MoE, predicted cells", 0.10),

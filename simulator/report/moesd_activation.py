@@ -12,7 +12,7 @@ from rich.text import Text
 from simulator.models.catalog import load_architecture
 from simulator.report.plots import drawing
 from simulator.report.validation import percent
-from simulator.study.moesd_activation import ActivationCurve, ActivationStudy
+from simulator.study.moesd.activation import ActivationCurve, ActivationStudy
 
 _COLOURS = {"uniform": "#d1495b", "overlap": "#0b6bcb", "predicted": "#2a9d5c"}
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from simulator.report.calibration import parameter_table
 from simulator.report.figures import factor
 from simulator.report.plots import drawing
-from simulator.study.moesd_fit import BAD_PLANS, STARTS, FitStudy
+from simulator.study.moesd.fit import BAD_PLANS, STARTS, FitStudy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

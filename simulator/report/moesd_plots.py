@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.report.plots import drawing
-from simulator.study.moesd_bottom_up import BottomUp, Pair, Sparsity
-from simulator.study.moesd_experiment import MOE
-from simulator.study.moesd_scores import Reproduced
+from simulator.study.moesd.bottom_up import BottomUp, Pair, Sparsity
+from simulator.study.moesd.experiment import MOE
+from simulator.study.moesd.scores import Reproduced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,7 +16,7 @@ from rich.text import Text
 from simulator.report.figures import ABSENT
 from simulator.report.plots import drawing
 from simulator.report.validation import percent
-from simulator.study.validate_silicon import (
+from simulator.study.silicon.validate import (
     APART,
     Compared,
     Errors,

@@ -16,8 +16,8 @@ from rich.text import Text
 
 from simulator.report.figures import ABSENT
 from simulator.report.plots import drawing
-from simulator.study.left_out import LeftOut, median, quantile
-from simulator.study.validate_kernels import (
+from simulator.study.tables.left_out import LeftOut, median, quantile
+from simulator.study.tables.validate import (
     REJECTED,
     Validation,
     bandwidth_fraction,

@@ -7,9 +7,9 @@ import pytest
 
 from simulator.commands.validate import SUBJECTS, main
 from simulator.errors import ConfigError, TableError
-from simulator.study import validate_kernels
-from simulator.study.left_out import LeftOut
-from simulator.study.validate_experts import ExpertsLeftOut
+from simulator.study.tables import validate as validate_kernels
+from simulator.study.tables.experts import ExpertsLeftOut
+from simulator.study.tables.left_out import LeftOut
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from simulator.commands.validate import main
 from simulator.errors import ConfigError
 from simulator.report import moesd_fit as fit_report
 from simulator.report import moesd_plots
-from simulator.study import moesd_fit, validate_moesd
+from simulator.study.moesd import fit as moesd_fit
+from simulator.study.moesd import validate as validate_moesd
 
 NAMED = {
     "half_sse_228", "moe_speedup_mape", "dense_speedup_mape", "peak_value_error",

@@ -12,10 +12,10 @@ import pytest
 from helpers.moesd import profile
 
 from simulator.costs.engine import load_engine
-from simulator.study.moesd_bottom_up import ENGINE, Plan, reproduce
-from simulator.study.moesd_calibration import calibrate_dense, calibrate_moe
-from simulator.study.moesd_choices import closed_form, moe_terms, other_models
-from simulator.study.moesd_experiment import (
+from simulator.study.moesd.bottom_up import ENGINE, Plan, reproduce
+from simulator.study.moesd.calibration import calibrate_dense, calibrate_moe
+from simulator.study.moesd.choices import closed_form, moe_terms, other_models
+from simulator.study.moesd.experiment import (
     DENSE,
     MOE,
     at_batches,
@@ -25,9 +25,9 @@ from simulator.study.moesd_experiment import (
     reference_curve,
     sparsity_curves,
 )
-from simulator.study.moesd_scores import crossover, mean_error, peak_error
-from simulator.study.moesd_terms import terms
-from simulator.study.validate_moesd import bottom_up_metrics, prepare, validate_moesd
+from simulator.study.moesd.scores import crossover, mean_error, peak_error
+from simulator.study.moesd.terms import terms
+from simulator.study.moesd.validate import bottom_up_metrics, prepare, validate_moesd
 
 FEWER = (1, 2, 4, 8, 12, 16, 24, 32, 40, 48, 60, 80, 100)
 """Batches at which K is varied."""

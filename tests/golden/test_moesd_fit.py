@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from simulator.speculation.performance import NAMES
-from simulator.study import moesd_fit
-from simulator.study.moesd_fit import BAD_PLANS, fit_published, fit_steps, published_points
-from simulator.study.published import strides
+from simulator.study.moesd import fit as moesd_fit
+from simulator.study.moesd.fit import BAD_PLANS, fit_published, fit_steps, published_points
+from simulator.study.moesd.published import strides
 
 SOME = (12, 21, 228)
 

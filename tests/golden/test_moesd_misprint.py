@@ -8,7 +8,7 @@ from simulator.hardware.gpu import load_gpu
 from simulator.models.catalog import load_architecture, load_drafter
 from simulator.speculation.performance import evaluate
 from simulator.study.calibration.bounds import physical_bounds
-from simulator.study.moesd_fit import GPU, GPUS, published_points
+from simulator.study.moesd.fit import GPU, GPUS, published_points
 
 PUBLISHED = 1.523
 

@@ -20,7 +20,7 @@ from simulator.models.catalog import default_drafter, load_architecture, load_dr
 from simulator.models.drafters import drafter_operators
 from simulator.models.forward import forward_operators
 from simulator.models.parallelism import check_parallelism
-from simulator.study.monotone import growing_axes
+from simulator.study.tables.monotone import growing_axes
 
 fill_holes = loggrid.fill_holes
 

@@ -10,12 +10,12 @@ import yaml
 
 from simulator.costs.engine import load_engine
 from simulator.experts.laws import Overlap, distinct_experts
-from simulator.study.engine_bench import bench_of, nominal_machine
-from simulator.study.engine_calibration import law_of
-from simulator.study.engine_models import read_models
-from simulator.study.engine_replay import replay
-from simulator.study.engine_requests import Latencies, MeasuredRun
-from simulator.study.step_rows import StepRow
+from simulator.study.engines.bench import bench_of, nominal_machine
+from simulator.study.engines.calibration import law_of
+from simulator.study.engines.models import read_models
+from simulator.study.engines.replay import replay
+from simulator.study.engines.requests import Latencies, MeasuredRun
+from simulator.study.engines.step_rows import StepRow
 from simulator.workload.readers import TraceRow
 
 SHAPE = {"layers": 4, "hidden": 1024, "heads": 16, "kv_heads": 4, "head_dim": 64, "vocab": 8192}

@@ -3,8 +3,8 @@
 from functools import cache
 
 from simulator.costs.engine import load_engine
-from simulator.study.moesd_bottom_up import ENGINE
-from simulator.study.validate_moesd import MoesdValidation, prepare, validate_moesd
+from simulator.study.moesd.bottom_up import ENGINE
+from simulator.study.moesd.validate import MoesdValidation, prepare, validate_moesd
 
 BATCHES = (8, 60)
 """What calibration of the MoE looks at, so that both roles occur."""

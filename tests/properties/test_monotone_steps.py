@@ -14,7 +14,7 @@ from simulator.kernels.schema import ENGINES
 from simulator.kernels.tables import ExpertShape, KernelTables
 from simulator.models.parallelism import Parallelism
 from simulator.quantities import data_names
-from simulator.study.monotone import summarise_dips
+from simulator.study.tables.monotone import summarise_dips
 
 MODELS = data_names("simulator.conf.model")
 MEASURED_GPUS = ("a100_sxm", "h100_sxm", "b200_sxm", "l40s")

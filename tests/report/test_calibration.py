@@ -11,13 +11,13 @@ from rich.console import Console
 from simulator.report.calibration import plot_calibration, print_calibration
 from simulator.report.moesd_activation import plot_activation_study, print_activation_study
 from simulator.report.moesd_fit import plot_fit_study, print_fit_study
-from simulator.study import moesd_fit
 from simulator.study.calibration.bounds import open_bounds
 from simulator.study.calibration.fit import fit
 from simulator.study.calibration.job import Calibration
 from simulator.study.calibration.measurements import QUANTITIES
-from simulator.study.moesd_activation import activation_curves
-from simulator.study.published import strides
+from simulator.study.moesd import fit as moesd_fit
+from simulator.study.moesd.activation import activation_curves
+from simulator.study.moesd.published import strides
 
 
 def calibration(names, bounds=None, **kwargs):

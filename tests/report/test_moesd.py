@@ -9,7 +9,7 @@ from rich.console import Console
 from simulator.errors import ConfigError
 from simulator.report.moesd import GOALS, print_moesd
 from simulator.report.moesd_plots import plot_efficiency, plot_sparsity, plot_speedups
-from simulator.study.validate_moesd import bottom_up_metrics
+from simulator.study.moesd.validate import bottom_up_metrics
 
 
 @pytest.fixture(scope="module")

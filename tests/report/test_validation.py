@@ -8,9 +8,9 @@ from rich.console import Console
 
 from simulator.errors import ConfigError
 from simulator.report.validation import plot_predictions, print_validation
-from simulator.study.left_out import LeftOut
-from simulator.study.validate_experts import ExpertsLeftOut, LinearInExperts
-from simulator.study.validate_kernels import Cleaning, Validation
+from simulator.study.tables.experts import ExpertsLeftOut, LinearInExperts
+from simulator.study.tables.left_out import LeftOut
+from simulator.study.tables.validate import Cleaning, Validation
 
 
 def left_out(operator, gpu, factors, groups=None, dtype="bfloat16"):

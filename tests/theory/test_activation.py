@@ -11,7 +11,7 @@ from simulator.experts.sampling import (
     sample_routing,
 )
 from simulator.streams import Streams
-from simulator.study.validate_routing import PROMPTS, STEPS, sampled_steps
+from simulator.study.tables.routing import PROMPTS, STEPS, sampled_steps
 
 PARTS = {
     ("deepseek_v4_flash", 1, 8): 0.06,

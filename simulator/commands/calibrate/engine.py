@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from simulator.costs.engine import Engine
-    from simulator.study.engine_times import Bench
+    from simulator.study.engines.times import Bench
 
 PURPOSE = """\
 Fit an engine profile to measured step times, on top of the bottom-up cost model:
@@ -71,11 +71,11 @@ def run(settings: Settings, folder: Path) -> None:
     from simulator.report.engine import metrics_of, next_commands, print_calibration  # noqa: PLC0415
     from simulator.report.engine_plots import plot_steps  # noqa: PLC0415
     from simulator.report.progress import progress  # noqa: PLC0415
-    from simulator.study.engine_bench import copy_machine, launched_one_by_one  # noqa: PLC0415
-    from simulator.study.engine_calibration import calibrate, figures  # noqa: PLC0415
-    from simulator.study.engine_checks import check_enough, check_rows  # noqa: PLC0415
-    from simulator.study.engine_profile import profile, write_profile  # noqa: PLC0415
-    from simulator.study.step_rows import read_steps  # noqa: PLC0415
+    from simulator.study.engines.bench import copy_machine, launched_one_by_one  # noqa: PLC0415
+    from simulator.study.engines.calibration import calibrate, figures  # noqa: PLC0415
+    from simulator.study.engines.checks import check_enough, check_rows  # noqa: PLC0415
+    from simulator.study.engines.profile import profile, write_profile  # noqa: PLC0415
+    from simulator.study.engines.step_rows import read_steps  # noqa: PLC0415
 
     if not settings.data or not settings.model:
         raise ConfigError("data and model are needed: data=steps.csv model=NAME hardware=NAME.")
@@ -117,9 +117,9 @@ def _bench(settings: Settings, hardware: str, base: Engine) -> Bench:
     from simulator.compose import compose  # noqa: PLC0415
     from simulator.quantities import names_a_file  # noqa: PLC0415
     from simulator.scenario import build  # noqa: PLC0415
-    from simulator.study.engine_bench import bench_of  # noqa: PLC0415
-    from simulator.study.engine_models import read_models  # noqa: PLC0415
-    from simulator.study.engine_times import Bench  # noqa: PLC0415
+    from simulator.study.engines.bench import bench_of  # noqa: PLC0415
+    from simulator.study.engines.models import read_models  # noqa: PLC0415
+    from simulator.study.engines.times import Bench  # noqa: PLC0415
 
     model = str(settings.model)
     if names_a_file(model):

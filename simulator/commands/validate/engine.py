@@ -65,9 +65,9 @@ def run(settings: Settings, folder: Path) -> None:
     from simulator.report.engine import next_commands, print_validation  # noqa: PLC0415
     from simulator.report.engine_plots import plot_replays, plot_steps  # noqa: PLC0415
     from simulator.report.progress import progress  # noqa: PLC0415
-    from simulator.study.engine_bench import copy_machine, launched_one_by_one  # noqa: PLC0415
-    from simulator.study.engine_profile import profile, write_profile  # noqa: PLC0415
-    from simulator.study.validate_engine import (  # noqa: PLC0415
+    from simulator.study.engines.bench import copy_machine, launched_one_by_one  # noqa: PLC0415
+    from simulator.study.engines.profile import profile, write_profile  # noqa: PLC0415
+    from simulator.study.engines.validate import (  # noqa: PLC0415
         read_folder,
         summary,
         validate_engine,

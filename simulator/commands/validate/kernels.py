@@ -27,7 +27,7 @@ def run(settings: Settings, folder: Path) -> None:
     from simulator.commands.findings import finish  # noqa: PLC0415
     from simulator.report.progress import progress  # noqa: PLC0415
     from simulator.report.validation import plot_predictions, print_validation  # noqa: PLC0415
-    from simulator.study.validate_kernels import (  # noqa: PLC0415
+    from simulator.study.tables.validate import (  # noqa: PLC0415
         measured_gpus,
         steps,
         summary,

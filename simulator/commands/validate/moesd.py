@@ -41,11 +41,11 @@ def run(settings: Settings, folder: Path) -> None:
     from simulator.report import moesd_plots as plots  # noqa: PLC0415
     from simulator.report.moesd import print_moesd  # noqa: PLC0415
     from simulator.report.progress import progress  # noqa: PLC0415
-    from simulator.study import validate_moesd as study  # noqa: PLC0415
-    from simulator.study.moesd_activation import activation_curves  # noqa: PLC0415
-    from simulator.study.moesd_fit import fit_published, fit_steps  # noqa: PLC0415
-    from simulator.study.moesd_profiles import save_profiles  # noqa: PLC0415
-    from simulator.study.validate_silicon import worker_count  # noqa: PLC0415
+    from simulator.study.moesd import validate as study  # noqa: PLC0415
+    from simulator.study.moesd.activation import activation_curves  # noqa: PLC0415
+    from simulator.study.moesd.fit import fit_published, fit_steps  # noqa: PLC0415
+    from simulator.study.moesd.profiles import save_profiles  # noqa: PLC0415
+    from simulator.study.silicon.validate import worker_count  # noqa: PLC0415
 
     workers = worker_count(settings.workers)
     prepared = study.prepare(settings.batch or None)

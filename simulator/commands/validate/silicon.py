@@ -35,8 +35,8 @@ def run(settings: Settings, folder: Path) -> None:
     from simulator.commands.findings import finish  # noqa: PLC0415
     from simulator.report.progress import progress  # noqa: PLC0415
     from simulator.report.silicon import plot_silicon, print_silicon  # noqa: PLC0415
-    from simulator.study.silicon import read_sample  # noqa: PLC0415
-    from simulator.study.validate_silicon import (  # noqa: PLC0415
+    from simulator.study.silicon.rows import read_sample  # noqa: PLC0415
+    from simulator.study.silicon.validate import (  # noqa: PLC0415
         plan,
         select,
         summary,

@@ -1,0 +1,1 @@
+"""Served deployments whose latencies were published: read, simulated, compared with a peer."""

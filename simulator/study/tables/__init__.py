@@ -1,0 +1,1 @@
+"""Kernel tables and routing laws against what they were not made from."""
