@@ -101,7 +101,7 @@ def _facts(scenario: Scenario, served: closed_loop.Served) -> dict[str, float]:
         raise InvariantError("the trace skips or repeats iterations.")
     names = ("decode_requests", "context_tokens", "prefill_tokens")
     shapes = list(zip(*(column[name].tolist() for name in names), strict=True))
-    costs = build(scenario.config).deployment(scenario.config.speculation.gamma).costs
+    costs = build(scenario.config).deployment(scenario.config.speculation.gamma).costs[-1]
     return {
         "events_per_iteration": served.events / served.rows,
         "mean_batch": float(column["decode_requests"].mean()),
