@@ -13,8 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import pyarrow as pa
 
-SCHEMA_VERSION = "1"
-"""Rises when a column changes its meaning, its unit or its type, or goes away."""
+SCHEMA_VERSION = "2"
+"""Rises when a column that a summary needs comes, changes its meaning, unit or type, or goes."""
 
 PREFIX = "moesim."
 """Prefix of our keys in the file metadata."""
