@@ -81,7 +81,9 @@ _ITERATIONS = (
     Column("duration_s", pa.float64(), "s", "Time until its tokens are out."),
     Column("decode_requests", pa.int32(), "requests", "Requests that decode in it."),
     Column("query_tokens", pa.int16(), "tokens", "Per decoding request: 1; gamma + 1 to verify."),
-    Column("prefill_tokens", pa.int32(), "tokens", "Tokens prefilled beside them: prompts, recomputed."),
+    Column(
+        "prefill_tokens", pa.int32(), "tokens", "Tokens prefilled beside them: prompts, recomputed."
+    ),
     Column("emitted_tokens", pa.int32(), "tokens", "Output tokens it produced."),
     Column("context_tokens", pa.int64(), "tokens", "Cached tokens of the requests that decode."),
     Column("waiting_requests", pa.int32(), "requests", "Requests queued at the replica."),

@@ -1,5 +1,6 @@
 import io
 import re
+import re
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,17 @@ def test_the_next_command_keeps_the_other_overrides(summary):
     )
     summary["decomposition"]["best_gamma"] = 2
     assert next_command(summary) == "moesim simulate workload.rate=4 speculation.gamma=2"
+
+
+def test_a_policy_shows_its_draft_length_and_is_dropped_whole(summary, printed):
+    assert not re.search(r"draft length +\d", printed(print_summary, summary))
+    summary["scenario"]["policy"] = "batch_schedule"
+    summary["baseline"]["mean_draft_tokens"] = 0.0
+    summary["speculative"]["mean_draft_tokens"] = 2.25
+    summary["scenario"]["overrides"] = [
+        "workload.rate=4",
+        "speculation.policy=batch_schedule",
+        "speculation.schedule=[[1,8,3],[9,64,1]]",
+    ]
+    assert re.search(r"draft length +0 +2\.25", printed(print_summary, summary))
+    assert next_command(summary) == "moesim simulate workload.rate=4 speculation.policy=fixed"

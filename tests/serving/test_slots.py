@@ -25,9 +25,7 @@ def serve(gammas, workload, *, seed=1, alpha=0.7, **settings):
     """Serve on one replica; return bench and policy."""
     policy = Scripted(gammas)
     steps = FakeSteps(gamma=max(gammas))
-    bench = Bench().run(
-        workload, steps, policy=lambda: policy, seed=seed, alpha=alpha, **settings
-    )
+    bench = Bench().run(workload, steps, policy=lambda: policy, seed=seed, alpha=alpha, **settings)
     return bench, policy
 
 
