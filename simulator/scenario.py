@@ -111,8 +111,8 @@ class Scenario:
 
     def _adaptive(self, deployment: Deployment, gamma: int) -> Deployment:
         """Let the policy choose draft lengths up to ``gamma``."""
-        costs = [CompiledSteps(self.step_model, length, follows=True) for length in range(gamma)]
-        costs.append(deployment.costs[-1])
+        lengths = range(gamma + 1)
+        costs = [CompiledSteps(self.step_model, length, follows=True) for length in lengths]
         speculation = replace(self.config.speculation, gamma=gamma)
         new_policy = POLICIES.get(speculation.policy, "speculation.policy")
 

@@ -262,7 +262,7 @@ def _gamma(summary: Json) -> int | None:
 
 
 def _adaptive(summary: Json) -> bool:
-    return (summary.get("scenario") or {}).get("policy", "fixed") != "fixed"
+    return bool((summary.get("scenario") or {}).get("policy", "fixed") != "fixed")
 
 
 def _saturated(summary: Json) -> list[str]:

@@ -46,8 +46,8 @@ def print_summary(summary: Json, console: Console) -> None:
     summary
         Of :func:`simulator.trace.summary.summarise`. From its caller come ``scenario`` (``title``,
         ``model``, ``hardware``, ``workload``, ``speculation``, ``gamma``, ``policy``,
-        ``requests``, ``replications``, ``seed``, ``overrides``), ``decomposition``, ``assumptions`` (sentences)
-        and ``files`` (paths by name), all optional.
+        ``requests``, ``replications``, ``seed``, ``overrides``), ``decomposition``,
+        ``assumptions`` (sentences) and ``files`` (paths by name), all optional.
     console
         Where to print.
     """

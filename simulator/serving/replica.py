@@ -37,7 +37,7 @@ class StepTimes(Protocol):
         """Time of a step without prefill, as a line over the summed context."""
         ...
 
-    def mixed_s(self, requests: int, context_tokens: int, chunks: list[Chunk]) -> float:
+    def mixed_s(self, requests: int, context_tokens: int, chunks: Sequence[Chunk]) -> float:
         """Time of a step with prefill."""
         ...
 

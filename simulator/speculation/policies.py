@@ -158,7 +158,7 @@ class CostModel:
 
 @POLICIES.register(FIXED)
 def fixed(config: SpeculationConfig, price: StepPrice) -> Fixed:
-    """Always draft ``speculation.gamma`` tokens."""
+    """Draft ``speculation.gamma`` tokens, always."""
     return Fixed(config.gamma)
 
 

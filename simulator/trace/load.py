@@ -39,8 +39,8 @@ class Load:
 
     Units follow the names: ``batch_request_s`` is the integral of the decoding requests over
     time, ``waiting_request_s`` that of the queue in each quarter of the window. A step is an
-    iteration that only decodes and starts in the window; so does a round, of one request; a token counts when its iteration ends
-    in the window.
+    iteration that only decodes and starts in the window, a round the part of a request in an
+    iteration that starts there; a token counts when its iteration ends in the window.
     """
 
     window: Window

@@ -157,6 +157,14 @@ def _speedups(
     return {key: _interval(value) for key, value in found.items()}
 
 
+def _preempted(arm: Json) -> str:
+    return (
+        f"{arm['preempted']} of {arm['completed']} requests lost their KV blocks to others, "
+        f"{arm['preemptions']} times in all, and were prefilled anew. More GPUs or replicas hold "
+        f"more cache; a lower scheduler.max_num_seqs lets fewer compete for it."
+    )
+
+
 def _warnings(figures: Json, pairs: Sequence[tuple[RunMetrics, RunMetrics]]) -> list[str]:
     found = []
     for arm in ARMS:
@@ -166,13 +174,8 @@ def _warnings(figures: Json, pairs: Sequence[tuple[RunMetrics, RunMetrics]]) -> 
         if rejected:
             share = rejected / (completed + rejected)
             found.append(f"{arm}: {rejected} requests ({share:.1%}) were rejected.")
-        preempted = figures[arm]["preempted"]
-        if preempted:
-            found.append(
-                f"{arm}: {preempted} of {completed} requests lost their KV blocks to others, "
-                f"{figures[arm]['preemptions']} times in all, and were prefilled anew. More GPUs or "
-                "replicas hold more cache; a lower scheduler.max_num_seqs lets fewer compete for it."
-            )
+        if figures[arm]["preempted"]:
+            found.append(f"{arm}: {_preempted(figures[arm])}")
     saturated = [arm for arm in ARMS if figures[arm]["saturated"]]
     if saturated:
         found.append(
