@@ -105,6 +105,7 @@ class Replica:
         self._gamma = self._max_gamma = costs[-1].query_tokens - 1
         self._limits = limits
         self._cache = cache
+        self._longest_tokens = cache.total_blocks * cache.block_tokens - self._max_gamma
         self._stepper = stepper
         self._policy = policy
         self._requests_trace = requests_trace
@@ -133,13 +134,11 @@ class Replica:
         InvariantError
             If the request could not run even alone.
         """
-        cache = self._cache
-        needed = cache.blocks(request.max_tokens + self._max_gamma)
-        if needed > cache.total_blocks:
+        if request.max_tokens > self._longest_tokens:
             raise InvariantError(
-                f"request {request.request_id} needs {needed} KV blocks of {cache.block_tokens} "
-                f"tokens where replica {self._index} has {cache.total_blocks}: it would wait for "
-                "ever."
+                f"request {request.request_id} may hold {request.max_tokens} tokens besides drafts "
+                f"where replica {self._index} has KV blocks for {self._longest_tokens}: it would "
+                "wait for ever."
             )
         self._arrived.append(request)
         if self._wake is not None and not self._wake.triggered:
@@ -158,7 +157,7 @@ class Replica:
                 self._arrived.clear()
             requests, chunks = self._plan()
             context_tokens = stepper.context_tokens if requests else 0
-            prompt_tokens = 0
+            prompt_tokens = emitted = 0
             if gamma != self._gamma:
                 priced, gamma, costs = 0, self._gamma, self._costs[self._gamma]
             if chunks:
@@ -177,7 +176,10 @@ class Replica:
                 continue
             kv_usage = 1.0 - cache.free_blocks / cache.total_blocks
             yield env.timeout(duration_s)
-            emitted = self._advance_decode() if requests else 0
+            if requests:
+                emitted, finished = stepper.advance(gamma)
+                for request in finished:
+                    self._finish(request)
             if chunks:
                 emitted += self._advance_prefill(chunks)
             rows.append(
@@ -283,13 +285,6 @@ class Replica:
     def _take_chunk(self, request: Request, blocks: int) -> None:
         self._cache.take(blocks)
         request.blocks += blocks
-
-    def _advance_decode(self) -> int:
-        """Commit a decode round; return the tokens it emits."""
-        emitted, finished = self._stepper.advance(self._gamma)
-        for request in finished:
-            self._finish(request)
-        return emitted
 
     def _advance_prefill(self, chunks: Sequence[Chunk]) -> int:
         """Commit prompt chunks; return the tokens that finished prompts emit."""

@@ -14,7 +14,14 @@ import numpy as np
 
 from simulator.errors import InvariantError
 from simulator.serving.request import Request
-from simulator.serving.trajectories import Counts, Trajectory, lay_trajectories
+from simulator.serving.trajectories import (
+    BLOCKS_SHIFT,
+    TOKENS_MASK,
+    Counts,
+    Trajectory,
+    lay_trajectories,
+    unpack,
+)
 
 
 class EmissionRing:
@@ -37,7 +44,8 @@ class EmissionRing:
         self._gamma = gamma
         self._block_tokens = block_tokens
         self._round = 0
-        self._ring = np.zeros((1 << max_rounds.bit_length(), 2), np.int64)
+        self._ring = np.zeros(1 << max_rounds.bit_length(), np.int64)
+        self._cell = 0
         self._mask = len(self._ring) - 1
         self._ends: defaultdict[int, list[Request]] = defaultdict(list)
         self._last_round: dict[Request, int] = {}
@@ -55,14 +63,14 @@ class EmissionRing:
 
     def blocks_needed(self, gamma: int) -> int:
         """Return the KV blocks that the coming step takes; ``gamma`` is always the same."""
-        return self._ring.item(self._round & self._mask, 1)
+        self._cell = cell = self._ring.item(self._round & self._mask)
+        return cell >> BLOCKS_SHIFT
 
     def advance(self, gamma: int) -> tuple[int, Sequence[Request]]:
         """Commit a step in O(1), and O(1) per request that it finishes."""
         this_round = self._round
-        cell = this_round & self._mask
-        emitted = self._ring.item(cell, 0)
-        self._ring[cell] = 0
+        self._ring[this_round & self._mask] = 0
+        emitted = self._cell & TOKENS_MASK
         self._round = this_round + 1
         self.context_tokens += emitted
         finished = self._ends.pop(this_round, ())
@@ -84,7 +92,7 @@ class EmissionRing:
         rounds = len(trajectory.cells) - (last + 1 - self._round)
         for part, removed in self._parts(trajectory.cells[rounds:]):
             self._ring[part] -= removed
-        emitted, blocks = trajectory.cells[:rounds].sum(axis=0).tolist()
+        emitted, blocks = unpack(int(trajectory.cells[:rounds].sum()))
         self.requests -= 1
         self.context_tokens -= request.prefill_tokens + 1 + emitted
         request.blocks += blocks

@@ -21,6 +21,14 @@ SPAN_TOKENS = 1 << 16
 
 Counts = NDArray[np.int64]
 
+BLOCKS_SHIFT = 32
+"""A cell of a trajectory holds tokens below this bit and KV blocks from it on.
+
+So one addition and one look-up serve both. Sums stay apart: a step emits less than 4 G tokens.
+"""
+
+TOKENS_MASK = (1 << BLOCKS_SHIFT) - 1
+
 
 class Trajectory(NamedTuple):
     """The decode of a request, from where it enters it.
@@ -28,7 +36,8 @@ class Trajectory(NamedTuple):
     Parameters
     ----------
     cells
-        By round the tokens emitted and the KV blocks taken before it: int64[rounds, 2].
+        By round the tokens it emits and the KV blocks taken for it, packed (`unpack`):
+        int64[rounds].
     accepted
         Drafted tokens accepted over the rounds, those cut at the end included.
     blocks
@@ -38,6 +47,17 @@ class Trajectory(NamedTuple):
     cells: Counts
     accepted: int
     blocks: int
+
+
+def unpack(cells: int) -> tuple[int, int]:
+    """Return the tokens and the KV blocks of a cell, or of a sum of cells.
+
+    Examples
+    --------
+    >>> unpack((2 << BLOCKS_SHIFT) + 5 + (1 << BLOCKS_SHIFT) + 1)
+    (6, 3)
+    """
+    return cells & TOKENS_MASK, cells >> BLOCKS_SHIFT
 
 
 def spans(output_tokens: Counts) -> Iterator[slice]:
@@ -132,13 +152,14 @@ def lay_trajectories(
     blocks = after - emitted
     blocks += np.repeat(context_tokens - before + (gamma + block_tokens - 1), draws)
     blocks //= block_tokens
-    cells = np.empty((len(runs), 2), np.int64)
-    cells[:, 0] = emitted
-    np.subtract(blocks[1:], blocks[:-1], out=cells[1:, 1])
-    cells[starts, 1] = blocks[starts] - -(-(context_tokens - 1) // block_tokens)
-    rounds = np.where(decode_tokens > 0, last + 1 - starts, 0)
+    cells = np.empty_like(blocks)
+    np.subtract(blocks[1:], blocks[:-1], out=cells[1:])
+    cells[starts] = blocks[starts] - -(-(context_tokens - 1) // block_tokens)
+    cells <<= BLOCKS_SHIFT
+    cells += emitted
     live = decode_tokens > 0
-    cells[last[live], 0] -= excess[live]
+    rounds = np.where(live, last + 1 - starts, 0)
+    cells[last[live]] -= excess[live]
     accepted = np.where(live, decode_tokens + excess - rounds, 0)
     columns = zip(
         starts.tolist(),

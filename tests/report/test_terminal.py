@@ -114,7 +114,7 @@ def test_the_next_command_keeps_the_other_overrides(summary):
 
 
 def test_a_policy_shows_its_draft_length_and_is_dropped_whole(summary, printed):
-    assert "\ndraft length " not in printed(print_summary, summary)
+    assert "\n draft length " not in printed(print_summary, summary)
     summary["scenario"]["policy"] = "batch_schedule"
     summary["baseline"]["mean_draft_tokens"] = 0.0
     summary["speculative"]["mean_draft_tokens"] = 2.25
@@ -123,5 +123,5 @@ def test_a_policy_shows_its_draft_length_and_is_dropped_whole(summary, printed):
         "speculation.policy=batch_schedule",
         "speculation.schedule=[[1,8,3],[9,64,1]]",
     ]
-    assert re.search(r"\ndraft length +0\S* +2\.25\n", printed(print_summary, summary))
+    assert re.search(r"\n draft length +0\S* +2\.25\n", printed(print_summary, summary))
     assert next_command(summary) == "moesim simulate workload.rate=4 speculation.policy=fixed"

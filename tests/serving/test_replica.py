@@ -55,7 +55,7 @@ def test_sequences_are_limited():
 
 
 def test_a_request_that_never_fits_is_a_broken_promise():
-    with pytest.raises(InvariantError, match=r"request 0 needs 7 KV blocks .* replica 0 has 6"):
+    with pytest.raises(InvariantError, match=r"request 0 may hold 99 tokens .* blocks for 96"):
         Bench().run(FixedWorkload([0.0], [50], [50]), FakeSteps(), kv_capacity_tokens=99)
 
 
