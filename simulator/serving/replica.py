@@ -264,27 +264,29 @@ class Replica:
             if blocks > cache.free_blocks:
                 self._preempt(prefilling.pop())
                 return ()
-            self._take_chunk(request, blocks)
+            cache.free_blocks -= blocks
+            request.blocks += blocks
             chunks.append((start, end))
             left -= end - start
         running = self._running
         while waiting and left > 0 and running < self._limits.max_num_seqs:
             request = waiting[0]
-            if cache.blocks(request.prefill_tokens) > cache.free_blocks:
+            end = request.prefill_tokens
+            blocks = cache.blocks(end)
+            if blocks > cache.free_blocks:
                 break
+            if end > left:
+                end = left
+                blocks = cache.blocks(end)
             prefilling.append(waiting.popleft())
             running += 1
             if not request.preemptions:
                 request.admitted_s = self._env.now
-            end = min(request.prefill_tokens, left)
-            self._take_chunk(request, cache.blocks(end))
+            cache.free_blocks -= blocks
+            request.blocks = blocks
             chunks.append((0, end))
             left -= end
         return chunks
-
-    def _take_chunk(self, request: Request, blocks: int) -> None:
-        self._cache.take(blocks)
-        request.blocks += blocks
 
     def _advance_prefill(self, chunks: Sequence[Chunk]) -> int:
         """Commit prompt chunks; return the tokens that finished prompts emit."""

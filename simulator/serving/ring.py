@@ -58,8 +58,7 @@ class EmissionRing:
         self._last_round[request] = last
         self.requests += 1
         self.context_tokens += request.prefill_tokens + 1
-        for part, added in self._parts(cells):
-            self._ring[part] += added
+        self._add(cells)
 
     def blocks_needed(self, gamma: int) -> int:
         """Return the KV blocks that the coming step takes; ``gamma`` is always the same."""
@@ -90,8 +89,7 @@ class EmissionRing:
         self._ends[last].remove(request)
         trajectory = _trajectory(request)
         rounds = len(trajectory.cells) - (last + 1 - self._round)
-        for part, removed in self._parts(trajectory.cells[rounds:]):
-            self._ring[part] -= removed
+        self._add(-trajectory.cells[rounds:])
         emitted, blocks = unpack(int(trajectory.cells[:rounds].sum()))
         self.requests -= 1
         self.context_tokens -= request.prefill_tokens + 1 + emitted
@@ -117,16 +115,15 @@ class EmissionRing:
         )
         return trajectory
 
-    def _parts(self, cells: Counts) -> Sequence[tuple[slice, Counts]]:
-        """Return the slices of the ring for the rounds from the coming one on, and their cells."""
+    def _add(self, cells: Counts) -> None:
+        """Add cells to those of the coming rounds; the ring may end among them."""
         start = self._round & self._mask
-        wrapped = start + len(cells) - len(self._ring)
-        if wrapped <= 0:
-            return ((slice(start, start + len(cells)), cells),)
-        return (
-            (slice(start, None), cells[:-wrapped]),
-            (slice(wrapped), cells[-wrapped:]),
-        )
+        part = self._ring[start : start + len(cells)]
+        fits = len(part)
+        part += cells[:fits]
+        if fits < len(cells):
+            part = self._ring[: len(cells) - fits]
+            part += cells[fits:]
 
 
 def _trajectory(request: Request) -> Trajectory:

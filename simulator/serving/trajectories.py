@@ -143,16 +143,19 @@ def lay_trajectories(
         In O(sum of draws), vectorised.
     """
     starts = np.cumsum(draws) - draws
-    emitted = runs + 1
-    after = np.cumsum(emitted)
+    # 32 bits hold what a span emits and any context, and halve the time of the passes below.
+    emitted = runs.astype(np.int32)
+    emitted += 1
+    after = np.cumsum(emitted, dtype=np.int32)
     before = after[starts] - emitted[starts]
     # A request stops at the round in which its own running sum reaches the tokens it decodes.
-    last = np.searchsorted(after, before + decode_tokens)
+    last = np.searchsorted(after, (before + decode_tokens).astype(np.int32))
     excess = after[last] - before - decode_tokens
     blocks = after - emitted
-    blocks += np.repeat(context_tokens - before + (gamma + block_tokens - 1), draws)
+    offset = (context_tokens - before + (gamma + block_tokens - 1)).astype(np.int32)
+    blocks += np.repeat(offset, draws)
     blocks //= block_tokens
-    cells = np.empty_like(blocks)
+    cells = np.empty(len(blocks), np.int64)
     np.subtract(blocks[1:], blocks[:-1], out=cells[1:])
     cells[starts] = blocks[starts] - -(-(context_tokens - 1) // block_tokens)
     cells <<= BLOCKS_SHIFT
