@@ -99,6 +99,7 @@ class Scenario:
                 max_batched_tokens=spread.data * spread.pipeline * scheduler.max_batched_tokens,
                 recv_interval=scheduler.recv_interval,
                 separate_prefill=self.engine.separate_prefill,
+                reserved_output=self.engine.reserved_output,
             ),
             kv_capacity_tokens=spread.data * (memory.kv_capacity_tokens // block * block),
             block_tokens=block,

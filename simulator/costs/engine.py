@@ -40,6 +40,9 @@ class Engine:
     separate_prefill
         Whether prompts run in steps of their own, which decoding requests wait for; else they join
         decode steps (chunked prefill).
+    reserved_output
+        Share of the cache that running requests may yet take which the scheduler keeps free for
+        them when it lets another in.
     memory_reserve, activation_reserve_bytes
         Share of GPU memory the engine leaves free, and bytes it keeps for activations.
     provenance
@@ -61,6 +64,7 @@ class Engine:
     prefill_layer_s: float
     front_end_request_s: float
     front_end_s: float
+    reserved_output: float
     memory_reserve: float
     activation_reserve_bytes: float
     separate_prefill: bool

@@ -58,12 +58,16 @@ class Limits:
         Steps between two looks at the arrivals while anything runs.
     separate_prefill
         Whether prompts run in steps of their own, before decoding goes on.
+    reserved_output
+        Share of the cache that running requests may yet take which is kept free for them when
+        another comes in: at 0 some will have to go, at 1 none ever has to.
     """
 
     max_num_seqs: int
     max_batched_tokens: int
     recv_interval: int = 1
     separate_prefill: bool = False
+    reserved_output: float = 0.0
 
 
 class Replica:
@@ -114,6 +118,7 @@ class Replica:
         self._arrived: deque[Request] = deque()
         self._waiting: deque[Request] = deque()
         self._prefilling: list[Request] = []
+        self._promised_blocks = 0
         self._wake: simpy.Event | None = None
         env.process(self._serve())
 
@@ -242,6 +247,7 @@ class Replica:
     def _preempt(self, request: Request) -> None:
         """Put a request back to the head of the queue, its blocks and their content lost."""
         self._cache.give(request.blocks)
+        self._promised_blocks -= self._blocks_at_end(request)
         request.set_back()
         self._waiting.appendleft(request)
 
@@ -249,7 +255,7 @@ class Replica:
         """Share a token budget among prompts, first come first served; return their chunks.
 
         A prompt takes the blocks of a chunk when the chunk is planned. A new one comes in only
-        while all of it fits into the free blocks.
+        while all of it fits (`_fits`).
         """
         cache, waiting, prefilling = self._cache, self._waiting, self._prefilling
         chunks: list[Chunk] = []
@@ -273,8 +279,9 @@ class Replica:
             request = waiting[0]
             end = request.prefill_tokens
             blocks = cache.blocks(end)
-            if blocks > cache.free_blocks:
+            if not self._fits(request, blocks):
                 break
+            self._promised_blocks += self._blocks_at_end(request)
             if end > left:
                 end = left
                 blocks = cache.blocks(end)
@@ -287,6 +294,22 @@ class Replica:
             chunks.append((0, end))
             left -= end
         return chunks
+
+    def _fits(self, request: Request, blocks: int) -> bool:
+        """Tell whether a request may come in whose prompt takes a number of blocks.
+
+        With the share s that is reserved, ``(1 - s) * now + s * at the end`` must not exceed the
+        cache: the blocks taken with this prompt, and those that all who run will hold at their end.
+        """
+        cache, share = self._cache, self._limits.reserved_output
+        if not share:
+            return blocks <= cache.free_blocks
+        taken = cache.total_blocks - cache.free_blocks + blocks
+        promised = self._promised_blocks + self._blocks_at_end(request)
+        return (1.0 - share) * taken + share * promised <= cache.total_blocks
+
+    def _blocks_at_end(self, request: Request) -> int:
+        return self._cache.blocks(request.max_tokens + self._max_gamma)
 
     def _advance_prefill(self, chunks: Sequence[Chunk]) -> int:
         """Commit prompt chunks; return the tokens that finished prompts emit."""
@@ -312,6 +335,7 @@ class Replica:
     def _finish(self, request: Request) -> None:
         """Free the blocks, write the row, tell whoever waits for it."""
         self._cache.give(request.blocks)
+        self._promised_blocks -= self._blocks_at_end(request)
         trace = self._requests_trace
         trace.rows.append(
             (

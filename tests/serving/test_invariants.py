@@ -49,6 +49,7 @@ def scenarios(draw):
         "max_batched_tokens": least_budget + draw(st.integers(0, 60)),
         "recv_interval": draw(st.integers(1, 3)),
         "separate_prefill": draw(st.booleans()),
+        "reserved_output": draw(st.sampled_from([0.0, 0.7, 1.0])),
         "block_tokens": block,
         "kv_capacity_tokens": int(longest * draw(st.floats(1, 3))),
     }
@@ -85,6 +86,8 @@ def check(bench, scenario):
     drafts = steps.column("decode_requests") * (steps.column("query_tokens") - 1)
     slots = steps.column("context_tokens") + drafts
     assert (slots <= np.round(taken) * scenario["block_tokens"]).all()
+    if scenario["reserved_output"] == 1.0:
+        assert done.column("preemptions").sum() == 0
     # The scheduler's limits.
     assert steps.column("decode_requests").max() <= scenario["max_num_seqs"]
     queries = steps.column("decode_requests") * steps.column("query_tokens")
@@ -156,7 +159,11 @@ def test_the_scenarios_here_preempt():
 
 @given(scenarios())
 def test_draft_length_zero_chosen_by_a_policy_is_plain_decoding(scenario):
-    """INV-9: a policy that never drafts serves as if there were no speculation."""
+    """INV-9: a policy that never drafts serves as if there were no speculation.
+
+    Nothing is reserved for output: the policy might draft, so more would be kept free for it.
+    """
+    scenario |= {"reserved_output": 0.0}
     plain = scenario | {"steps": FakeSteps(step_s=0.05, request_s=1e-3, prompt_token_s=1e-3)}
     off = Bench().run(**scenario, policy=lambda: Fixed(0))
     assert off.requests.rows == Bench().run(**plain).requests.rows

@@ -94,6 +94,18 @@ def test_a_last_token_can_come_from_the_prefill_after_a_preemption(serve):
     assert bench.requests.column("rounds").tolist() == [3, 2]
 
 
+@pytest.mark.parametrize(
+    ("reserved", "batch", "preempted"), [(0.0, 3, True), (0.5, 2, True), (1.0, 1, False)]
+)
+def test_what_is_reserved_for_output_keeps_others_out(serve, reserved, batch, preempted):
+    """Prompts of 4 end at 13 blocks; 17 blocks. Of two, 8 are taken at first and 26 at the end."""
+    workload = FixedWorkload([0.0] * 3, [4] * 3, [10] * 3)
+    settings = {"kv_capacity_tokens": 17, "block_tokens": 1, "reserved_output": reserved}
+    bench = serve(workload, **settings)
+    assert bench.iterations.column("decode_requests").max() == batch
+    assert bool(bench.requests.column("preemptions").any()) == preempted
+
+
 @given(st.integers(1, 40), st.integers(1, 8), st.integers(0, 30))
 def test_a_cache_holds_whole_blocks(blocks, block_tokens, rest):
     cache = KvCache(blocks * block_tokens + rest % block_tokens, block_tokens)
