@@ -58,9 +58,10 @@ def measure(*, rounds: int = 5, output_tokens: int = 10_000_000) -> dict[str, fl
     dict
         ``{case}_iterations_per_s``, per CPU second, and ``{case}_over_simpy``, its ratio to
         ``simpy_timeouts_per_s`` of the same turn; ``ring_over_naive`` and ``slots_over_naive``,
-        the ratio to a process per request (`naive`) of the same turn. Of the ring also ``events_per_iteration``,
-        ``mean_batch``, ``cost_s_per_iteration`` and ``cost_share`` of its CPU time for pricing all
-        steps from empty tables, and ``lookup_s_per_iteration``, the same with the tables filled.
+        the ratio to a process per request (`naive`) of the same turn. Of the ring also
+        ``events_per_iteration``, ``mean_batch``, ``cost_s_per_iteration`` and ``cost_share`` of
+        its CPU time for pricing all steps from empty tables, and ``lookup_s_per_iteration``, the
+        same with the tables filled.
     """
     configs = {
         case: closed_loop.full_batch(
