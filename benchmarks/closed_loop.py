@@ -20,7 +20,7 @@ from simulator.study.paired import Run, run_arm
 USERS = 64
 
 
-def full_batch(output_tokens: int, requests: int) -> Config:
+def full_batch(output_tokens: int, requests: int, *settings: str) -> Config:
     """Compose the chat scenario with 64 users, prompts of 128 tokens and draft length 3."""
     return compose(
         [
@@ -30,6 +30,7 @@ def full_batch(output_tokens: int, requests: int) -> Config:
             f"workload.output_tokens={output_tokens}",
             "speculation.gamma=3",
             f"run.requests={requests}",
+            *settings,
         ]
     )
 

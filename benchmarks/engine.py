@@ -15,9 +15,12 @@ from time import process_time
 from typing import Any
 
 import closed_loop
+import naive
 import numpy as np
+import pyarrow.parquet as pq
 import simpy
 
+from simulator.config import Config
 from simulator.costs.compiled import Window
 from simulator.errors import InvariantError
 from simulator.scenario import Scenario, build
@@ -27,8 +30,17 @@ CASES = {
     "ring": ("speculative", 1024),
     "ring_short": ("speculative", 256),
     "ring_baseline": ("baseline", 1024),
+    "slots": ("speculative", 1024),
 }
 """Name of a case: its arm, and the output tokens of its requests."""
+
+SETTINGS = {
+    "slots": (
+        "speculation.policy=batch_schedule",
+        "speculation.schedule=[[1,32,2],[33,64,3]]",
+    )
+}
+"""What a case changes: a policy, so that the draft length may change at every step."""
 
 
 def measure(*, rounds: int = 5, output_tokens: int = 10_000_000) -> dict[str, float]:
@@ -45,15 +57,19 @@ def measure(*, rounds: int = 5, output_tokens: int = 10_000_000) -> dict[str, fl
     -------
     dict
         ``{case}_iterations_per_s``, per CPU second, and ``{case}_over_simpy``, its ratio to
-        ``simpy_timeouts_per_s`` of the same turn. Of the ring also ``events_per_iteration``,
-        ``mean_batch``, ``cost_s_per_iteration`` and ``cost_share`` of its CPU time for pricing all
-        steps from empty tables, and ``lookup_s_per_iteration``, the same with the tables filled.
+        ``simpy_timeouts_per_s`` of the same turn; ``ring_over_naive`` and ``slots_over_naive``,
+        the ratio to a process per request (`naive`) of the same turn. Of the ring also
+        ``events_per_iteration``, ``mean_batch``, ``cost_s_per_iteration`` and ``cost_share`` of
+        its CPU time for pricing all steps from empty tables, and ``lookup_s_per_iteration``, the
+        same with the tables filled.
     """
     configs = {
-        case: closed_loop.full_batch(tokens, max(output_tokens // tokens, 4 * closed_loop.USERS))
+        case: closed_loop.full_batch(
+            tokens, max(output_tokens // tokens, 4 * closed_loop.USERS), *SETTINGS.get(case, ())
+        )
         for case, (_, tokens) in CASES.items()
     }
-    rates: dict[str, list[float]] = {case: [] for case in ("simpy", *CASES)}
+    rates: dict[str, list[float]] = {case: [] for case in ("simpy", *CASES, "naive")}
     figures: dict[str, float] = {}
     for _ in range(rounds):
         rates["simpy"].append(_simpy_rate(200_000))
@@ -65,12 +81,16 @@ def measure(*, rounds: int = 5, output_tokens: int = 10_000_000) -> dict[str, fl
                 rates[case].append(served.rows / (process_time() - began))
                 if case == "ring":
                     figures = _facts(scenario, served)
+                    rates["naive"].append(_naive_rate(config, served))
     for case, found in rates.items():
         unit = "timeouts" if case == "simpy" else "iterations"
         figures[f"{case}_{unit}_per_s"] = statistics.median(found)
         if case != "simpy":
             pairs = zip(found, rates["simpy"], strict=True)
             figures[f"{case}_over_simpy"] = statistics.median(ours / bare for ours, bare in pairs)
+    for case in ("ring", "slots"):
+        pairs = zip(rates[case], rates["naive"], strict=True)
+        figures[f"{case}_over_naive"] = statistics.median(ours / naive for ours, naive in pairs)
     figures["cost_share"] = figures["cost_s_per_iteration"] * figures["ring_iterations_per_s"]
     return figures
 
@@ -89,6 +109,20 @@ def _simpy_rate(events: int) -> float:
     return events / (process_time() - began)
 
 
+def _naive_rate(config: Config, served: closed_loop.Served) -> float:
+    """Iterations per CPU second of the naive engine, which must leave the same iterations."""
+    scenario = build(config)
+    with TemporaryDirectory() as folder:
+        began = process_time()
+        path = naive.serve(scenario, Path(folder))
+        spent_s = process_time() - began
+        theirs, ours = pq.read_table(path), served.iterations.read()
+    for name in ("start_s", "decode_requests", "emitted_tokens", "context_tokens"):
+        if not theirs[name].equals(ours[name]):
+            raise InvariantError(f"the naive engine has other {name} than the ring.")
+    return theirs.num_rows / spent_s
+
+
 def _facts(scenario: Scenario, served: closed_loop.Served) -> dict[str, float]:
     """What the trace says of the ring, and what its step times cost."""
     table = served.iterations.read()
@@ -101,7 +135,7 @@ def _facts(scenario: Scenario, served: closed_loop.Served) -> dict[str, float]:
         raise InvariantError("the trace skips or repeats iterations.")
     names = ("decode_requests", "context_tokens", "prefill_tokens")
     shapes = list(zip(*(column[name].tolist() for name in names), strict=True))
-    costs = build(scenario.config).deployment(scenario.config.speculation.gamma).costs
+    costs = build(scenario.config).deployment(scenario.config.speculation.gamma).costs[-1]
     return {
         "events_per_iteration": served.events / served.rows,
         "mean_batch": float(column["decode_requests"].mean()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 from simulator.config import Config, HardwareConfig
@@ -24,8 +25,10 @@ from simulator.models.drafters import Drafter, drafter_operators, shares_vocabul
 from simulator.models.forward import forward_operators
 from simulator.models.parallelism import COMMON_SIZES, Parallelism, check_parallelism
 from simulator.serving.cluster import Deployment
+from simulator.serving.replica import Limits
 from simulator.serving.router import ROUTERS, Router
 from simulator.speculation.acceptance import ACCEPTANCE, Acceptance
+from simulator.speculation.policies import FIXED, POLICIES
 from simulator.units import GIGA
 from simulator.workload.build import build_workload
 from simulator.workload.requests import Workload
@@ -67,6 +70,7 @@ class Scenario:
     def deployment(self, gamma: int) -> Deployment:
         """Return the cluster at a draft length; 0 is the baseline. Its step times compile once.
 
+        Other than at 0 ``speculation.policy`` chooses, from 0 up to the draft length.
         The baseline does not load the drafter: the memory it takes is a price of speculation.
         """
         if gamma not in self._deployments:
@@ -86,17 +90,37 @@ class Scenario:
             max_num_seqs=scheduler.max_num_seqs,
             gamma=gamma,
         )
-        return Deployment(
-            costs=CompiledSteps(self.step_model, gamma),
+        block = scheduler.block_tokens
+        deployment = Deployment(
+            costs=[CompiledSteps(self.step_model, gamma)],
             replicas=self.config.hardware.replicas,
-            kv_capacity_tokens=spread.data * memory.kv_capacity_tokens,
-            max_num_seqs=spread.data * scheduler.max_num_seqs,
-            max_batched_tokens=spread.data * spread.pipeline * scheduler.max_batched_tokens,
-            recv_interval=scheduler.recv_interval,
+            limits=Limits(
+                max_num_seqs=spread.data * scheduler.max_num_seqs,
+                max_batched_tokens=spread.data * spread.pipeline * scheduler.max_batched_tokens,
+                recv_interval=scheduler.recv_interval,
+                separate_prefill=bool(self.engine.separate_prefill),
+                reserved_output=self.engine.reserved_output,
+            ),
+            kv_capacity_tokens=spread.data * (memory.kv_capacity_tokens // block * block),
+            block_tokens=block,
             front_end_request_s=self.engine.front_end_request_s,
             front_end_s=self.engine.front_end_s,
-            separate_prefill=bool(self.engine.separate_prefill),
         )
+        if gamma == 0 or self.config.speculation.policy == FIXED:
+            return deployment
+        return self._adaptive(deployment, gamma)
+
+    def _adaptive(self, deployment: Deployment, gamma: int) -> Deployment:
+        """Let the policy choose draft lengths up to ``gamma``."""
+        lengths = range(gamma + 1)
+        costs = [CompiledSteps(self.step_model, length, follows=True) for length in lengths]
+        speculation = replace(self.config.speculation, gamma=gamma)
+        new_policy = POLICIES.get(speculation.policy, "speculation.policy")
+
+        def price(length: int, requests: int, context_tokens: int) -> float:
+            return costs[length].decode_s(requests, context_tokens)
+
+        return replace(deployment, costs=costs, new_policy=partial(new_policy, speculation, price))
 
     def router(self) -> Router:
         """Return a fresh router."""
@@ -132,6 +156,7 @@ def build(
         drafter_name = config.speculation.drafter or default_drafter(target.name)
         drafter = _load(load_drafter, "speculation.drafter", drafter_name)
     ROUTERS.get(config.scheduler.router, "scheduler.router")
+    POLICIES.get(config.speculation.policy, "speculation.policy")
     acceptance = ACCEPTANCE.get(config.speculation.acceptance, "speculation.acceptance")
     law = ROUTING_LAWS.get(config.routing.law, "routing.law")
     if workload is None:
@@ -236,7 +261,7 @@ def _place(
     config: Config, gpu: Gpu, engine: Engine, drafter: Drafter | None, workload: Workload
 ) -> Parallelism:
     """Choose or check how a replica is spread over GPUs."""
-    longest = workload.max_prompt_tokens + workload.max_output_tokens
+    longest = _longest_tokens(config, workload)
     chosen = config.hardware.tensor_parallel
     if chosen is not None:
         return _check_placement(config, gpu, engine, drafter, chosen, longest)
@@ -252,6 +277,13 @@ def _place(
         f"{config.model.title} fits no tensor-parallel group of up to {gpu.node_gpus} "
         f"{gpu.title}: {failure}"
     )
+
+
+def _longest_tokens(config: Config, workload: Workload) -> int:
+    """Return the KV slots that the longest request may take: whole blocks, draft included."""
+    tokens = workload.max_prompt_tokens + workload.max_output_tokens + config.speculation.gamma
+    block = config.scheduler.block_tokens
+    return -(-tokens // block) * block
 
 
 def _check_placement(

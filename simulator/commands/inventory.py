@@ -34,6 +34,7 @@ from simulator.quantities import read_data
 from simulator.registry import Registry
 from simulator.serving.router import ROUTERS
 from simulator.speculation.acceptance import ACCEPTANCE
+from simulator.speculation.policies import POLICIES
 from simulator.units import GIB, GIGA, MEGA, TERA
 from simulator.workload.arrivals import ARRIVALS
 from simulator.workload.build import WORKLOADS
@@ -44,6 +45,7 @@ PARTS: dict[str, Registry[Any]] = {
     "scheduler.router": ROUTERS,
     "routing.law": ROUTING_LAWS,
     "speculation.acceptance": ACCEPTANCE,
+    "speculation.policy": POLICIES,
     "workload.kind": WORKLOADS,
     "workload.arrivals": ARRIVALS,
     "workload.format": READERS,

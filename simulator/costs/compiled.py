@@ -144,14 +144,16 @@ class CompiledSteps:
         The operator-by-operator model.
     gamma
         Draft length; 0 for plain decoding.
+    follows
+        Whether the drafter reads the prompts also at draft length 0, to draft later on.
     """
 
-    def __init__(self, model: StepModel, gamma: int) -> None:
+    def __init__(self, model: StepModel, gamma: int, *, follows: bool = False) -> None:
         self.gamma = gamma
         self.query_tokens = gamma + 1
         self._model = model
         self._prefill_launch_s = model.prefill_launch_s
-        self._drafter = drafter = model.drafter if gamma else None
+        self._drafter = drafter = model.drafter if gamma or follows else None
         self._stages, self._groups = model.parallelism.pipeline, model.parallelism.data
         self._alone = self._stages == self._groups == 1
         self._batches: dict[int, _Batch] = {}

@@ -49,6 +49,7 @@ _OPTIONAL = {
     "routing_across_requests": "1",
     "routing_prompt": "1",
     "front_end_request": "s",
+    "reserved_output": "1",
     "separate_prefill": "1",
     "batch_expansion": "1",
 }
@@ -62,6 +63,7 @@ _BOUNDS = {
     "routing_across_requests": (1e-3, 1.0),
     "routing_prompt": (1e-3, 1.0),
     "memory_reserve": (0.0, 1.0),
+    "reserved_output": (0.0, 1.0),
     "separate_prefill": (0.0, 1.0),
     "batch_expansion": (0.0, 1.0),
 }
@@ -114,6 +116,9 @@ class Engine:
     front_end_request_s
         Time that the front end (HTTP, tokenizer) spends on one request at a time: requests that
         arrive together reach the scheduler one after another.
+    reserved_output
+        Share of the cache that running requests may yet take which the scheduler keeps free for
+        them when it lets another in.
     separate_prefill
         1: prompts run in steps of their own, which decoding requests wait for; 0: they join decode
         steps (chunked prefill).
@@ -148,6 +153,7 @@ class Engine:
     routing_across_requests: float | None = None
     routing_prompt: float | None = None
     front_end_request_s: float = 0.0
+    reserved_output: float = 0.0
     separate_prefill: float = 0.0
     batch_expansion: float = 0.0
 

@@ -25,6 +25,9 @@ SWEEP = "-m speculation.gamma=0,1,2,3,4,6,8"
 MORE_REPLICAS = "-m hardware.replicas=1,2,4,8"
 """What to run when neither arm carries the load."""
 
+FIXED_LENGTH = "speculation.policy=fixed"
+"""What to run beside a policy that chooses the draft length."""
+
 MATERIAL = 0.02
 """Relative change from which on a speedup is worth a verdict."""
 
@@ -114,12 +117,15 @@ def next_override(summary: Json) -> str:
 
     The draft length that the closed form finds best at this batch (``best_gamma`` of the
     decomposition), if it is another and pays; else more replicas where none keeps up, else one
-    draft less where speculation loses, else a sweep.
+    draft less where speculation loses, else a sweep. Where a policy chose the draft length, a fixed
+    one instead of all that.
     """
     gamma, terms = _gamma(summary), summary.get("decomposition") or {}
     best, promised = terms.get("best_gamma"), terms.get("best_speedup")
     if gamma == 0:
         return "speculation.gamma=3"
+    if _adaptive(summary):
+        return MORE_REPLICAS if len(_saturated(summary)) == len(ARMS) else FIXED_LENGTH
     if best is not None and best != gamma and (promised is None or promised > 1):
         return f"speculation.gamma={best}"
     if len(_saturated(summary)) == len(ARMS):
@@ -236,6 +242,8 @@ def _suggestion(summary: Json) -> str:
         return f"Try {override}: the closed form promises {promised:.2f}x at this batch."
     if override == MORE_REPLICAS:
         return "Neither arm keeps up with this load: try more replicas, or less load."
+    if override == FIXED_LENGTH:
+        return f"Try {override}, to see what choosing the draft length is worth."
     if override != SWEEP:
         return f"Try {override}."
     if promised is not None and promised <= 1:
@@ -251,6 +259,10 @@ def _loses(summary: Json) -> bool:
 def _gamma(summary: Json) -> int | None:
     gamma = (summary.get("scenario") or {}).get("gamma")
     return None if gamma is None else int(gamma)
+
+
+def _adaptive(summary: Json) -> bool:
+    return bool((summary.get("scenario") or {}).get("policy", "fixed") != "fixed")
 
 
 def _saturated(summary: Json) -> list[str]:

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from simulator.report.advice import MATERIAL, advice, next_override
+from simulator.report.advice import FIXED_LENGTH, MATERIAL, advice, next_override
 from simulator.report.figures import ABSENT, bounds, factor, number, percent, seconds
 from simulator.trace.metrics import LATENCIES, QUANTILES
 from simulator.trace.schema import ARMS
@@ -31,6 +31,9 @@ _SCALARS: tuple[tuple[str, str, Callable[[float | None], str], str | None], ...]
 )
 """Label, key in an arm, format, and key of the speedup beside it."""
 
+_OF_A_POLICY = ("speculation.schedule=", "speculation.threshold=")
+"""Overrides that a fixed draft length has no use for, and refuses."""
+
 
 def print_summary(summary: Json, console: Console) -> None:
     """Print the result of a paired run: what ran, the table, why, caveats, advice, files.
@@ -42,9 +45,9 @@ def print_summary(summary: Json, console: Console) -> None:
     ----------
     summary
         Of :func:`simulator.trace.summary.summarise`. From its caller come ``scenario`` (``title``,
-        ``model``, ``hardware``, ``workload``, ``speculation``, ``gamma``, ``requests``,
-        ``replications``, ``seed``, ``overrides``), ``decomposition``, ``assumptions`` (sentences)
-        and ``files`` (paths by name), all optional.
+        ``model``, ``hardware``, ``workload``, ``speculation``, ``gamma``, ``policy``,
+        ``requests``, ``replications``, ``seed``, ``overrides``), ``decomposition``,
+        ``assumptions`` (sentences) and ``files`` (paths by name), all optional.
     console
         Where to print.
     """
@@ -85,6 +88,9 @@ def _table(summary: Json) -> Table:
     for heading, figure, write, ratio in _SCALARS:
         arms = (write(summary[arm].get(figure)) for arm in ARMS)
         table.add_row(heading, *arms, *(_speedup(summary, ratio) if ratio else ()))
+    if (summary.get("scenario") or {}).get("policy", "fixed") != "fixed":
+        lengths = (number(summary[arm].get("mean_draft_tokens")) for arm in ARMS)
+        table.add_row("draft length", *lengths)
     efficiency = summary.get("target_efficiency")
     if efficiency is not None:
         table.add_row("target efficiency", ABSENT, number(efficiency))
@@ -192,6 +198,7 @@ def next_command(summary: Json) -> str:
     setting = override.removeprefix("-m ")
     key = setting.split("=")[0] + "="
     given = (summary.get("scenario") or {}).get("overrides") or []
-    kept = [item for item in given if not item.startswith(key)]
+    dropped = (key, *_OF_A_POLICY) if setting == FIXED_LENGTH else (key,)
+    kept = [item for item in given if not item.startswith(dropped)]
     sweep = ["-m"] if setting != override else []
     return " ".join(["moesim simulate", *sweep, *kept, setting])

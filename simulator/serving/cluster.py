@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import repeat
 from typing import Any
 
 import simpy
 
 from simulator.serving.front_end import FrontEnd
-from simulator.serving.replica import Replica, StepTimes
+from simulator.serving.kv_cache import KvCache
+from simulator.serving.replica import Limits, Replica, StepTimes
 from simulator.serving.request import Request
+from simulator.serving.ring import EmissionRing
 from simulator.serving.router import Router
-from simulator.serving.trajectories import draw_trajectories, spans
+from simulator.serving.slots import SlotArray
+from simulator.serving.stepper import Stepper
+from simulator.serving.trajectories import Trajectory, draw_runs, lay_trajectories, spans
 from simulator.speculation.acceptance import Acceptance
+from simulator.speculation.policies import DraftPolicy
 from simulator.streams import Streams
 from simulator.trace.writer import RowSink
 from simulator.workload.requests import Workload
@@ -22,34 +27,47 @@ from simulator.workload.requests import Workload
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """What serves: replicas behind a router, at one draft length.
+    """What serves: replicas behind a router.
 
     Parameters
     ----------
     costs
-        Step times at this draft length, shared by the replicas.
+        Step times by draft length from 0 on, shared by the replicas; without a policy those of the
+        one draft length alone.
     replicas
         How many.
-    kv_capacity_tokens, max_num_seqs, max_batched_tokens
-        Limits of each replica.
-    recv_interval
-        Steps between two looks of a busy replica at its queue.
+    limits
+        What the scheduler of each keeps to.
+    kv_capacity_tokens, block_tokens
+        KV cache of each, and the tokens of one of its blocks.
+    new_policy
+        Makes what chooses the draft length of every step of a replica; None keeps to one.
     front_end_request_s, front_end_s
         What the front end spends on a request, one at a time, and its delay behind that
         (`front_end.FrontEnd`), s; part of TTFT.
-    separate_prefill
-        Whether prompts run in steps of their own.
     """
 
-    costs: StepTimes
+    costs: Sequence[StepTimes]
     replicas: int
+    limits: Limits
     kv_capacity_tokens: int
-    max_num_seqs: int
-    max_batched_tokens: int
-    recv_interval: int = 1
+    block_tokens: int = 16
+    new_policy: Callable[[], DraftPolicy] | None = None
     front_end_request_s: float = 0.0
     front_end_s: float = 0.0
-    separate_prefill: bool = False
+
+    @property
+    def max_gamma(self) -> int:
+        """The longest draft; without a policy every draft is as long."""
+        return self.costs[-1].query_tokens - 1
+
+    def stepper(self, max_rounds: int) -> Stepper:
+        """Return who follows the decoding requests of a replica, at most ``max_rounds`` long."""
+        if self.new_policy is None:
+            return EmissionRing(
+                gamma=self.max_gamma, block_tokens=self.block_tokens, max_rounds=max_rounds
+            )
+        return SlotArray(block_tokens=self.block_tokens, max_rounds=max_rounds)
 
 
 def serve(
@@ -80,7 +98,7 @@ def serve(
         only if the front end takes time), and a few more.
     """
     env = simpy.Environment()
-    requests = _requests(workload, acceptance, deployment.costs.query_tokens - 1, streams)
+    requests = _requests(workload, acceptance, deployment, streams)
     front_end = FrontEnd(deployment.front_end_request_s, deployment.front_end_s)
     replicas: list[Replica] = []
 
@@ -101,21 +119,21 @@ def serve(
             queued = env.timeout(front_end.queued_s(env.now) - env.now)
             queued.callbacks.append(lambda _: submit(request))
 
-    new_replica = partial(
-        Replica,
-        env,
-        costs=deployment.costs,
-        kv_capacity_tokens=deployment.kv_capacity_tokens,
-        max_num_seqs=deployment.max_num_seqs,
-        max_batched_tokens=deployment.max_batched_tokens,
-        recv_interval=deployment.recv_interval,
-        separate_prefill=deployment.separate_prefill,
-        max_rounds=workload.max_output_tokens,
-        requests_trace=requests_trace,
-        iterations_trace=iterations_trace,
-        on_finish=None if workload.concurrency is None else send_next,
+    replicas.extend(
+        Replica(
+            env,
+            index,
+            costs=deployment.costs,
+            limits=deployment.limits,
+            cache=KvCache(deployment.kv_capacity_tokens, deployment.block_tokens),
+            stepper=deployment.stepper(workload.max_output_tokens),
+            policy=deployment.new_policy() if deployment.new_policy else None,
+            requests_trace=requests_trace,
+            iterations_trace=iterations_trace,
+            on_finish=None if workload.concurrency is None else send_next,
+        )
+        for index in range(deployment.replicas)
     )
-    replicas.extend(new_replica(index=index) for index in range(deployment.replicas))
     if workload.concurrency is None:
         env.process(_arrivals(env, requests, submit, front_end))
     else:
@@ -126,26 +144,30 @@ def serve(
 
 
 def _requests(
-    workload: Workload, acceptance: Acceptance, gamma: int, streams: Streams
+    workload: Workload, acceptance: Acceptance, deployment: Deployment, streams: Streams
 ) -> Iterator[Request]:
-    """Turn blocks of the workload into requests that know their trajectory, lazily."""
+    """Turn blocks of the workload into requests that know what is accepted of them, lazily."""
     for number, block in enumerate(workload.blocks(streams)):
         generator = streams.block("acceptance", number)
         for span in spans(block.output_tokens):
-            drawn = draw_trajectories(block.output_tokens[span], gamma, acceptance, generator)
-            columns = zip(
-                block.arrival_s[span].tolist(),
-                block.prompt_tokens[span].tolist(),
-                block.output_tokens[span].tolist(),
-                drawn.starts,
-                drawn.rounds,
-                drawn.accepted,
-                strict=True,
-            )
-            first_id = block.first_id + span.start
-            for offset, (arrival_s, prompt, output, start, rounds, accepted) in enumerate(columns):
-                emitted = drawn.emitted[start : start + rounds]
-                yield Request(first_id + offset, arrival_s, prompt, output, emitted, accepted)
+            prompts, outputs = block.prompt_tokens[span], block.output_tokens[span]
+            runs = draw_runs(outputs, deployment.max_gamma, acceptance, generator)
+            trajectories: Iterable[Trajectory | None] = repeat(None, len(outputs))
+            if deployment.new_policy is None:
+                trajectories = lay_trajectories(
+                    runs,
+                    outputs,
+                    prompts + 1,
+                    outputs - 1,
+                    gamma=deployment.max_gamma,
+                    block_tokens=deployment.block_tokens,
+                )
+            columns = (block.arrival_s[span].tolist(), prompts.tolist(), outputs.tolist())
+            request_id, end = block.first_id + span.start, 0
+            for arrival_s, prompt, output, trajectory in zip(*columns, trajectories, strict=True):
+                start, end = end, end + output
+                yield Request(request_id, arrival_s, prompt, output, runs[start:end], trajectory)
+                request_id += 1
 
 
 def _arrivals(

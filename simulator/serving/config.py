@@ -21,15 +21,21 @@ class SchedulerConfig:
     max_batched_tokens
         Tokens that one step of an attention group may process, decode tokens first (vLLM's
         ``--max-num-batched-tokens``).
+    recv_interval
+        Steps between two looks at the arrivals while anything runs (SGLang's
+        ``--scheduler-recv-interval``).
+    block_tokens
+        Tokens of a block of the KV cache (vLLM's ``--block-size``).
     """
 
     router: str = "least_outstanding"
     max_num_seqs: int = 256
     max_batched_tokens: int = 8192
     recv_interval: int = 1
+    block_tokens: int = 16
 
     def __post_init__(self) -> None:
-        for key in ("max_num_seqs", "max_batched_tokens", "recv_interval"):
+        for key in ("max_num_seqs", "max_batched_tokens", "recv_interval", "block_tokens"):
             value = getattr(self, key)
             if value < 1:
                 raise ConfigError(f"scheduler.{key}={value!r} must be at least 1.")

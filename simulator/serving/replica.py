@@ -1,23 +1,28 @@
-"""One replica: continuous batching with chunked prefill, as one SimPy process.
+"""One replica: continuous batching, chunked prefill and a paged KV cache, as one SimPy process.
 
-The process yields one event per engine step. A step is planned, priced, waited for and committed;
-the *emission ring* keeps that O(1) in the batch size. The ring has one cell per coming decode
-step; a request that enters decode adds its whole trajectory to the cells of the steps it will
-take part in (every resident takes part in every step), so a step only reads its own cell.
+The process yields one event per engine step. A step is planned, priced, waited for and committed.
+What decodes is followed by a *stepper* (`serving.stepper`); the replica schedules around it as
+vLLM does. Running requests come first and take the KV blocks that the step fills. Where blocks run
+out, the request that came last loses its own and goes back to the head of the queue, to prefill
+its prompt and its output so far anew (preemption by recompute). Then new requests come in, while
+tokens, sequences and blocks last.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Callable, Generator
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import simpy
 
 from simulator.costs.compiled import Window
 from simulator.errors import InvariantError
+from simulator.serving.kv_cache import KvCache
 from simulator.serving.request import Request
+from simulator.serving.stepper import Stepper
+from simulator.speculation.policies import DraftPolicy, Telemetry
 from simulator.trace.writer import BLOCK_ROWS, RowSink
 
 Chunk = tuple[int, int]
@@ -32,13 +37,37 @@ class StepTimes(Protocol):
         """Time of a step without prefill, as a line over the summed context."""
         ...
 
-    def mixed_s(self, requests: int, context_tokens: int, chunks: list[Chunk]) -> float:
+    def mixed_s(self, requests: int, context_tokens: int, chunks: Sequence[Chunk]) -> float:
         """Time of a step with prefill."""
         ...
 
     def active_experts(self, requests: int, prompt_tokens: int) -> float:
         """Distinct experts the step activates in one MoE layer."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the scheduler of a replica keeps to.
+
+    Parameters
+    ----------
+    max_num_seqs, max_batched_tokens
+        Requests that run at once, and tokens that one step processes.
+    recv_interval
+        Steps between two looks at the arrivals while anything runs.
+    separate_prefill
+        Whether prompts run in steps of their own, before decoding goes on.
+    reserved_output
+        Share of the cache that running requests may yet take which is kept free for them when
+        another comes in: at 0 some will have to go, at 1 none ever has to.
+    """
+
+    max_num_seqs: int
+    max_batched_tokens: int
+    recv_interval: int = 1
+    separate_prefill: bool = False
+    reserved_output: float = 0.0
 
 
 class Replica:
@@ -49,17 +78,11 @@ class Replica:
     env, index
         The SimPy environment, and the replica's number.
     costs
-        Step times at the replica's draft length.
-    kv_capacity_tokens
-        KV cache entries it can hold.
-    max_num_seqs, max_batched_tokens
-        Scheduler limits.
-    recv_interval
-        Steps between two looks at the queue while anything runs.
-    separate_prefill
-        Whether prompts run in steps of their own, before decoding goes on.
-    max_rounds
-        Upper bound of the decode rounds of one request; sizes the ring.
+        Step times by draft length from 0 on; without a policy those of the one draft length alone.
+    limits, cache, stepper
+        Its scheduler's limits, its KV cache, and who follows what decodes.
+    policy
+        Chooses the draft length of every step; None keeps to one.
     requests_trace, iterations_trace
         Where finished requests and steps are written.
     on_finish
@@ -70,14 +93,12 @@ class Replica:
         self,
         env: simpy.Environment,
         index: int,
-        costs: StepTimes,
         *,
-        kv_capacity_tokens: int,
-        max_num_seqs: int,
-        max_batched_tokens: int,
-        recv_interval: int,
-        separate_prefill: bool,
-        max_rounds: int,
+        costs: Sequence[StepTimes],
+        limits: Limits,
+        cache: KvCache,
+        stepper: Stepper,
+        policy: DraftPolicy | None,
         requests_trace: RowSink,
         iterations_trace: RowSink,
         on_finish: Callable[[], None] | None = None,
@@ -85,56 +106,67 @@ class Replica:
         self._env = env
         self._index = index
         self._costs = costs
-        self._kv_free_tokens = kv_capacity_tokens
-        self._max_num_seqs = max_num_seqs
-        self._max_batched_tokens = max_batched_tokens
-        self._recv_interval = recv_interval
-        self._separate_prefill = separate_prefill
+        self._gamma = self._max_gamma = costs[-1].query_tokens - 1
+        self._limits = limits
+        self._cache = cache
+        self._longest_tokens = cache.total_blocks * cache.block_tokens - self._max_gamma
+        self._stepper = stepper
+        self._policy = policy
         self._requests_trace = requests_trace
         self._iterations_trace = iterations_trace
         self._on_finish = on_finish
+        self._arrived: deque[Request] = deque()
         self._waiting: deque[Request] = deque()
-        self._prefilling: deque[Request] = deque()
-        self._decoding = 0
-        self._context_tokens = 0
-        self._round = 0
-        self._ring = np.zeros(1 << max_rounds.bit_length(), np.int64)
-        self._mask = len(self._ring) - 1
-        self._ends: defaultdict[int, list[Request]] = defaultdict(list)
+        self._prefilling: list[Request] = []
+        self._promised_blocks = 0
         self._wake: simpy.Event | None = None
         env.process(self._serve())
 
     @property
     def outstanding(self) -> int:
         """Requests waiting or running."""
-        return len(self._waiting) + self._running
+        return len(self._arrived) + len(self._waiting) + self._running
 
     @property
     def _running(self) -> int:
-        return len(self._prefilling) + self._decoding
+        return len(self._prefilling) + self._stepper.requests
 
     def submit(self, request: Request) -> None:
-        """Queue a request; wakes the replica when it is idle."""
-        self._waiting.append(request)
+        """Queue a request; wakes the replica when it is idle.
+
+        Raises
+        ------
+        InvariantError
+            If the request could not run even alone.
+        """
+        if request.max_tokens > self._longest_tokens:
+            raise InvariantError(
+                f"request {request.request_id} may hold {request.max_tokens} tokens besides drafts "
+                f"where replica {self._index} has KV blocks for {self._longest_tokens}: it would "
+                "wait for ever."
+            )
+        self._arrived.append(request)
         if self._wake is not None and not self._wake.triggered:
             self._wake.succeed()
 
     def _serve(self) -> Generator[simpy.Event, Any, None]:
-        """Step after step: admit, plan, price, wait, commit. One event per step."""
-        env, costs, trace = self._env, self._costs, self._iterations_trace
-        interval = self._recv_interval
-        rows = trace.rows
-        iteration = 0
+        """Step after step: plan, price, wait, commit. One event per step."""
+        env, stepper, cache, trace = self._env, self._stepper, self._cache, self._iterations_trace
+        interval, rows = self._limits.recv_interval, trace.rows
+        iteration, gamma, costs = 0, self._gamma, self._costs[-1]
         priced, (base_s, slope_s, first, last, experts) = 0, Window(0.0, 0.0, 0, -1, 0.0)
         while True:
             start_s = env.now
-            if self._waiting and (iteration % interval == 0 or not self._running):
-                self._admit(start_s)
-            requests, context_tokens = self._decoding, self._context_tokens
-            if self._separate_prefill and self._prefilling:
-                requests = context_tokens = 0
-            chunks, prompt_tokens = self._plan_prefill(requests) if self._prefilling else (None, 0)
+            if self._arrived and (iteration % interval == 0 or not self._running):
+                self._waiting.extend(self._arrived)
+                self._arrived.clear()
+            requests, chunks = self._plan()
+            context_tokens = stepper.context_tokens if requests else 0
+            prompt_tokens = emitted = 0
+            if gamma != self._gamma:
+                priced, gamma, costs = 0, self._gamma, self._costs[self._gamma]
             if chunks:
+                prompt_tokens = sum([end - start for start, end in chunks])
                 duration_s = costs.mixed_s(requests, context_tokens, chunks)
                 priced, experts = 0, costs.active_experts(requests, prompt_tokens)
             elif requests:
@@ -143,10 +175,16 @@ class Replica:
                     priced, (base_s, slope_s, first, last, experts) = requests, window
                 duration_s = base_s + slope_s * context_tokens
             else:
-                yield from self._sleep()
+                self._wake = env.event()
+                yield self._wake
+                self._wake = None
                 continue
+            kv_usage = 1.0 - cache.free_blocks / cache.total_blocks
             yield env.timeout(duration_s)
-            emitted = self._advance_decode() if requests else 0
+            if requests:
+                emitted, finished = stepper.advance(gamma)
+                for request in finished:
+                    self._finish(request)
             if chunks:
                 emitted += self._advance_prefill(chunks)
             rows.append(
@@ -156,107 +194,148 @@ class Replica:
                     start_s,
                     duration_s,
                     requests,
-                    costs.query_tokens,
+                    gamma + 1,
                     prompt_tokens,
                     emitted,
                     context_tokens,
-                    len(self._waiting),
+                    len(self._arrived) + len(self._waiting),
                     experts,
+                    kv_usage,
                 )
             )
             iteration += 1
             if len(rows) >= BLOCK_ROWS:
                 trace.flush()
 
-    def _sleep(self) -> Generator[simpy.Event, Any, None]:
-        """Wait for a request. Nothing runs, so whatever waits must have fitted."""
-        if self._waiting:
-            raise InvariantError(
-                f"replica {self._index} is idle but request {self._waiting[0].request_id} waits: "
-                f"it needs {self._waiting[0].kv_tokens} of {self._kv_free_tokens} free KV tokens."
-            )
-        self._wake = self._env.event()
-        yield self._wake
-        self._wake = None
+    def _plan(self) -> tuple[int, Sequence[Chunk]]:
+        """Decide on the coming step; return how many requests decode in it, and its prompt chunks.
 
-    def _admit(self, now_s: float) -> None:
-        """Let requests in, first come first served, while sequences and KV tokens last."""
-        waiting, running = self._waiting, self._running
-        while waiting and running < self._max_num_seqs:
-            request = waiting[0]
-            if request.kv_tokens > self._kv_free_tokens:
-                return
-            self._kv_free_tokens -= request.kv_tokens
-            request.admitted_s = now_s
-            self._prefilling.append(waiting.popleft())
-            running += 1
-
-    def _plan_prefill(self, requests: int) -> tuple[list[Chunk], int]:
-        """Share what decoding requests leave of the token budget among prompts, oldest first.
-
-        Returns the chunks, and the prompt tokens in them.
+        Nobody comes in beside a request that had to go.
         """
-        budget = left = self._max_batched_tokens - requests * self._costs.query_tokens
+        stepper, cache, limits = self._stepper, self._cache, self._limits
+        if limits.separate_prefill:
+            chunks = self._plan_prefill(limits.max_batched_tokens)
+            if chunks:
+                return 0, chunks
+        if stepper.requests:
+            if self._policy is not None:
+                self._gamma = self._policy.decide(
+                    Telemetry(
+                        stepper.requests, stepper.context_tokens, self._gamma, stepper.accepted
+                    )
+                )
+            blocks = stepper.blocks_needed(self._gamma)
+            if blocks > cache.free_blocks:
+                self._make_room()
+                return stepper.requests, ()
+            cache.free_blocks -= blocks
+        if limits.separate_prefill or not (self._waiting or self._prefilling):
+            return stepper.requests, ()
+        query_tokens = stepper.requests * (self._gamma + 1)
+        return stepper.requests, self._plan_prefill(limits.max_batched_tokens - query_tokens)
+
+    def _make_room(self) -> None:
+        """Take blocks for a decode step; until it fits, whoever came last goes."""
+        stepper, cache = self._stepper, self._cache
+        while (blocks := stepper.blocks_needed(self._gamma)) > cache.free_blocks:
+            if self._prefilling:  # came after all that decode
+                self._preempt(self._prefilling.pop())
+            else:
+                self._preempt(stepper.evict_last())
+        cache.take(blocks)
+
+    def _preempt(self, request: Request) -> None:
+        """Put a request back to the head of the queue, its blocks and their content lost."""
+        self._cache.give(request.blocks)
+        self._promised_blocks -= self._blocks_at_end(request)
+        request.set_back()
+        self._waiting.appendleft(request)
+
+    def _plan_prefill(self, budget_tokens: int) -> Sequence[Chunk]:
+        """Share a token budget among prompts, first come first served; return their chunks.
+
+        A prompt takes the blocks of a chunk when the chunk is planned. A new one comes in only
+        while all of it fits (`_fits`).
+        """
+        cache, waiting, prefilling = self._cache, self._waiting, self._prefilling
         chunks: list[Chunk] = []
-        for request in self._prefilling:
-            if left <= 0:
-                break
+        left = budget_tokens
+        # A prompt that does not fit a budget uses it up. So one at most is under way, and it is
+        # the last that came in.
+        if prefilling and left > 0:
+            request = prefilling[0]
             start = request.prefilled_tokens
-            end = min(request.prompt_tokens, start + left)
+            end = min(request.prefill_tokens, start + left)
+            blocks = cache.blocks(end) - request.blocks
+            if blocks > cache.free_blocks:
+                self._preempt(prefilling.pop())
+                return ()
+            cache.free_blocks -= blocks
+            request.blocks += blocks
             chunks.append((start, end))
             left -= end - start
-        return chunks, budget - left
+        running = self._running
+        while waiting and left > 0 and running < self._limits.max_num_seqs:
+            request = waiting[0]
+            end = request.prefill_tokens
+            blocks = cache.blocks(end)
+            if not self._fits(request, blocks):
+                break
+            self._promised_blocks += self._blocks_at_end(request)
+            if end > left:
+                end = left
+                blocks = cache.blocks(end)
+            prefilling.append(waiting.popleft())
+            running += 1
+            if not request.preemptions:
+                request.admitted_s = self._env.now
+            cache.free_blocks -= blocks
+            request.blocks = blocks
+            chunks.append((0, end))
+            left -= end
+        return chunks
 
-    def _advance_decode(self) -> int:
-        """Commit a decode round; return the tokens it emits."""
-        this_round = self._round
-        cell = this_round & self._mask
-        emitted = self._ring.item(cell)
-        self._ring[cell] = 0
-        self._context_tokens += emitted
-        self._round = this_round + 1
-        for request in self._ends.pop(this_round, ()):
-            self._decoding -= 1
-            self._context_tokens -= request.kv_tokens
-            self._finish(request)
-        return emitted
+    def _fits(self, request: Request, blocks: int) -> bool:
+        """Tell whether a request may come in whose prompt takes a number of blocks.
 
-    def _advance_prefill(self, chunks: list[Chunk]) -> int:
-        """Commit prompt chunks; return the first tokens that finished prompts emit."""
-        finished = 0
+        With the share s that is reserved, ``(1 - s) * now + s * at the end`` must not exceed the
+        cache: the blocks taken with this prompt, and those that all who run will hold at their end.
+        """
+        cache, share = self._cache, self._limits.reserved_output
+        if not share:
+            return blocks <= cache.free_blocks
+        taken = cache.total_blocks - cache.free_blocks + blocks
+        promised = self._promised_blocks + self._blocks_at_end(request)
+        return (1.0 - share) * taken + share * promised <= cache.total_blocks
+
+    def _blocks_at_end(self, request: Request) -> int:
+        return self._cache.blocks(request.max_tokens + self._max_gamma)
+
+    def _advance_prefill(self, chunks: Sequence[Chunk]) -> int:
+        """Commit prompt chunks; return the tokens that finished prompts emit."""
         prefilling = self._prefilling
-        for _, end in chunks:
-            request = prefilling[0]
+        for request, (_, end) in zip(prefilling, chunks, strict=True):
             request.prefilled_tokens = end
-            if end == request.prompt_tokens:
-                prefilling.popleft()
-                self._start_decode(request)
-                finished += 1
-        return finished
+        last = prefilling[-1]
+        whole = len(chunks) - (last.prefilled_tokens < last.prefill_tokens)
+        for request in prefilling[:whole]:
+            self._start_decode(request)
+        del prefilling[:whole]
+        return whole
 
     def _start_decode(self, request: Request) -> None:
-        """Emit the first token and lay the trajectory on the ring."""
-        request.first_token_s = self._env.now
-        emitted = request.emitted
-        rounds = len(emitted)
-        if not rounds:
+        """Emit the token that follows a prefill; after it the request decodes, or is finished."""
+        if request.prefill_tokens == request.prompt_tokens:
+            request.first_token_s = self._env.now
+        if request.prefill_tokens == request.max_tokens:
             self._finish(request)
-            return
-        self._decoding += 1
-        self._context_tokens += request.prompt_tokens + 1
-        self._ends[self._round + rounds - 1].append(request)
-        ring = self._ring
-        start = self._round & self._mask
-        wrapped = start + rounds - len(ring)
-        if wrapped <= 0:
-            ring[start : start + rounds] += emitted
         else:
-            ring[start:] += emitted[:-wrapped]
-            ring[:wrapped] += emitted[-wrapped:]
+            self._stepper.enter(request)
 
     def _finish(self, request: Request) -> None:
-        """Free the cache, write the row, tell whoever waits for it."""
-        self._kv_free_tokens += request.kv_tokens
+        """Free the blocks, write the row, tell whoever waits for it."""
+        self._cache.give(request.blocks)
+        self._promised_blocks -= self._blocks_at_end(request)
         trace = self._requests_trace
         trace.rows.append(
             (
@@ -268,8 +347,10 @@ class Replica:
                 self._env.now,
                 request.prompt_tokens,
                 request.output_tokens,
-                len(request.emitted),
+                request.rounds,
                 request.accepted,
+                request.preemptions,
+                request.recomputed_tokens,
             )
         )
         if len(trace.rows) >= BLOCK_ROWS:

@@ -1,14 +1,15 @@
-"""Draft/verify trajectories: how many tokens each round of each request emits.
+"""Draft/verify trajectories: what each round of each request emits, and the cache it takes.
 
-A request's whole decode is drawn when it arrives, from one uniform per possible round: the draws
-depend on its output length, never on the draft length. Tokens beyond the requested output are cut
-from the last round, as an engine cuts them at the stop condition.
+The accepted-run lengths of a request are drawn when it arrives, one uniform per possible round: the
+draws depend on its output length, never on the draft length. At a fixed draft length they fix the
+whole decode of the request, its *trajectory*. Tokens beyond the requested output are cut from the
+last round, as an engine cuts them at the stop condition.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,31 +19,48 @@ from simulator.speculation.acceptance import Acceptance
 SPAN_TOKENS = 1 << 16
 """Output tokens drawn at once at most: bounds memory for long outputs, and stays in the cache."""
 
+Counts = NDArray[np.int64]
 
-@dataclass(frozen=True, slots=True)
-class Trajectories:
-    """The decode trajectories of consecutive requests.
+BLOCKS_SHIFT = 32
+"""A cell of a trajectory holds tokens below this bit and KV blocks from it on.
+
+So one addition and one look-up serve both. Sums stay apart: a step emits less than 4 G tokens.
+"""
+
+TOKENS_MASK = (1 << BLOCKS_SHIFT) - 1
+
+
+class Trajectory(NamedTuple):
+    """The decode of a request, from where it enters it.
 
     Parameters
     ----------
-    rounds
-        Rounds per request: int list. The first output token comes from prefill, so a request of n
-        output tokens decodes n - 1.
+    cells
+        By round the tokens it emits and the KV blocks taken for it, packed (`unpack`):
+        int64[rounds].
     accepted
-        Drafted tokens accepted over a request's rounds, those cut at its end included.
-    emitted
-        Tokens by round of all requests, one after another: int64[sum(rounds)].
-    starts
-        Where each request's rounds start in ``emitted``.
+        Drafted tokens accepted over the rounds, those cut at the end included.
+    blocks
+        KV blocks held in the last round.
     """
 
-    rounds: list[int]
-    accepted: list[int]
-    emitted: NDArray[np.int64]
-    starts: list[int]
+    cells: Counts
+    accepted: int
+    blocks: int
 
 
-def spans(output_tokens: NDArray[np.int64]) -> Iterator[slice]:
+def unpack(cells: int) -> tuple[int, int]:
+    """Return the tokens and the KV blocks of a cell, or of a sum of cells.
+
+    Examples
+    --------
+    >>> unpack((2 << BLOCKS_SHIFT) + 5 + (1 << BLOCKS_SHIFT) + 1)
+    (6, 3)
+    """
+    return cells & TOKENS_MASK, cells >> BLOCKS_SHIFT
+
+
+def spans(output_tokens: Counts) -> Iterator[slice]:
     """Split a block into runs of at most `SPAN_TOKENS` output tokens, one request at least.
 
     Draws of consecutive runs from one generator are those of the whole block, in bounded memory.
@@ -61,45 +79,96 @@ def spans(output_tokens: NDArray[np.int64]) -> Iterator[slice]:
     yield slice(start, len(output_tokens))
 
 
-def draw_trajectories(
-    output_tokens: NDArray[np.int64],
-    gamma: int,
-    acceptance: Acceptance,
-    generator: np.random.Generator,
-) -> Trajectories:
-    """Draw the trajectories of consecutive requests.
+def draw_runs(
+    output_tokens: Counts, gamma: int, acceptance: Acceptance, generator: np.random.Generator
+) -> Counts:
+    """Draw the accepted-run lengths of consecutive requests.
 
     Parameters
     ----------
     output_tokens
-        Requested output lengths, each >= 1.
+        Requested output lengths, each >= 1. A request owns as many draws: enough for one token a
+        round.
     gamma
-        Draft length; 0 emits one token a round.
+        Longest draft; runs are capped there, the draws are not.
     acceptance
-        Maps uniforms to uncapped accepted-run lengths.
+        Maps uniforms to run lengths.
     generator
         Where the uniforms come from; advanced by ``sum(output_tokens)`` draws when gamma > 0.
 
     Returns
     -------
-    Trajectories
-        In O(sum of output lengths), vectorised.
+    ndarray
+        int64[sum(output_tokens)], one request after another.
     """
-    decode = output_tokens - 1
+    draws = int(output_tokens.sum())
     if gamma == 0:
-        ones = np.ones(int(decode.sum()), np.int64)
-        starts = np.cumsum(decode) - decode
-        return Trajectories(decode.tolist(), [0] * len(decode), ones, starts.tolist())
-    uniforms = generator.random(int(output_tokens.sum()))
-    emitted = acceptance.accepted(uniforms, gamma) + 1
-    after = np.cumsum(emitted)
-    # Every request owns `output_tokens` draws, enough for one token a round; it stops at the round
-    # in which its own running sum reaches the tokens it decodes.
-    starts = np.cumsum(output_tokens) - output_tokens
+        return np.zeros(draws, np.int64)
+    return acceptance.accepted(generator.random(draws), gamma)
+
+
+def lay_trajectories(
+    runs: Counts,
+    draws: Counts,
+    context_tokens: Counts,
+    decode_tokens: Counts,
+    *,
+    gamma: int,
+    block_tokens: int,
+) -> list[Trajectory]:
+    """Follow requests through their decode at a fixed draft length.
+
+    A round needs KV slots for the context and the draft, ``ceil((context + gamma) / block)``
+    blocks, where the context counts the token that is fed in. Blocks once taken are kept.
+
+    Parameters
+    ----------
+    runs
+        Accepted-run lengths up to gamma, one request after another: int64[sum(draws)].
+    draws
+        How many of them each request owns, each >= max(1, decode_tokens).
+    context_tokens
+        Tokens of each request when it enters decode: those prefilled, whose blocks it holds, and
+        the one that prefill emitted.
+    decode_tokens
+        Tokens that each has yet to emit, each >= 0.
+    gamma
+        Draft length.
+    block_tokens
+        Tokens of a KV block.
+
+    Returns
+    -------
+    list of Trajectory
+        In O(sum of draws), vectorised.
+    """
+    starts = np.cumsum(draws) - draws
+    # 32 bits hold what a span emits and any context, and halve the time of the passes below.
+    emitted = runs.astype(np.int32)
+    emitted += 1
+    after = np.cumsum(emitted, dtype=np.int32)
     before = after[starts] - emitted[starts]
-    last = np.searchsorted(after, before + decode)
-    live = decode > 0
+    # A request stops at the round in which its own running sum reaches the tokens it decodes.
+    last = np.searchsorted(after, (before + decode_tokens).astype(np.int32))
+    excess = after[last] - before - decode_tokens
+    blocks = after - emitted
+    offset = (context_tokens - before + (gamma + block_tokens - 1)).astype(np.int32)
+    blocks += np.repeat(offset, draws)
+    blocks //= block_tokens
+    cells = np.empty(len(blocks), np.int64)
+    np.subtract(blocks[1:], blocks[:-1], out=cells[1:])
+    cells[starts] = blocks[starts] - -(-(context_tokens - 1) // block_tokens)
+    cells <<= BLOCKS_SHIFT
+    cells += emitted
+    live = decode_tokens > 0
     rounds = np.where(live, last + 1 - starts, 0)
-    accepted = np.where(live, after[last] - before - rounds, 0)
-    emitted[last[live]] -= (after[last] - before - decode)[live]
-    return Trajectories(rounds.tolist(), accepted.tolist(), emitted, starts.tolist())
+    cells[last[live]] -= excess[live]
+    accepted = np.where(live, decode_tokens + excess - rounds, 0)
+    columns = zip(
+        starts.tolist(),
+        (starts + rounds).tolist(),
+        accepted.tolist(),
+        blocks[last].tolist(),
+        strict=True,
+    )
+    return [Trajectory(cells[start:end], count, held) for start, end, count, held in columns]

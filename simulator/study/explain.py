@@ -195,7 +195,7 @@ def _check_point(scenario: Scenario, batch: int, context_tokens: int) -> None:
         if value < 1:
             raise ConfigError(f"{name} {value} must be at least 1.")
     deployment = scenario.deployment(config.speculation.gamma)
-    if batch > deployment.max_num_seqs:
+    if batch > deployment.limits.max_num_seqs:
         groups = scenario.parallelism.data
         each = f" in each of {groups} attention groups" if groups > 1 else ""
         raise ConfigError(

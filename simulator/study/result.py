@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from simulator.scenario import Scenario
+from simulator.speculation.config import SpeculationConfig
+from simulator.speculation.policies import FIXED
 from simulator.study.assumptions import assumptions
 from simulator.study.decomposition import best_draft_length, decompose
 from simulator.trace.json_file import write_json
@@ -49,16 +51,35 @@ def _terms(scenario: Scenario, arm: Json) -> Json | None:
     Returns
     -------
     dict or None
-        The terms at the draft length that ran, and the draft length that the formula prefers there
-        (``best_gamma``, ``best_speedup``); None when nothing decoded.
+        The terms at the draft length that ran, the mean one if a policy chose, and the draft length
+        that the formula prefers there (``best_gamma``, ``best_speedup``); None when nothing
+        decoded.
     """
     if not arm["mean_batch"]:
         return None
     where = arm["mean_batch"], arm["mean_context_tokens"]
     parts = scenario.step_model, scenario.acceptance
-    terms = decompose(*parts, *where, scenario.config.speculation.gamma)
+    speculation = scenario.config.speculation
+    fixed = speculation.policy == FIXED
+    gamma = speculation.gamma if fixed else round(arm["mean_draft_tokens"])
+    terms = decompose(*parts, *where, gamma)
     best = best_draft_length(*parts, *where)
     return asdict(terms) | {"best_gamma": best.gamma, "best_speedup": best.speedup}
+
+
+def draft_length(speculation: SpeculationConfig) -> str:
+    """Say how long drafts are.
+
+    Examples
+    --------
+    >>> draft_length(SpeculationConfig(gamma=3, alpha=0.7))
+    'gamma 3'
+    >>> draft_length(SpeculationConfig(gamma=3, alpha=0.7, policy="cost_model"))
+    'gamma 0 to 3 by cost_model'
+    """
+    if speculation.policy == FIXED:
+        return f"gamma {speculation.gamma}"
+    return f"gamma 0 to {speculation.gamma} by {speculation.policy}"
 
 
 def _scenario(scenario: Scenario) -> Json:
@@ -71,8 +92,9 @@ def _scenario(scenario: Scenario) -> Json:
         "model": config.model.title,
         "hardware": f"{gpus} x {scenario.gpu.title}, {scenario.parallelism}{replicas}",
         "workload": scenario.workload.title,
-        "speculation": f"{scenario.drafter.title}, gamma {config.speculation.gamma}",
+        "speculation": f"{scenario.drafter.title}, {draft_length(config.speculation)}",
         "gamma": config.speculation.gamma,
+        "policy": config.speculation.policy,
         "requests": config.run.requests,
         "replications": config.run.replications,
         "seed": config.run.seed,

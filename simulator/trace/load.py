@@ -21,11 +21,13 @@ _COLUMNS = (
     "start_s",
     "duration_s",
     "decode_requests",
+    "query_tokens",
     "prefill_tokens",
     "emitted_tokens",
     "context_tokens",
     "waiting_requests",
     "active_experts",
+    "kv_usage",
 )
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -37,8 +39,8 @@ class Load:
 
     Units follow the names: ``batch_request_s`` is the integral of the decoding requests over
     time, ``waiting_request_s`` that of the queue in each quarter of the window. A step is an
-    iteration that only decodes and starts in the window; a token counts when its iteration ends
-    in the window.
+    iteration that only decodes and starts in the window, a round the part of a request in an
+    iteration that starts there; a token counts when its iteration ends in the window.
     """
 
     window: Window
@@ -48,6 +50,10 @@ class Load:
     batch_request_s: float = 0.0
     context_token_s: float = 0.0
     active_expert_s: float = 0.0
+    kv_usage_s: float = 0.0
+    kv_usage_peak: float = 0.0
+    rounds: int = 0
+    draft_tokens: int = 0
     emitted_tokens: int = 0
     steps: int = 0
     steps_s: float = 0.0
@@ -66,9 +72,16 @@ class Load:
         self.batch_request_s += float(within_s @ rows["decode_requests"])
         self.context_token_s += float(within_s[decoding] @ rows["context_tokens"][decoding])
         self.active_expert_s += float(within_s[decoding] @ rows["active_experts"][decoding])
+        self.kv_usage_s += float(within_s @ rows["kv_usage"])
+        self.kv_usage_peak = max(
+            self.kv_usage_peak, float(rows["kv_usage"].max(where=within_s > 0.0, initial=0.0))
+        )
         emitted = (end_s > window.start_s) & (end_s <= window.end_s)
         self.emitted_tokens += int(rows["emitted_tokens"][emitted].sum())
         begun = (start_s >= window.start_s) & (start_s < window.end_s)
+        self.rounds += int(rows["decode_requests"][begun].sum())
+        drafted = rows["decode_requests"] * (rows["query_tokens"] - 1)
+        self.draft_tokens += int(drafted[begun].sum())
         steps = decoding & begun & (rows["prefill_tokens"] == 0)
         self.steps += int(steps.sum())
         self.steps_s += float(rows["duration_s"][steps].sum())
@@ -96,6 +109,16 @@ class Load:
     def active_experts(self) -> float | None:
         """Distinct experts per MoE layer, time average over iterations that decode."""
         return ratio(self.active_expert_s, self.decode_s)
+
+    @property
+    def kv_usage(self) -> float | None:
+        """Share of the KV blocks that are taken, time average over busy replicas."""
+        return ratio(self.kv_usage_s, self.busy_s)
+
+    @property
+    def mean_draft_tokens(self) -> float | None:
+        """Drafted tokens per round."""
+        return ratio(self.draft_tokens, self.rounds)
 
     @property
     def step_s(self) -> float | None:

@@ -39,6 +39,7 @@ _COLUMNS = (
     "output_tokens",
     "rounds",
     "accepted_draft_tokens",
+    "preemptions",
 )
 
 
@@ -58,6 +59,8 @@ class RunMetrics:
         Requests of the whole run.
     rounds, accepted_draft_tokens
         Sums over the measured requests.
+    preemptions, preempted
+        How often requests of the whole run lost their KV blocks, and how many requests did.
     saturated
         Whether it was overloaded (:mod:`simulator.trace.saturation`).
     """
@@ -70,6 +73,8 @@ class RunMetrics:
     rejected: int
     rounds: int
     accepted_draft_tokens: int
+    preemptions: int
+    preempted: int
     saturated: bool
 
     @property
@@ -83,7 +88,7 @@ def measure(
 ) -> dict[Run, RunMetrics]:
     """Measure every run of a trace.
 
-    Memory grows with the number of requests (seven columns of them), not of iterations.
+    Memory grows with the number of requests (eight columns of them), not of iterations.
 
     Parameters
     ----------
@@ -177,5 +182,7 @@ def _measure(requests: Columns, load: Load) -> RunMetrics:
         rejected=rejected,
         rounds=int(requests["rounds"][kept].sum()),
         accepted_draft_tokens=int(requests["accepted_draft_tokens"][kept].sum()),
+        preemptions=int(requests["preemptions"].sum()),
+        preempted=int((requests["preemptions"] > 0).sum()),
         saturated=is_saturated(load),
     )

@@ -13,8 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import pyarrow as pa
 
-SCHEMA_VERSION = "1"
-"""Rises when a column changes its meaning, its unit or its type, or goes away."""
+SCHEMA_VERSION = "2"
+"""Rises when a column that a summary needs comes, changes its meaning, unit or type, or goes."""
 
 PREFIX = "moesim."
 """Prefix of our keys in the file metadata."""
@@ -70,6 +70,8 @@ _REQUESTS = (
     Column("output_tokens", pa.int32(), "tokens", "Length of the output."),
     Column("rounds", pa.int32(), "rounds", "Draft-and-verify rounds; decode steps at baseline."),
     Column("accepted_draft_tokens", pa.int32(), "tokens", "Draft tokens kept, over all rounds."),
+    Column("preemptions", pa.int32(), "count", "How often it lost its KV blocks to another."),
+    Column("recomputed_tokens", pa.int32(), "tokens", "Prefilled again after preemptions."),
 )
 
 _ITERATIONS = (
@@ -79,11 +81,14 @@ _ITERATIONS = (
     Column("duration_s", pa.float64(), "s", "Time until its tokens are out."),
     Column("decode_requests", pa.int32(), "requests", "Requests that decode in it."),
     Column("query_tokens", pa.int16(), "tokens", "Per decoding request: 1; gamma + 1 to verify."),
-    Column("prefill_tokens", pa.int32(), "tokens", "Prompt tokens processed beside them."),
+    Column(
+        "prefill_tokens", pa.int32(), "tokens", "Tokens prefilled beside them: prompts, recomputed."
+    ),
     Column("emitted_tokens", pa.int32(), "tokens", "Output tokens it produced."),
     Column("context_tokens", pa.int64(), "tokens", "Cached tokens of the requests that decode."),
     Column("waiting_requests", pa.int32(), "requests", "Requests queued at the replica."),
     Column("active_experts", pa.float32(), "experts", "Expected distinct experts per MoE layer."),
+    Column("kv_usage", pa.float32(), "1", "Share of the KV blocks that are taken."),
 )
 
 _DEFINITIONS = {

@@ -35,6 +35,8 @@ _SCALARS: dict[str, Callable[[RunMetrics], float | None]] = {
     "active_experts": lambda run: run.load.active_experts,
     "step_s": lambda run: run.load.step_s,
     "utilisation": lambda run: run.load.utilisation,
+    "kv_usage": lambda run: run.load.kv_usage,
+    "mean_draft_tokens": lambda run: run.load.mean_draft_tokens,
 }
 
 
@@ -120,6 +122,9 @@ def _arm(runs: Sequence[RunMetrics]) -> Json:
         "completed": sum(run.completed for run in runs),
         "rejected": sum(run.rejected for run in runs),
         "measured": sum(run.latencies["e2e_s"].size for run in runs),
+        "preemptions": sum(run.preemptions for run in runs),
+        "preempted": sum(run.preempted for run in runs),
+        "kv_usage_peak": max([run.load.kv_usage_peak for run in runs], default=None),
         "saturated": saturated,
         "intervals": {name: _interval(found) for name, found in intervals.items()},
     }
@@ -152,6 +157,14 @@ def _speedups(
     return {key: _interval(value) for key, value in found.items()}
 
 
+def _preempted(arm: Json) -> str:
+    return (
+        f"{arm['preempted']} of {arm['completed']} requests lost their KV blocks to others, "
+        f"{arm['preemptions']} times in all, and were prefilled anew. More GPUs or replicas hold "
+        f"more cache; a lower scheduler.max_num_seqs lets fewer compete for it."
+    )
+
+
 def _warnings(figures: Json, pairs: Sequence[tuple[RunMetrics, RunMetrics]]) -> list[str]:
     found = []
     for arm in ARMS:
@@ -161,6 +174,8 @@ def _warnings(figures: Json, pairs: Sequence[tuple[RunMetrics, RunMetrics]]) -> 
         if rejected:
             share = rejected / (completed + rejected)
             found.append(f"{arm}: {rejected} requests ({share:.1%}) were rejected.")
+        if figures[arm]["preempted"]:
+            found.append(f"{arm}: {_preempted(figures[arm])}")
     saturated = [arm for arm in ARMS if figures[arm]["saturated"]]
     if saturated:
         found.append(

@@ -10,7 +10,7 @@ import pytest
 from simulator.scenario import build
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-MODULES = ("closed_loop", "engine", "memory", "run")
+MODULES = ("closed_loop", "engine", "memory", "naive", "run")
 
 
 @pytest.fixture
@@ -24,9 +24,10 @@ def benchmarks(monkeypatch):
 
 def test_engine_measures_the_ring_against_simpy(benchmarks):
     figures = benchmarks["engine"].measure(rounds=2, output_tokens=100_000)
-    for case in ("ring", "ring_short", "ring_baseline"):
+    for case in ("ring", "ring_short", "ring_baseline", "slots", "naive"):
         assert figures[f"{case}_over_simpy"] > 0
         assert 0 < figures[f"{case}_iterations_per_s"] < figures["simpy_timeouts_per_s"]
+    assert min(figures["ring_over_naive"], figures["slots_over_naive"]) > 0
     assert figures["events_per_iteration"] == pytest.approx(1, abs=1e-3)
     assert 32 < figures["mean_batch"] <= 64
     assert figures["lookup_s_per_iteration"] > 0

@@ -1,11 +1,12 @@
 """A small serving bench: fake step times, in-memory traces."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
 from simulator.costs.compiled import Window
 from simulator.serving.cluster import Deployment, serve
+from simulator.serving.replica import Limits
 from simulator.serving.router import ROUTERS
 from simulator.speculation.acceptance import PositionAcceptance
 from simulator.streams import Streams
@@ -101,15 +102,29 @@ class Bench:
         )
         return self
 
-    def run(self, workload, steps, *, alpha=0.5, router="least_outstanding", seed=1, **limits):
-        settings = {
-            "replicas": 1,
-            "kv_capacity_tokens": 10**9,
-            "max_num_seqs": 256,
-            "max_batched_tokens": 8192,
-        } | limits
+    def run(
+        self,
+        workload,
+        steps,
+        *,
+        alpha=0.5,
+        router="least_outstanding",
+        seed=1,
+        policy=None,
+        **settings,
+    ):
+        """Serve; ``policy`` makes a draft policy, ``steps`` then have the longest draft."""
+        names = [field.name for field in fields(Limits)]
+        limits = {name: settings.pop(name) for name in names if name in settings}
+        limits = Limits(**({"max_num_seqs": 256, "max_batched_tokens": 8192} | limits))
+        lengths = range(steps.gamma + 1) if policy else [steps.gamma]
         self.events = serve(
-            Deployment(costs=steps, **settings),
+            Deployment(
+                costs=[replace(steps, gamma=gamma) for gamma in lengths],
+                limits=limits,
+                new_policy=policy,
+                **({"replicas": 1, "kv_capacity_tokens": 10**9} | settings),
+            ),
             ROUTERS.get(router)(),
             workload,
             PositionAcceptance([alpha]),

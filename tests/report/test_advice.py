@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.report.advice import (
+    FIXED_LENGTH,
     MORE_REPLICAS,
     SWEEP,
     advice,
@@ -198,3 +199,12 @@ def test_a_loss_without_a_known_best_tries_one_draft_less(summary):
     assert advice(summary).endswith("Try speculation.gamma=2.")
     summary["scenario"]["gamma"] = 1
     assert next_override(summary) == SWEEP
+
+
+def test_beside_a_policy_a_fixed_draft_length_is_tried(summary):
+    summary["decomposition"]["best_gamma"] = 2
+    summary["scenario"]["policy"] = "cost_model"
+    assert next_override(summary) == FIXED_LENGTH
+    assert advice(summary).endswith("to see what choosing the draft length is worth.")
+    _saturate(summary, "baseline", "speculative")
+    assert next_override(summary) == MORE_REPLICAS

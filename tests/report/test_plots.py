@@ -28,7 +28,7 @@ def trace(tmp_path):
                     first_s = arrival_s + 0.1 + rng.exponential(0.2)
                     finish_s = first_s + scale * rng.gamma(5.0)
                     times = (arrival_s, first_s, finish_s) if finished else (math.nan,) * 3
-                    row = (index, 0, arrival_s, *times, 100, output_tokens, 10, 0)
+                    row = (index, 0, arrival_s, *times, 100, output_tokens, 10, 0, 0, 0)
                     writer.rows.append(row)
         return merge(parts, tmp_path / "requests.parquet", {})
 

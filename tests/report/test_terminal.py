@@ -111,3 +111,17 @@ def test_the_next_command_keeps_the_other_overrides(summary):
     )
     summary["decomposition"]["best_gamma"] = 2
     assert next_command(summary) == "moesim simulate workload.rate=4 speculation.gamma=2"
+
+
+def test_a_policy_shows_its_draft_length_and_is_dropped_whole(summary, printed):
+    assert "\n draft length " not in printed(print_summary, summary)
+    summary["scenario"]["policy"] = "batch_schedule"
+    summary["baseline"]["mean_draft_tokens"] = 0.0
+    summary["speculative"]["mean_draft_tokens"] = 2.25
+    summary["scenario"]["overrides"] = [
+        "workload.rate=4",
+        "speculation.policy=batch_schedule",
+        "speculation.schedule=[[1,8,3],[9,64,1]]",
+    ]
+    assert re.search(r"\n draft length +0\S* +2\.25\n", printed(print_summary, summary))
+    assert next_command(summary) == "moesim simulate workload.rate=4 speculation.policy=fixed"

@@ -11,6 +11,7 @@ import pytest
 from helpers.serving_bench import FakeSteps
 
 from simulator.serving.cluster import Deployment, serve
+from simulator.serving.replica import Limits
 from simulator.serving.router import LeastOutstanding
 from simulator.speculation.acceptance import PositionAcceptance
 from simulator.streams import Streams
@@ -61,11 +62,10 @@ def run(folder, requests, concurrency):
         steps = stack.enter_context(TraceWriter(folder / "iterations", ITERATIONS, {}, constants))
         serve(
             Deployment(
-                costs=FakeSteps(gamma=2, step_s=0.01),
+                costs=[FakeSteps(gamma=2, step_s=0.01)],
                 replicas=1,
+                limits=Limits(max_num_seqs=USERS, max_batched_tokens=8192),
                 kv_capacity_tokens=100_000,
-                max_num_seqs=USERS,
-                max_batched_tokens=8192,
             ),
             LeastOutstanding(),
             stream,

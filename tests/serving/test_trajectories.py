@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.serving.trajectories import SPAN_TOKENS, draw_trajectories, spans
+from simulator.serving.trajectories import SPAN_TOKENS, draw_runs, lay_trajectories, spans, unpack
 from simulator.speculation.acceptance import PositionAcceptance
 
 outputs = st.lists(st.integers(1, 60), min_size=1, max_size=12)
@@ -16,66 +16,79 @@ def generator() -> np.random.Generator:
     return np.random.default_rng(11)
 
 
-def by_hand(output_tokens, gamma, acceptance, uniforms):
+def follow(output_tokens, gamma, alpha, *, prompt_tokens=100, block_tokens=16):
+    """Trajectories of requests that enter decode with their first output token."""
+    lengths = np.array(output_tokens)
+    runs = draw_runs(lengths, gamma, PositionAcceptance([alpha]), generator())
+    prompts = np.broadcast_to(prompt_tokens, lengths.shape)
+    return lay_trajectories(
+        runs, lengths, prompts + 1, lengths - 1, gamma=gamma, block_tokens=block_tokens
+    )
+
+
+def emitted_by(laid):
+    """Return the tokens by round."""
+    return [unpack(cell)[0] for cell in laid.cells.tolist()]
+
+
+def by_hand(output_tokens, gamma, alpha, prompt_tokens, block_tokens):
     """Walk through every request, round by round."""
+    acceptance = PositionAcceptance([alpha])
+    uniforms = generator().random(sum(output_tokens))
     runs = acceptance.accepted(uniforms, gamma)
     position, walked = 0, []
-    for output in output_tokens:
-        left, emitted, accepted, index = output - 1, [], 0, position
+    for output, prompt in zip(output_tokens, prompt_tokens, strict=True):
+        left, cells, accepted, index = output - 1, [], 0, position
+        context, held = prompt + 1, -(-prompt // block_tokens)
         while left > 0:
             drafts = int(runs[index])
-            emitted.append(min(drafts + 1, left))
+            needed = -(-(context + gamma) // block_tokens)
+            cells.append((min(drafts + 1, left), needed - held))
+            context, held = context + drafts + 1, needed
             accepted += drafts
             left -= drafts + 1
             index += 1
-        walked.append((emitted, accepted))
+        walked.append((cells, accepted, held))
         position += output
     return walked
 
 
-@given(outputs, st.integers(1, 8), rates)
-def test_trajectories_equal_the_round_by_round_walk(output_tokens, gamma, alpha):
-    acceptance = PositionAcceptance([alpha])
-    lengths = np.array(output_tokens)
-    drawn = draw_trajectories(lengths, gamma, acceptance, generator())
-    walked = by_hand(output_tokens, gamma, acceptance, generator().random(sum(output_tokens)))
-    for index, (emitted, accepted) in enumerate(walked):
-        start, rounds = drawn.starts[index], drawn.rounds[index]
-        assert drawn.emitted[start : start + rounds].tolist() == emitted
-        assert drawn.accepted[index] == accepted
+@given(outputs, st.integers(0, 8), rates, st.integers(1, 20), st.data())
+def test_trajectories_equal_the_round_by_round_walk(output_tokens, gamma, alpha, block, data):
+    many = len(output_tokens)
+    prompts = data.draw(st.lists(st.integers(1, 90), min_size=many, max_size=many))
+    laid = follow(output_tokens, gamma, alpha, prompt_tokens=prompts, block_tokens=block)
+    walked = by_hand(output_tokens, gamma, alpha, prompts, block)
+    for trajectory, (cells, accepted, held) in zip(laid, walked, strict=True):
+        assert [unpack(cell) for cell in trajectory.cells.tolist()] == cells
+        assert trajectory.accepted == accepted
+        assert not cells or trajectory.blocks == held
 
 
 @given(outputs, st.integers(0, 8), rates)
 def test_every_request_emits_exactly_what_prefill_leaves(output_tokens, gamma, alpha):
-    lengths = np.array(output_tokens)
-    drawn = draw_trajectories(lengths, gamma, PositionAcceptance([alpha]), generator())
-    for output, start, rounds in zip(output_tokens, drawn.starts, drawn.rounds, strict=True):
-        emitted = drawn.emitted[start : start + rounds]
-        assert emitted.sum() == output - 1
+    for output, laid in zip(output_tokens, follow(output_tokens, gamma, alpha), strict=True):
+        emitted = emitted_by(laid)
+        assert sum(emitted) == output - 1
         assert all(1 <= tokens <= gamma + 1 for tokens in emitted)
 
 
 def test_sure_acceptance_emits_full_rounds_and_none_single_tokens():
-    lengths = np.array([21])
-    sure = draw_trajectories(lengths, 3, PositionAcceptance([1.0]), generator())
-    never = draw_trajectories(lengths, 3, PositionAcceptance([0.0]), generator())
-    assert sure.emitted[: sure.rounds[0]].tolist() == [4] * 5
-    assert never.emitted[: never.rounds[0]].tolist() == [1] * 20
+    (sure,), (never,) = follow([21], 3, 1.0), follow([21], 3, 0.0)
+    assert emitted_by(sure) == [4] * 5
+    assert emitted_by(never) == [1] * 20
 
 
 @given(outputs, st.integers(1, 6))
 def test_longer_drafts_use_the_same_draws(output_tokens, gamma):
     """Uncapped run lengths are common: a round accepts min(L, gamma) at every gamma."""
-    lengths, acceptance = np.array(output_tokens), PositionAcceptance([0.7])
-    short = draw_trajectories(lengths, gamma, acceptance, generator())
-    long = draw_trajectories(lengths, gamma + 1, acceptance, generator())
-    for index in range(len(output_tokens)):
-        assert long.rounds[index] <= short.rounds[index]
-        common = max(0, long.rounds[index] - 1)
-        start = short.starts[index]
-        assert start == long.starts[index]
-        capped = np.minimum(long.emitted[start : start + common], gamma + 1)
-        assert short.emitted[start : start + common].tolist() == capped.tolist()
+    for short, long in zip(
+        follow(output_tokens, gamma, 0.7), follow(output_tokens, gamma + 1, 0.7), strict=True
+    ):
+        assert len(long.cells) <= len(short.cells)
+        common = max(0, len(long.cells) - 1)
+        capped = [min(tokens, gamma + 1) for tokens in emitted_by(long)[:common]]
+        assert emitted_by(short)[:common] == capped
 
 
 @given(st.lists(st.integers(1, 2 * SPAN_TOKENS), min_size=1, max_size=20))
@@ -89,8 +102,7 @@ def test_spans_cover_a_block_in_bounded_pieces(output_tokens):
 @pytest.mark.parametrize("gamma", [0, 3])
 def test_drawing_in_pieces_changes_nothing(gamma):
     lengths, acceptance = np.array([40, 7, 19, 60]), PositionAcceptance([0.6])
-    whole = draw_trajectories(lengths, gamma, acceptance, generator())
+    whole = draw_runs(lengths, gamma, acceptance, generator())
     shared = generator()
-    pieces = [draw_trajectories(part, gamma, acceptance, shared) for part in np.split(lengths, 2)]
-    assert whole.rounds == pieces[0].rounds + pieces[1].rounds
-    assert whole.accepted == pieces[0].accepted + pieces[1].accepted
+    pieces = [draw_runs(part, gamma, acceptance, shared) for part in np.split(lengths, 2)]
+    assert whole.tolist() == np.concatenate(pieces).tolist()

@@ -39,7 +39,7 @@ def test_every_shipped_model_runs_somewhere(model):
     dtype = make_config(model).model.dtype
     gpu = "h200_sxm" if dtype.startswith("fp8") else "b200_sxm"
     scenario = build(make_config(model, hardware=HardwareConfig(gpu=gpu), workload=SHORT))
-    costs = scenario.deployment(3).costs
+    (costs,) = scenario.deployment(3).costs
     assert 0 < costs.decode_s(4, 400) < 1
 
 
@@ -135,14 +135,15 @@ def test_limits_hold_for_every_attention_group():
     )
     scenario = build(config)
     deployment = scenario.deployment(0)
-    assert deployment.max_num_seqs == 8 * config.scheduler.max_num_seqs
-    assert deployment.max_batched_tokens == 8 * config.scheduler.max_batched_tokens
+    assert deployment.limits.max_num_seqs == 8 * config.scheduler.max_num_seqs
+    assert deployment.limits.max_batched_tokens == 8 * config.scheduler.max_batched_tokens
     memory = plan_memory(
         *(scenario.gpu, scenario.engine, config.model, None, scenario.parallelism),
         max_num_seqs=config.scheduler.max_num_seqs,
         gamma=0,
     )
-    assert deployment.kv_capacity_tokens == 8 * memory.kv_capacity_tokens
+    whole_blocks = memory.kv_capacity_tokens // 16
+    assert deployment.kv_capacity_tokens == 8 * 16 * whole_blocks
 
 
 def test_what_spreading_assumes_is_said():

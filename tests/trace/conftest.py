@@ -57,6 +57,7 @@ def request_row() -> Callable[..., tuple[Any, ...]]:
         accepted: int = 0,
         *,
         admitted_s: float | None = None,
+        preemptions: int = 0,
     ) -> tuple[Any, ...]:
         if admitted_s is None:
             admitted_s = math.nan if math.isnan(finish_s) else arrival_s
@@ -71,6 +72,8 @@ def request_row() -> Callable[..., tuple[Any, ...]]:
             output_tokens,
             rounds,
             accepted,
+            preemptions,
+            10 * preemptions,
         )
 
     return make
@@ -91,6 +94,8 @@ def iteration_row() -> Callable[..., tuple[Any, ...]]:
         prefill_tokens: int = 0,
         waiting: int = 0,
         active_experts: float = 0.0,
+        query_tokens: int = 1,
+        kv_usage: float = 0.5,
     ) -> tuple[Any, ...]:
         return (
             replica,
@@ -98,12 +103,13 @@ def iteration_row() -> Callable[..., tuple[Any, ...]]:
             start_s,
             duration_s,
             decode_requests,
-            1,
+            query_tokens,
             prefill_tokens,
             emitted_tokens,
             100,
             waiting,
             active_experts,
+            kv_usage,
         )
 
     return make

@@ -18,20 +18,22 @@ BASELINE = ("baseline", 0)
 def measured(write_trace, request_row, iteration_row):
     """Return a run with arrivals from 0 to 10 s: with warm-up 0.2 the window is [2, 10]."""
     requests = [
-        request_row(0, 0.0, 0.5, 1.0, 6, 5),  # before the window
+        request_row(0, 0.0, 0.5, 1.0, 6, 5, preemptions=2),  # before the window
         request_row(1, 2.0, 2.5, 4.5, 5, 4, 0),  # ttft .5, tpot .5, e2e 2.5
         request_row(2, 4.0, 5.0, 5.0, 1, 0, 0),  # ttft 1, no tpot, e2e 1
         request_row(3, 6.0),  # rejected
         request_row(4, 10.0, 10.25, 12.25, 9, 4, 4),  # ttft .25, tpot .25, e2e 2.25
     ]
     iterations = [
-        iteration_row(0, 0.0, 1.0, 1, 6, active_experts=8.0),
+        iteration_row(0, 0.0, 1.0, 1, 6, active_experts=8.0, kv_usage=1.0),
         # Half of it in the window; its tokens are out at 3 s, in the window; not a step of it.
-        iteration_row(1, 1.0, 2.0, 2, 7, active_experts=10.0),
+        iteration_row(1, 1.0, 2.0, 2, 7, active_experts=10.0, kv_usage=0.25, query_tokens=9),
         # A pure decode step; three-quarters of the work of the other replica.
-        iteration_row(0, 4.0, 3.0, 4, 12, replica=1, active_experts=20.0),
+        iteration_row(0, 4.0, 3.0, 4, 12, replica=1, active_experts=20.0, query_tokens=4),
         # Prefill and decode: not a step.
-        iteration_row(2, 5.0, 0.5, 1, 2, prefill_tokens=10, active_experts=12.0),
+        iteration_row(
+            2, 5.0, 0.5, 1, 2, prefill_tokens=10, active_experts=12.0, kv_usage=0.75, query_tokens=3
+        ),
         # Prefill alone: busy, no batch.
         iteration_row(3, 6.0, 0.5, 0, 1, prefill_tokens=10, active_experts=64.0),
         # Starts in the window, ends beyond: a step, but its tokens come too late.
@@ -48,6 +50,7 @@ def test_latencies_are_those_of_finished_requests_in_the_window(measured):
 
 def test_counts_cover_the_whole_run(measured):
     assert (measured.completed, measured.rejected) == (4, 1)
+    assert (measured.preempted, measured.preemptions) == (1, 2)
 
 
 def test_the_window_ends_with_the_last_arrival(measured):
@@ -68,6 +71,17 @@ def test_batch_and_experts_are_averaged_over_decoding_time(measured):
     assert measured.load.mean_batch == pytest.approx((2 + 12 + 0.5 + 3) / decode_s)
     assert measured.load.active_experts == pytest.approx((10 + 60 + 6 + 16) / decode_s)
     assert measured.load.mean_context_tokens == pytest.approx(100 * decode_s / 17.5)
+
+
+def test_kv_usage_is_averaged_over_busy_time(measured):
+    busy_s = 1 + 3 + 0.5 + 0.5 + 1
+    shares = 1 * 0.25 + 0.5 * 0.75 + (busy_s - 1.5) * 0.5
+    assert measured.load.kv_usage == pytest.approx(shares / busy_s)
+    assert measured.load.kv_usage_peak == 0.75  # the full cache lies before the window
+
+
+def test_draft_tokens_are_those_of_rounds_that_start_in_the_window(measured):
+    assert measured.load.mean_draft_tokens == (4 * 3 + 1 * 2 + 3 * 0) / (4 + 1 + 3)
 
 
 def test_a_step_only_decodes_and_starts_in_the_window(measured):

@@ -88,7 +88,7 @@ def test_another_schema_version_is_refused(tmp_path):
     path = tmp_path / "x.parquet"
     schema = with_notes(REQUESTS, {"schema_version": "999", "complete": "true"})
     pq.write_table(schema.empty_table(), path)
-    with pytest.raises(DataError, match="has trace schema 999, this moesim reads 1"):
+    with pytest.raises(DataError, match="has trace schema 999, this moesim reads 2"):
         open_trace(path)
 
 

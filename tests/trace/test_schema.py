@@ -34,6 +34,8 @@ def test_columns_of_the_requests_are_those_agreed_with_the_engine():
         "output_tokens",
         "rounds",
         "accepted_draft_tokens",
+        "preemptions",
+        "recomputed_tokens",
     ]
 
 
@@ -50,6 +52,7 @@ def test_columns_of_the_iterations_are_those_agreed_with_the_engine():
         "context_tokens",
         "waiting_requests",
         "active_experts",
+        "kv_usage",
     ]
 
 

@@ -17,6 +17,11 @@ FIGURES = {
     "active_experts",
     "step_s",
     "utilisation",
+    "kv_usage",
+    "kv_usage_peak",
+    "mean_draft_tokens",
+    "preemptions",
+    "preempted",
     "mean_acceptance_length",
     "completed",
     "rejected",
@@ -181,6 +186,17 @@ def test_rejections_are_counted_and_told(write_trace, request_row):
     summary = summarise(*write_trace(both, no_rows(both)), warmup_fraction=0.0, extra={})
     assert (summary["baseline"]["completed"], summary["baseline"]["rejected"]) == (9, 1)
     assert "baseline: 1 requests (10.0%) were rejected." in summary["warnings"]
+
+
+def test_preemptions_are_counted_and_told(write_trace, request_row):
+    rows = [request_row(i, i + 0.0, i + 0.5, i + 0.9, 2, 1, preemptions=i % 3) for i in range(9)]
+    both = {("baseline", 0): rows, ("speculative", 0): rows[:1]}
+    summary = summarise(*write_trace(both, no_rows(both)), warmup_fraction=0.0, extra={})
+    assert (summary["baseline"]["preempted"], summary["baseline"]["preemptions"]) == (6, 9)
+    assert summary["speculative"]["preemptions"] == 0
+    (told,) = (warning for warning in summary["warnings"] if "KV blocks" in warning)
+    assert told.startswith("baseline: 6 of 9 requests lost their KV blocks to others, 9 times")
+    assert "scheduler.max_num_seqs" in told
 
 
 def test_an_empty_trace_says_so_and_does_not_fail(write_trace):

@@ -59,7 +59,7 @@ def test_schema_and_notes_travel_with_the_file(tmp_path):
         pass
     with pq.ParquetFile(path) as file:
         assert notes(file) == {
-            "schema_version": "1",
+            "schema_version": "2",
             "table": "requests",
             "ttft_s": "first_token_s - arrival_s",
             "tpot_s": REQUESTS.metadata[b"moesim.tpot_s"].decode(),
@@ -151,7 +151,7 @@ def test_a_killed_process_leaves_no_file_under_the_final_name(tmp_path):
         from simulator.trace.schema import REQUESTS
         from simulator.trace.writer import TraceWriter
         with TraceWriter({str(path)!r}, REQUESTS, {{}}, {RUN!r}) as writer:
-            writer.rows.extend([(0, 0, 0.0, 0.0, 1.0, 2.0, 1, 1, 1, 0)] * 10)
+            writer.rows.extend([(0, 0, 0.0, 0.0, 1.0, 2.0, 1, 1, 1, 0, 0, 0)] * 10)
             writer.flush()
             os.kill(os.getpid(), signal.SIGKILL)
     """
@@ -250,7 +250,7 @@ def test_numpy_scalars_are_taken_as_they_are(tmp_path):
     path = tmp_path / "trace.parquet"
     with TraceWriter(path, ITERATIONS, {}, RUN) as writer:
         writer.rows.append(
-            (np.int16(1), 2, np.float64(3.5), 0.5, np.int64(4), 5, 0, 7, 8, 9, np.float32(1.5))
+            (np.int16(1), 2, np.float64(3.5), 0.5, np.int64(4), 5, 0, 7, 8, 9, np.float32(1.5), 0)
         )
     row = pq.read_table(path).to_pylist()[0]
     assert (row["start_s"], row["decode_requests"], row["active_experts"]) == (3.5, 4, 1.5)

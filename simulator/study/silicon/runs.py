@@ -140,13 +140,14 @@ class _Kept:
 
 def _predict(scenario: Scenario, row: SiliconRow) -> Prediction:
     requests, iterations = _Kept(keep=True), _Kept(keep=False)
-    deployment = replace(
-        scenario.deployment(0),
+    deployment = scenario.deployment(0)
+    limits = replace(
+        deployment.limits,
         recv_interval=row.recv_interval,
         max_batched_tokens=row.data * row.batched_tokens,
     )
     serve(
-        deployment,
+        replace(deployment, limits=limits),
         scenario.router(),
         build_workload(workload_config(row), row.requests),
         scenario.acceptance,

@@ -1,0 +1,122 @@
+"""The slot array: decode steps whose draft length may change from one to the next.
+
+The state of the decoding requests stands in columns of one array, in the order in which they came
+to decode. A step is a few vectorised operations over it: O(batch), some 10 us up to a hundred
+requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.serving.request import Request
+
+CONTEXT, END, BLOCKS, DRAW, ACCEPTED = range(5)
+"""Rows of the state: tokens now and at the end, KV blocks, next draw, drafted tokens accepted."""
+
+
+class SlotArray:
+    """Decoding requests with a draft length that is chosen step by step (`stepper.Stepper`).
+
+    Parameters
+    ----------
+    block_tokens
+        Tokens of a KV block.
+    max_rounds
+        Upper bound of the decode rounds of one request.
+    """
+
+    def __init__(self, *, block_tokens: int, max_rounds: int) -> None:
+        self.requests = 0
+        self.context_tokens = 0
+        self.accepted = np.empty(0, np.int64)
+        self._block_tokens = block_tokens
+        self._max_rounds = max_rounds
+        self._residents: list[Request] = []
+        self._free_rows: list[int] = []
+        self._state = np.empty((5, 0), np.int64)
+        self._runs = np.empty((0, max_rounds), np.int8)
+        self._planned = self._state[BLOCKS]
+        self._view()
+
+    def enter(self, request: Request) -> None:
+        """Give a request a column, and its draws a row."""
+        if not self._free_rows:
+            self._grow()
+        row, column = self._free_rows.pop(), self.requests
+        runs = request.runs[request.rounds :]
+        self._runs[row, : len(runs)] = runs
+        context_tokens = request.prefill_tokens + 1
+        end_tokens = request.prompt_tokens + request.output_tokens
+        first_draw = row * self._max_rounds
+        self._state[:, column] = (context_tokens, end_tokens, request.blocks, first_draw, 0)
+        self._residents.append(request)
+        self.requests += 1
+        self.context_tokens += context_tokens
+        self._view()
+
+    def blocks_needed(self, gamma: int) -> int:
+        """Return the KV blocks that the coming step takes; no request gives any back."""
+        planned = self._context + (gamma + self._block_tokens - 1)
+        planned //= self._block_tokens
+        self._planned = np.maximum(planned, self._blocks, out=planned)
+        return int((planned - self._blocks).sum())
+
+    def advance(self, gamma: int) -> tuple[int, Sequence[Request]]:
+        """Commit a step in O(batch)."""
+        accepted = np.minimum(self._draws.take(self._draw), gamma, dtype=np.int64)
+        emitted = np.minimum(accepted + 1, self._end - self._context)
+        self._context += emitted
+        self._draw += 1
+        self._accepted += accepted
+        self._blocks[:] = self._planned
+        self.accepted = accepted
+        tokens = int(emitted.sum())
+        self.context_tokens += tokens
+        done = self._context == self._end
+        return tokens, self._release(done) if done.any() else ()
+
+    def evict_last(self) -> Request:
+        """Take out the last column."""
+        last = np.zeros(self.requests, np.bool_)
+        last[-1] = True
+        context_tokens = int(self._context[-1])
+        (request,) = self._release(last)
+        request.prefill_tokens = context_tokens
+        return request
+
+    def _release(self, leaving: NDArray[np.bool_]) -> Sequence[Request]:
+        """Close the columns of requests that leave, and tell these what they did."""
+        columns = np.flatnonzero(leaving).tolist()
+        left = [self._residents[column] for column in columns]
+        for request, column in zip(left, columns, strict=True):
+            context_tokens, _, request.blocks, draw, accepted = self._state[:, column].tolist()
+            row, rounds = divmod(draw, self._max_rounds)
+            self._free_rows.append(row)
+            request.rounds += rounds
+            request.accepted += accepted
+            self.context_tokens -= context_tokens
+        staying = self._state[:, : self.requests][:, ~leaving]
+        self.requests -= len(left)
+        self._state[:, : self.requests] = staying
+        for column in reversed(columns):
+            del self._residents[column]
+        self._view()
+        return left
+
+    def _grow(self) -> None:
+        """Double the columns and rows."""
+        held = self._state.shape[1]
+        more = max(held, 8)
+        self._state = np.concatenate([self._state, np.zeros((5, more), np.int64)], axis=1)
+        self._runs = np.concatenate([self._runs, np.zeros((more, self._max_rounds), np.int8)])
+        self._free_rows.extend(range(held, held + more))
+
+    def _view(self) -> None:
+        """Name the live part of each row of the state."""
+        live = self._state[:, : self.requests]
+        self._context, self._end, self._blocks, self._draw, self._accepted = live
+        self._draws = self._runs.ravel()
