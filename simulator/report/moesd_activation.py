@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.models.catalog import load_architecture
-from simulator.report.plots import drawing
+from simulator.report.plots import double, drawing, legend_above
 from simulator.report.validation import percent
 from simulator.study.moesd.activation import ActivationCurve, ActivationStudy
 
@@ -90,10 +90,8 @@ def plot_activation_study(study: ActivationStudy, destination: Path | str) -> Pa
                 label = "overlap law, exponent from elsewhere"
                 axes.plot(tokens, predicted, "--", color=_COLOURS["predicted"], label=label)
             axes.set_title(load_architecture(curve.published.model).title)
-            axes.set_xscale("log", base=2)
-            axes.xaxis.set_major_formatter("{x:g}")
+            double(axes)
             axes.set_xlabel("tokens of the step")
         panels[0].set_ylabel("distinct experts of a layer")
-        handles, labels = panels[-1].get_legend_handles_labels()
-        figure.legend(handles, labels, frameon=False, loc="outside upper center", ncols=4)
+        legend_above(figure, panels[-1])
     return Path(destination)
