@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.report.figures import number, seconds
-from simulator.report.plots import drawing
+from simulator.report.plots import double, drawing
 from simulator.study.calibration.estimates import Estimate
 from simulator.study.calibration.fit import SCALE_WORDS, Fit, half_sse
 from simulator.study.calibration.job import Calibration
@@ -219,6 +219,5 @@ def _draw(above: Axes, below: Axes, found: Fit, name: str) -> None:
     above.set_title(_TITLES[name])
     above.set_xlabel("measured (ms)" if name in TIMES else "measured")
     below.axhline(0.0, color="#333333", linewidth=0.8)
-    below.set_xscale("log", base=2)
-    below.xaxis.set_major_formatter("{x:g}")
+    double(below)
     below.set_xlabel("batch (requests)")

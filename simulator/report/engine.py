@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from simulator.report.figures import ABSENT, number, seconds
+from simulator.report.figures import ABSENT, fine_percent, number, seconds, signed_percent
+from simulator.report.tables import frame
 from simulator.study.engines.calibration import Calibration, Predicted, mean_size
 from simulator.study.engines.fit import EngineFit
 from simulator.study.engines.replay import FIGURES
@@ -33,7 +32,7 @@ def print_calibration(calibration: Calibration, console: Console) -> None:
 
 
 def _parameters(fit: EngineFit) -> Table:
-    table = _table("Fitted figures of the profile", "figure", "value>", "95 % interval>")
+    table = frame("figure", "value>", "95 % interval>", title="Fitted figures of the profile")
     for one in fit.estimates:
         table.add_row(one.unknown.key, _value(one, one.value), _interval(one))
     return table
@@ -82,10 +81,10 @@ def print_steps(predicted: Sequence[Predicted], console: Console) -> None:
     """Print measured and predicted steps, row by row."""
     several = len({one.row.model for one in predicted}) > 1
     name = ("model",) if several else ()
-    table = _table(
-        "Whole steps; N: with the measured active experts as input",
+    table = frame(
         *("line>", *name, "gamma>", "batch>", "role"),
         *("measured>", "predicted>", "error>", "with N>"),
+        title="Whole steps; N: with the measured active experts as input",
     )
     for one in predicted:
         row = one.row
@@ -97,20 +96,23 @@ def print_steps(predicted: Sequence[Predicted], console: Console) -> None:
             row.role,
             seconds(row.step_s),
             seconds(one.times.step_s),
-            _signed(one.error),
-            _signed(one.given_s / row.step_s - 1) if row.active_experts else ABSENT,
+            signed_percent(one.error),
+            signed_percent(one.given_s / row.step_s - 1) if row.active_experts else ABSENT,
         )
     console.print(table)
 
 
 def _errors(calibration: Calibration) -> str:
     """Sum up the errors of steps in one paragraph."""
-    said = [f"Mean error of a step: {_percent(calibration.mape('calibrate'))} on the rows fitted"]
+    fitted = fine_percent(calibration.mape("calibrate"))
+    said = [f"Mean error of a step: {fitted} on the rows fitted"]
     if calibration.left_out:
-        said.append(f"{_percent(mean_size(calibration.left_out))} each left out of the fit once")
+        left_out = fine_percent(mean_size(calibration.left_out))
+        said.append(f"{left_out} each left out of the fit once")
     checked = calibration.mape("check")
     if checked is not None:
-        said.append(f"{_percent(checked)} on the rows of role check, which nothing was fitted to")
+        share = fine_percent(checked)
+        said.append(f"{share} on the rows of role check, which nothing was fitted to")
     return ", ".join(said) + "."
 
 
@@ -128,9 +130,9 @@ def print_validation(validation: EngineValidation, console: Console) -> None:
 
 
 def _speedups(validation: EngineValidation) -> Table:
-    table = _table(
-        "Speedup: tokens per round over round time, against plain steps",
+    table = frame(
         *("model", "gamma>", "batch>", "role", "measured>", "predicted>", "error>"),
+        title="Speedup: tokens per round over round time, against plain steps",
     )
     for one in validation.speedups:
         table.add_row(
@@ -140,14 +142,14 @@ def _speedups(validation: EngineValidation) -> Table:
             one.row.role,
             f"{one.measured:.2f}x",
             f"{one.predicted:.2f}x",
-            _signed(one.error),
+            signed_percent(one.error),
         )
     return table
 
 
 def _replays(validation: EngineValidation) -> Table:
-    table = _table(
-        "Medians of runs, replayed", "run", "figure", "measured>", "simulated>", "error>"
+    table = frame(
+        "run", "figure", "measured>", "simulated>", "error>", title="Medians of runs, replayed"
     )
     for one in validation.replays:
         for place, figure in enumerate(FIGURES):
@@ -156,7 +158,7 @@ def _replays(validation: EngineValidation) -> Table:
                 _LATENCIES[figure],
                 seconds(one.run.latencies.median_s(figure)),
                 seconds(one.simulated.median_s(figure)),
-                _signed(one.median_error(figure)),
+                signed_percent(one.median_error(figure)),
             )
     return table
 
@@ -166,8 +168,8 @@ def verdicts(validation: EngineValidation) -> list[str]:
     found = metrics(validation)
     unseen = "rows of role check" if validation.calibration is not None else "all rows"
     lines = [
-        f"Predicted steps ({unseen}): {_percent(found['step_mape'])} off in the mean, speedups "
-        f"{_percent(found['speedup_mape'])}."
+        f"Predicted steps ({unseen}): {fine_percent(found['step_mape'])} off in the mean, speedups "
+        f"{fine_percent(found['speedup_mape'])}."
     ]
     if not validation.drafts_replayed:
         lines.append(
@@ -193,21 +195,3 @@ def metrics_of(calibration: Calibration) -> Json:
         "step_mape": calibration.mape("check"),
         "step_mape_given_experts": calibration.mape("check", given_experts=True),
     }
-
-
-def _table(title: str, *headings: str) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD, pad_edge=False, safe_box=True, title=title, title_justify="left"
-    )
-    for heading in headings:
-        justify: Literal["left", "right"] = "right" if heading.endswith(">") else "left"
-        table.add_column(heading.rstrip(">"), justify=justify)
-    return table
-
-
-def _signed(error: float) -> str:
-    return f"{100 * error:+.1f} %"
-
-
-def _percent(error: float | None) -> str:
-    return ABSENT if error is None else f"{100 * error:.1f} %"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simulator.report.figures import signed_percent
 from simulator.report.plots import drawing
 from simulator.study.engines.calibration import Predicted
 from simulator.study.engines.replay import FIGURES, Replay
@@ -86,7 +87,7 @@ def plot_replays(replays: Sequence[Replay], destination: Path | str) -> Path:
         for row, one in zip(panels, replays, strict=True):
             for axes, name in zip(row, FIGURES, strict=True):
                 _draw_distributions(axes, one.run.latencies, one.simulated, name)
-                axes.set_title(f"median {100 * one.median_error(name):+.1f} %")
+                axes.set_title(f"median {signed_percent(one.median_error(name))}")
             row[0].set_ylabel(f"{one.run.name}\nshare of requests", fontsize=7)
         panels[0][-1].legend(frameon=False, loc="lower right")
     return Path(destination)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,6 +53,28 @@ def percent(value: float | None) -> str:
     ('73 %', '-')
     """
     return ABSENT if value is None else f"{100 * value:.0f} %"
+
+
+def fine_percent(value: float | None) -> str:
+    """Write a share or an error in percent with one decimal; None and NaN are absent.
+
+    Examples
+    --------
+    >>> fine_percent(0.0123), fine_percent(float("nan")), fine_percent(None)
+    ('1.2 %', '-', '-')
+    """
+    return ABSENT if value is None or math.isnan(value) else f"{100 * value:.1f} %"
+
+
+def signed_percent(value: float) -> str:
+    """Write a deviation in percent with its sign.
+
+    Examples
+    --------
+    >>> signed_percent(0.0123), signed_percent(-0.2)
+    ('+1.2 %', '-20.0 %')
+    """
+    return f"{100 * value:+.1f} %"
 
 
 def factor(value: float | None) -> str:

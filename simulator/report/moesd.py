@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from functools import partial
 
 import numpy as np
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from simulator.models.catalog import load_architecture
-from simulator.report.figures import ABSENT, seconds
-from simulator.report.validation import percent
+from simulator.report.figures import ABSENT, fine_percent, seconds, signed_percent
+from simulator.report.tables import frame
 from simulator.study.moesd.calibration import Calibration
 from simulator.study.moesd.choices import PAIR_BATCHES, Choice
 from simulator.study.moesd.experiment import DENSE, MOE, REFERENCE_GAMMA
@@ -43,6 +42,8 @@ _NUMBERS = {
 _PAIRS = {"qwen2_57b_a14b": "MoE", "opt_30b": "dense"}
 
 _NS = 1e-9
+
+_table = partial(frame, tight=True)
 
 _MODELS = {"qwen2_57b_a14b": "Qwen2-57B", "opt_30b": "OPT-30B", "mixtral_8x7b": "Mixtral-8x7B"}
 
@@ -102,7 +103,9 @@ def _about_readings(readings: Sequence[Calibration]) -> list[str]:
 
 
 def _about_layers(validation: MoesdValidation) -> str:
-    errors = ", ".join(f"{_MODELS[one.model]} {_signed(one.error)}" for one in validation.layers)
+    errors = ", ".join(
+        f"{_MODELS[one.model]} {signed_percent(one.error)}" for one in validation.layers
+    )
     return (
         f"One layer at batch 1 (app. C.1, nothing calibrated on it): {errors}. So tables give the "
         "time scale, and table 1's unit is not the millisecond."
@@ -169,7 +172,7 @@ def _print_cells(validation: MoesdValidation, console: Console) -> None:
         table.add_row(str(batch), *cells)
     title = "Temperature 0, gamma 4: speedup and target efficiency, as published and ours"
     _print(console, title, table)
-    moe, dense = (percent(mean_error([p.efficiency])) for p in (found.moe, found.dense))
+    moe, dense = (fine_percent(mean_error([p.efficiency])) for p in (found.moe, found.dense))
     _say(
         console,
         f"{CALIBRATED}: the calibration looked at this cell; every other one is a prediction. "
@@ -187,7 +190,7 @@ def _print_sparsity(validation: MoesdValidation, console: Console) -> None:
         table.add_row(
             str(curve.gamma),
             str(curve.top_k),
-            percent(mean_error([one.found])),
+            fine_percent(mean_error([one.found])),
             f"{one.ours.low:.0f} to {one.ours.high:.0f}",
             f"{one.published.low:.0f} to {one.published.high:.0f}",
             str(one.ours.best_batch),
@@ -201,7 +204,9 @@ def _print_models(choices: Sequence[Choice], console: Console) -> None:
     table = _table("assumed", "error>", "peaks>", "")
     for choice in choices:
         verdict = "an overhead below zero" if choice.refused else ""
-        table.add_row(choice.title, percent(choice.error), percent(choice.peak_error), verdict)
+        table.add_row(
+            choice.title, fine_percent(choice.error), fine_percent(choice.peak_error), verdict
+        )
     _print(console, "MoE speedup, had something else been assumed (closed form)", table)
     _say(
         console,
@@ -222,7 +227,8 @@ def _print_pairs(pairs: Sequence[Choice], console: Console) -> None:
     _say(
         console,
         f"(): an overhead below zero. The other {len(kept)} of {len(pairs)} pairs: "
-        f"{percent(kept[0])} to {percent(kept[-1])}, median {percent(float(np.median(kept)))}.",
+        f"{fine_percent(kept[0])} to {fine_percent(kept[-1])}, "
+        f"median {fine_percent(float(np.median(kept)))}.",
     )
 
 
@@ -232,9 +238,9 @@ def _print_verdict(validation: MoesdValidation, console: Console) -> None:
     for name, (what, goal) in GOALS.items():
         value = figures[name] or 0.0
         verdict = "within" if value <= goal else "MISSES"
-        lines.append(f"Mean error, {what}: {percent(value)} ({verdict} {percent(goal)}).")
+        lines.append(f"Mean error, {what}: {fine_percent(value)} ({verdict} {fine_percent(goal)}).")
     uncalibrated = [
-        percent(figures[f"uncalibrated_{pair}_mape"] or 0.0) for pair in ("moe", "dense")
+        fine_percent(figures[f"uncalibrated_{pair}_mape"] or 0.0) for pair in ("moe", "dense")
     ]
     lines.append(
         f"Without any calibration: {uncalibrated[0]} (MoE), {uncalibrated[1]} (dense): the host "
@@ -261,10 +267,6 @@ def _bare(value: float, sign: str = "") -> str:
     return ABSENT if math.isnan(value) else f"{100 * value:{sign}.1f}"
 
 
-def _signed(value: float) -> str:
-    return f"{100 * value:+.1f} %"
-
-
 def _batch(value: float | None) -> str:
     return ABSENT if value is None else f"{value:.1f}"
 
@@ -281,14 +283,6 @@ def _cell(choice: Choice | None) -> str:
         return ""
     text = f"{100 * choice.error:.1f}"
     return f"({text})" if choice.refused else text
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, safe_box=True, padding=(0, 1, 0, 0))
-    for heading in columns:
-        justify: Literal["left", "right"] = "right" if heading.endswith(">") else "left"
-        table.add_column(heading.rstrip(">"), justify=justify)
-    return table
 
 
 def _print(console: Console, title: str, table: Table) -> None:

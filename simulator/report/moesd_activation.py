@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.models.catalog import load_architecture
-from simulator.report.plots import drawing
-from simulator.report.validation import percent
+from simulator.report.figures import fine_percent
+from simulator.report.plots import double, drawing, legend_above
 from simulator.study.moesd.activation import ActivationCurve, ActivationStudy
 
 _COLOURS = {"uniform": "#d1495b", "overlap": "#0b6bcb", "predicted": "#2a9d5c"}
@@ -32,7 +32,7 @@ def print_activation_study(study: ActivationStudy, console: Console) -> None:
         console.print(Text(f"Active experts of {title} ({curve.published.source})", style="bold"))
         console.print(_table(curve))
     titles = [load_architecture(curve.published.model).title for curve in study.curves]
-    errors = [percent(curve.error(curve.uniform)) for curve in study.curves]
+    errors = [fine_percent(curve.error(curve.uniform)) for curve in study.curves]
     sentences = ", ".join(f"{e} for {title}" for e, title in zip(errors, titles, strict=True))
     console.print(
         Text(
@@ -55,7 +55,7 @@ def _table(curve: ActivationCurve) -> Table:
     for index, tokens in enumerate(curve.published.tokens):
         cells = (f"{law[index]:.1f}" for law in laws.values())
         table.add_row(str(tokens), f"{curve.published.value[index]:.1f}", *cells)
-    table.add_row("mean error", "", *(percent(curve.error(law)) for law in laws.values()))
+    table.add_row("mean error", "", *(fine_percent(curve.error(law)) for law in laws.values()))
     return table
 
 
@@ -90,10 +90,8 @@ def plot_activation_study(study: ActivationStudy, destination: Path | str) -> Pa
                 label = "overlap law, exponent from elsewhere"
                 axes.plot(tokens, predicted, "--", color=_COLOURS["predicted"], label=label)
             axes.set_title(load_architecture(curve.published.model).title)
-            axes.set_xscale("log", base=2)
-            axes.xaxis.set_major_formatter("{x:g}")
+            double(axes)
             axes.set_xlabel("tokens of the step")
         panels[0].set_ylabel("distinct experts of a layer")
-        handles, labels = panels[-1].get_legend_handles_labels()
-        figure.legend(handles, labels, frameon=False, loc="outside upper center", ncols=4)
+        legend_above(figure, panels[-1])
     return Path(destination)

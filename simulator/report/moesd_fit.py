@@ -13,7 +13,7 @@ from rich.text import Text
 
 from simulator.report.calibration import parameter_table
 from simulator.report.figures import factor
-from simulator.report.plots import drawing
+from simulator.report.plots import drawing, legend_above
 from simulator.study.moesd.fit import BAD_PLANS, STARTS, FitStudy
 
 if TYPE_CHECKING:
@@ -105,8 +105,7 @@ def plot_fit_study(study: FitStudy, destination: Path | str) -> Path:
             _draw_speedups(axes, study, float(top_k))
         for axes in panels[:, 0]:
             axes.set_ylabel("speedup")
-        handles, labels = curves[0].get_legend_handles_labels()
-        figure.legend(handles, labels, frameon=False, loc="outside upper center", ncols=4)
+        legend_above(figure, curves[0])
         _draw_errors(panels[0, 3], study)
         panels[1, 3].set_axis_off()
     return Path(destination)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simulator.report.plots import drawing
+from simulator.report.plots import drawing, legend_above
 from simulator.study.moesd.bottom_up import BottomUp, Pair, Sparsity
 from simulator.study.moesd.experiment import MOE
 from simulator.study.moesd.scores import Reproduced
@@ -91,8 +91,8 @@ def plot_sparsity(found: BottomUp, destination: Path | str) -> Path:
             panels[1][column].set_xlabel("batch (requests)")
         for row in panels:
             row[0].set_ylabel("speedup over its peak")
-        handles, labels = panels[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, frameon=False, loc="outside upper center", ncols=len(labels))
+        shown = panels[0][0]
+        legend_above(figure, shown, columns=len(shown.get_legend_handles_labels()[1]))
     return Path(destination)
 
 

@@ -113,8 +113,7 @@ def plot_target_efficiency(
             colour = _CURVE_COLOURS[index % len(_CURVE_COLOURS)]
             marker = "o" if len(batches) <= _MARKED_POINTS else None
             axes.plot(batches, values, color=colour, marker=marker, markersize=3.5, label=label)
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter("{x:g}")
+        double(axes)
         axes.set_ylim(bottom=0.0)
         axes.set_xlabel("batch (requests)")
         axes.set_ylabel(r"target efficiency  $T(B, 1)\,/\,T(B, \gamma)$")
@@ -165,6 +164,18 @@ def _scale_log(axes: Axes) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=subs))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def double(axes: Axes) -> None:
+    """Let the horizontal axis double from tick to tick, with whole numbers at the ticks."""
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+
+
+def legend_above(figure: Figure, axes: Axes, columns: int = 4) -> None:
+    """Put the legend of one panel above all of them, for panels that share their labels."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, frameon=False, loc="outside upper center", ncols=columns)
 
 
 @contextmanager

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from simulator.report.figures import ABSENT
+from simulator.report.figures import ABSENT, fine_percent
 from simulator.report.plots import drawing
-from simulator.report.validation import percent
+from simulator.report.tables import frame
 from simulator.study.silicon.validate import (
     APART,
     Compared,
@@ -64,10 +62,8 @@ def _apart(compared: Sequence[Compared]) -> tuple[list[Compared], list[Compared]
 
 
 def _print(console: Console, title: str, groups: Mapping[str, Sequence[Compared]]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), safe_box=True)
-    for heading in ("", "rows>", "TPOT %>", "bias>", "TTFT %>", "peer TPOT>", "peer TTFT>"):
-        justify: Literal["left", "right"] = "right" if heading.endswith(">") else "left"
-        table.add_column(heading.rstrip(">"), justify=justify, no_wrap=True)
+    headings = ("", "rows>", "TPOT %>", "bias>", "TTFT %>", "peer TPOT>", "peer TTFT>")
+    table = frame(*headings, tight=True, unbroken=len(headings))
     for name, rows in groups.items():
         tpot = errors(rows, "tpot_s")
         if tpot is None:
@@ -91,7 +87,7 @@ def _pair(found: Errors | None) -> str:
 
 
 def _short(error: float) -> str:
-    """Write an error in percent, in four characters as long as it is below 9999."""
+    """Write an error in fine_percent, in four characters as long as it is below 9999."""
     return f"{100 * error:.1f}" if error < 0.9995 else f"{100 * error:.0f}"
 
 
@@ -103,7 +99,7 @@ def _about(validation: SiliconValidation) -> list[str]:
         "Halves are halves of the deployments (checkpoint, engine, GPU, formats), by a hash of "
         "their names. Engine overheads were fitted on the fitting half; nothing on the other.",
         f"{len(validation.predicted)} of {validation.aggregated} aggregated rows were predicted "
-        f"({percent(validation.usable_share)}).",
+        f"({fine_percent(validation.usable_share)}).",
     ]
     missing = sorted(validation.left_out.items(), key=lambda item: -item[1])
     lines += [f"Left out: {count} rows, {reason}." for reason, count in missing]

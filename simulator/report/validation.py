@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from simulator.report.figures import ABSENT
+from simulator.report.figures import ABSENT, fine_percent
 from simulator.report.plots import drawing
+from simulator.report.tables import frame
 from simulator.study.tables.left_out import LeftOut, median, quantile
 from simulator.study.tables.validate import (
     REJECTED,
@@ -76,6 +77,8 @@ REJECTED_GOAL = 0.15
 BANDWIDTH = (0.7, 0.95)
 """Fraction of peak bandwidth at which grouped products are known to run; a stated aim."""
 
+_table = partial(frame, least_width=6, unbroken=1)
+
 _POINTS = 1500
 """Rows drawn per operator and GPU, evenly taken: more only make the picture slow."""
 
@@ -103,7 +106,7 @@ def _print_experts(validation: Validation, console: Console) -> None:
     for found in validation.experts:
         rows = found.rows
         errors = (rows.median, rows.mean, found.ratio_median, found.spread.median)
-        table.add_row(rows.gpu, rows.dtype, str(found.shapes), *map(percent, errors))
+        table.add_row(rows.gpu, rows.dtype, str(found.shapes), *map(fine_percent, errors))
     _print(console, "Routed experts: one model's shape left out of the fit", table)
     figures = metrics(validation)
     medians = {gpu: figures[f"experts_lomo_median_ape_{gpu}"] for gpu in validation.gpus}
@@ -127,7 +130,7 @@ def _print_shapes(tables: Sequence[LeftOut], console: Console) -> None:
         medians, means = np.array(list(errors.values())).T
         worst = max(errors, key=lambda key: errors[key][0])
         shares = (median(medians), median(means), errors[worst][0])
-        table.add_row(shape, str(len(errors)), *map(percent, shares), worst)
+        table.add_row(shape, str(len(errors)), *map(fine_percent, shares), worst)
     _print(console, "The same by shape, over the tables that hold it", table)
     _say(
         console,
@@ -149,7 +152,7 @@ def _print_linear(validation: Validation, console: Console) -> None:
         share = bandwidth_fraction(validation, found)
         away = median(np.array([line.mean_error for line in lines]))
         explained = median(np.array([line.r_squared for line in lines]))
-        cells = (_number(share), percent(away), _number(explained, 3))
+        cells = (_number(share), fine_percent(away), _number(explained, 3))
         table.add_row(*key, *cells, _number(found.eta_bandwidth))
         if not BANDWIDTH[0] <= share <= BANDWIDTH[1]:
             outside.append(f"{key[0]} {key[1]} ({_number(share)})")
@@ -171,15 +174,16 @@ def _print_operator(operator: str, tables: Sequence[LeftOut], console: Console) 
         errors, groups = found.relative_errors, found.by_group()
         counts = (f"{len(groups):,}", f"{len(errors):,}")
         shares = (found.median, found.mean, quantile(errors, 0.9))
-        table.add_row(found.gpu, found.dtype, *counts, *map(percent, shares))
+        table.add_row(found.gpu, found.dtype, *counts, *map(fine_percent, shares))
         middle = groups[found.worst][0] if groups else 0.0
         worst = max(worst, (f"{found.worst} ({found.gpu} {found.dtype})", middle), key=_second)
     _print(console, f"{_TITLES[operator].capitalize()}: {_LEFT_OUT[operator]}", table)
     whole = pooled(found.relative_errors for found in tables)
     _say(
         console,
-        f"Half of the rows are predicted within {percent(median(whole))}, nine tenths within "
-        f"{percent(quantile(whole, 0.9))}. Worst at its median: {worst[0]}, {percent(worst[1])}. "
+        f"Half of the rows are predicted within {fine_percent(median(whole))}, nine tenths within "
+        f"{fine_percent(quantile(whole, 0.9))}. Worst at its median: {worst[0]}, "
+        f"{fine_percent(worst[1])}. "
         f"{_CAVEATS.get(operator, _HALF_GAP)}",
     )
 
@@ -196,7 +200,7 @@ def _print_cleaning(validation: Validation, console: Console) -> None:
         seen = max(1, sum(c.seen for c in tables))
         by_rule = (sum(c.dropped.get(rule, 0) for c in tables) / seen for rule in rules)
         shares = [validation.rejected_share(gpu), validation.rejected_share(gpu, "experts")]
-        table.add_row(gpu, *map(percent, shares), *map(percent, by_rule))
+        table.add_row(gpu, *map(fine_percent, shares), *map(fine_percent, by_rule))
     _print(console, "Rows that a rule rejected, before anything was fitted", table)
     every = {gpu: validation.rejected_share(gpu) for gpu in validation.gpus}
     experts = {gpu: validation.rejected_share(gpu, "experts") for gpu in validation.gpus}
@@ -267,14 +271,6 @@ def _thinned(values: np.ndarray) -> np.ndarray:
     return values[:: max(1, len(values) // _POINTS)]
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, safe_box=True)
-    for index, heading in enumerate(columns):
-        justify: Literal["left", "right"] = "right" if heading.endswith(">") else "left"
-        table.add_column(heading.rstrip(">"), justify=justify, min_width=6, no_wrap=index == 0)
-    return table
-
-
 def _print(console: Console, title: str, table: Table) -> None:
     console.print(Text(title, style="bold"))
     console.print(table)
@@ -284,17 +280,6 @@ def _say(console: Console, *sentences: str) -> None:
     for sentence in sentences:
         console.print(Text(sentence))
     console.print()
-
-
-def percent(value: float) -> str:
-    """Write an error in percent with one decimal.
-
-    Examples
-    --------
-    >>> percent(0.0123), percent(float("nan"))
-    ('1.2 %', '-')
-    """
-    return f"{100 * value:.1f} %" if value == value else ABSENT  # noqa: PLR0124 (NaN)
 
 
 def _number(value: float, digits: int = 2) -> str:
@@ -309,9 +294,9 @@ def _span(values: dict[str, float]) -> str:
     """Write the range of a figure over GPUs."""
     known = _known(values)
     if len(known) < 2:
-        return "".join(f"{percent(value)} ({name})" for name, value in known.items()) or ABSENT
+        return "".join(f"{fine_percent(value)} ({name})" for name, value in known.items()) or ABSENT
     low, high = (pick(known, key=known.__getitem__) for pick in _ENDS)
-    return f"{percent(known[low])} ({low}) to {percent(known[high])} ({high})"
+    return f"{fine_percent(known[low])} ({low}) to {fine_percent(known[high])} ({high})"
 
 
 _ENDS: tuple[Callable[..., str], ...] = (min, max)
@@ -320,4 +305,8 @@ _ENDS: tuple[Callable[..., str], ...] = (min, max)
 def _beyond(values: dict[str, float], goal: float) -> str:
     """Say which GPUs exceed the goal."""
     over = [name for name, value in _known(values).items() if value > goal]
-    return f"above {percent(goal)} on {', '.join(over)}" if over else f"all within {percent(goal)}"
+    return (
+        f"above {fine_percent(goal)} on {', '.join(over)}"
+        if over
+        else f"all within {fine_percent(goal)}"
+    )

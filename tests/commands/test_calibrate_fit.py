@@ -172,20 +172,21 @@ def test_one_draft_length_warns(calibrate):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "line 1 lacks the column 'batch'"),
+        ("", "empty; expected a header and measurements"),
         (HEADER + "\n", "holds no rows of measurements"),
-        (rows("gamma,top_k,experts,sigma,speedup"), "lacks the column 'batch'"),
+        (rows("gamma,top_k,experts,sigma,speedup"), "line 1: lacks the column 'batch'"),
         (rows("batch,gamma,top_k,experts,sigma"), "has no measured column"),
         (rows("batch,gamma,sigma,speedup"), "line 2: top_k is missing; add the column"),
         (rows("batch,top_k,experts,sigma,speedup"), "line 2: gamma is empty"),
         (rows("batch,gamma,top_k,experts,speedup"), "line 2: a speedup needs sigma"),
         (rows().replace("speedup", "speed_up"), "Did you mean 'speedup'?"),
-        (rows().replace("sigma", "speedup"), "has the column 'speedup' twice"),
+        (rows().replace("sigma", "speedup"), "line 1: has the column 'speedup' twice"),
+        (rows().replace("gamma", "B"), "line 1: gives batch twice, by two names"),
         (rows("batch,gamma,top_k,experts,sigma,speedup,ar_step_s").replace("sigma", "ar_step_ms"),
-         "gives ar_step_s in two units"),
-        (rows(speedup={4: "fast"}), "line 6: speedup='fast' is no number"),
-        (rows(speedup={4: "nan"}), "line 6: speedup='nan' is no number"),
-        (rows() + "1,2,8\n", "line 18 has 3 cells for 6 columns"),
+         "gives ar_step_s twice, by two names"),
+        (rows(speedup={4: "fast"}), "line 6: speedup is 'fast', no number"),
+        (rows(speedup={4: "nan"}), "line 6: speedup is 'nan', no finite number"),
+        (rows() + "1,2,8\n", "line 18: 3 fields, but the header has 6; leave fields empty"),
         (rows(batch={1: ""}), "line 3: batch is empty"),
         (rows(batch={1: 1.5}), "line 3: batch=1.5. A batch is a whole number"),
         (rows(gamma={2: 0}), "line 4: gamma=0. A draft length is a whole number from 1"),
@@ -293,7 +294,7 @@ def test_without_a_file_or_with_a_wrong_one(moesim, tmp_path):
     assert code == 2
     assert "data is missing" in err
     code, _, err = moesim("calibrate", "fit", f"data={tmp_path / 'no.csv'}")
-    assert (code, "cannot read" in err) == (2, True)
+    assert (code, "no.csv' not found" in " ".join(err.split())) == (2, True)
     binary = tmp_path / "my.csv"
     binary.write_bytes(b"\xff\xfe\x00batch")
     code, _, err = moesim("calibrate", "fit", f"data={binary}")

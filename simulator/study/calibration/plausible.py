@@ -111,7 +111,7 @@ def _some(lines: list[int]) -> str:
 
 
 def _refuse(measured: Measurements, row: int, text: str) -> DataError:
-    return DataError(f"{measured.origin} line {measured.lines[row]}: {text}")
+    return DataError(f"{measured.origin}, line {measured.lines[row]}: {text}")
 
 
 def _first(wrong: NDArray[np.bool_]) -> Iterator[int]:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from simulator.errors import DataError
 from simulator.speculation.theory import sigma
+from simulator.study.csv_rows import Line
 
 _LONGEST_DRAFT = 64
 """A draft length above this is a mistake with every engine there is."""
@@ -23,15 +23,12 @@ class Row:
     Parameters
     ----------
     line
-        Its line in the file.
-    where
-        File and line, for messages.
+        Its line of the file, which refuses what is wrong with it.
     cells
         Numbers by column, empty cells left out; times in seconds.
     """
 
-    line: int
-    where: str
+    line: Line
     cells: Mapping[str, float]
 
     def get(self, column: str) -> float:
@@ -42,12 +39,8 @@ class Row:
         """Return a whole number from 1 on; refuse another with what is needed."""
         value = self.get(column)
         if not (1 <= value <= most and value.is_integer()):
-            raise self.refusal(f"{column}={value:g}. {needed}")
+            raise self.line.refuse(f"{column}={value:g}. {needed}")
         return value
-
-    def refusal(self, text: str) -> DataError:
-        """Return the error that names this row."""
-        return DataError(f"{self.where}: {text}")
 
 
 def operating_point(row: Row, experts: int | None, top_k: int | None) -> tuple[float, ...]:
@@ -68,11 +61,11 @@ def operating_point(row: Row, experts: int | None, top_k: int | None) -> tuple[f
         If one is missing, no whole number, or impossible.
     """
     if "batch" not in row.cells:
-        raise row.refusal("batch is empty; give the requests of the step.")
+        raise row.line.refuse("batch is empty; give the requests of the step.")
     batch = row.whole("batch", "A batch is a whole number of requests from 1 on.")
     active, total = _experts(row, "top_k", top_k), _experts(row, "experts", experts)
     if active > total:
-        raise row.refusal(f"top_k={active:g} exceeds experts={total:g}.")
+        raise row.line.refuse(f"top_k={active:g} exceeds experts={total:g}.")
     if "gamma" in row.cells:
         gamma = row.whole(
             "gamma",
@@ -81,7 +74,7 @@ def operating_point(row: Row, experts: int | None, top_k: int | None) -> tuple[f
             _LONGEST_DRAFT,
         )
     elif set(TOLD_BY_DRAFTS) & set(row.cells):
-        raise row.refusal("gamma is empty; speedup and verify_step_s belong to a draft length.")
+        raise row.line.refuse("gamma is empty; speedup and verify_step_s belong to a draft length.")
     else:
         gamma = 1.0
     return batch, gamma, active, total, _sigma(row, gamma)
@@ -91,7 +84,7 @@ def _experts(row: Row, column: str, default: int | None) -> float:
     if column in row.cells:
         return row.whole(column, "Experts are whole numbers from 1 on; a dense model has 1 of 1.")
     if default is None:
-        raise row.refusal(
+        raise row.line.refuse(
             f"{column} is missing; add the column (1 for a dense model), or name model=."
         )
     return float(default)
@@ -103,16 +96,16 @@ def _sigma(row: Row, gamma: float) -> float:
     if "alpha" in row.cells:
         alpha = row.get("alpha")
         if not 0 <= alpha <= 1:
-            raise row.refusal(f"alpha={alpha:g}. An acceptance rate is a share from 0 to 1.")
+            raise row.line.refuse(f"alpha={alpha:g}. An acceptance rate is a share from 0 to 1.")
         return float(sigma(alpha, gamma))
     share = row.get("sigma")
     if math.isnan(share):
-        raise row.refusal(
+        raise row.line.refuse(
             "a speedup needs sigma, the tokens per round over gamma + 1, or alpha, the acceptance "
             "rate; engines report both (vLLM: mean acceptance length over gamma + 1)."
         )
     if not 1 / (gamma + 1) - 1e-3 <= share <= 1:
-        raise row.refusal(
+        raise row.line.refuse(
             f"sigma={share:g}. A round with gamma={gamma:g} yields 1 to {gamma + 1:g} tokens, so "
             f"sigma lies between {1 / (gamma + 1):.3f} and 1."
         )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +11,12 @@ from simulator.errors import DataError, nearest
 from simulator.speculation.performance import Points
 from simulator.study.calibration.measurements import QUANTITIES, TIMES, Measurements
 from simulator.study.calibration.rows import Row, operating_point
-from simulator.units import MS, US
-
-UNITS = {"s": 1.0, "ms": MS, "us": US}
-"""Units that the name of a column of times may end in."""
+from simulator.study.csv_rows import SECONDS, Line, read_lines
 
 TIME_COLUMNS = {
-    f"{name.removesuffix('_s')}_{unit}": (name, scale)
+    f"{name.removesuffix('_s')}{suffix}": (name, scale)
     for name in TIMES
-    for unit, scale in UNITS.items()
+    for suffix, scale in SECONDS.items()
 }
 """Columns of times: the quantity and seconds per unit."""
 
@@ -60,15 +55,17 @@ def read_table(
     DataError
         If the file or a cell cannot be used; the message names file, line, value and what to do.
     """
-    rows = list(_rows(path))
-    if not rows:
+    lines = read_lines(path, what="measurements")
+    if not lines:
         raise DataError(f"{path} holds no rows of measurements below its header.")
+    columns = _columns(path, lines[0].fields)
+    rows = [_row(line, columns) for line in lines]
     points = np.array([operating_point(row, experts, top_k) for row in rows])
     batch, gamma, active, total, share = points.T
     found = Measurements(
         points=Points.of(batch, gamma, active, total, share, ridge_flop_per_byte),
         values={name: np.array([row.get(name) for row in rows]) for name in QUANTITIES},
-        lines=tuple(row.line for row in rows),
+        lines=tuple(line.number for line in lines),
         origin=str(path),
     )
     if not found.count():
@@ -78,60 +75,33 @@ def read_table(
     return found
 
 
-def _rows(path: Path) -> Iterator[Row]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            header = _header(path, next(reader, []))
-            for cells in reader:
-                if any(cell.strip() for cell in cells):
-                    line = f"{path} line {reader.line_num}"
-                    yield Row(reader.line_num, line, dict(_cells(line, header, cells)))
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}. Give data=FILE.csv.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is no CSV file in UTF-8: {error}.") from error
-
-
-def _header(path: Path, cells: Sequence[str]) -> list[str]:
-    """Return the columns by our names; refuse those that we do not know."""
-    names = [LETTERS.get(cell.strip().lower(), cell.strip().lower()) for cell in cells]
-    where = f"{path} line 1"
+def _columns(path: Path, header: Iterable[str]) -> dict[str, str]:
+    """Return our name of each column; refuse those that we do not know."""
+    columns = {cell: LETTERS.get(cell.lower(), cell.lower()) for cell in header}
+    names, where = list(columns.values()), f"{path}, line 1"
     for name in names:
         if name not in COLUMNS:
             close = nearest(name, COLUMNS)
             hint = f" Did you mean {close!r}?" if close else ""
             raise DataError(
-                f"unknown column {name!r} in {where}.{hint} Known: {', '.join(POINT_COLUMNS)}, "
+                f"{where}: unknown column {name!r}.{hint} Known: {', '.join(POINT_COLUMNS)}, "
                 f"speedup, {', '.join(TIMES)} (or _ms, _us). Remove what is no measurement."
             )
-        if names.count(name) > 1:
-            raise DataError(f"{where} has the column {name!r} twice; keep one.")
-    kinds = [TIME_COLUMNS[name][0] for name in names if name in TIME_COLUMNS]
+    kinds = [TIME_COLUMNS.get(name, (name,))[0] for name in names]
     for kind in kinds:
         if kinds.count(kind) > 1:
-            raise DataError(f"{where} gives {kind} in two units; keep one column.")
-    if "batch" not in names:
-        raise DataError(f"{where} lacks the column 'batch' (requests in a step); add it.")
-    if not kinds and "speedup" not in names:
-        raise DataError(f"{where} has no measured column; add one of speedup, {', '.join(TIMES)}.")
-    return names
+            raise DataError(f"{where}: gives {kind} twice, by two names; keep one column.")
+    if "batch" not in kinds:
+        raise DataError(f"{where}: lacks the column 'batch' (requests in a step); add it.")
+    if not set(QUANTITIES) & set(kinds):
+        raise DataError(f"{where}: has no measured column; add one of {', '.join(QUANTITIES)}.")
+    return columns
 
 
-def _cells(where: str, header: Sequence[str], cells: Sequence[str]) -> Iterator[tuple[str, float]]:
-    if len(cells) != len(header):
-        raise DataError(
-            f"{where} has {len(cells)} cells for {len(header)} columns; "
-            "leave cells empty that were not measured."
-        )
-    for column, text in zip(header, cells, strict=True):
-        if not text.strip():
-            continue
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise DataError(f"{where}: {column}={text.strip()!r} is no number.")
-        name, scale = TIME_COLUMNS.get(column, (column, 1.0))
-        yield name, value * scale
+def _row(line: Line, columns: Mapping[str, str]) -> Row:
+    cells = {}
+    for field, column in columns.items():
+        if line.text(field):
+            name, scale = TIME_COLUMNS.get(column, (column, 1.0))
+            cells[name] = scale * line.finite(field)
+    return Row(line, cells)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from simulator.errors import DataError
 from simulator.speculation.config import MAX_DRAFT_TOKENS
-from simulator.study.engines.csv_rows import Line, read_lines, require
+from simulator.study.csv_rows import Line, read_lines, require
 from simulator.workload.readers import TraceRow
 
 COLUMNS = (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from simulator.errors import DataError
 from simulator.speculation.config import MAX_DRAFT_TOKENS
-from simulator.study.engines.csv_rows import SECONDS, Line, read_lines, require
+from simulator.study.csv_rows import SECONDS, Line, read_lines, require
 
 ROLES = ("calibrate", "check")
 """What a row is for: to be fitted, or to be predicted."""

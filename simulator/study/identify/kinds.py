@@ -7,7 +7,7 @@ leave the scale of seconds free.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -50,32 +50,6 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
     }
 )
 """What a plan for MoESD's parameters may measure."""
-
-
-def seconds_are_free(kinds: Iterable[str]) -> bool:
-    """Say whether measurements of these kinds leave the scale of seconds free.
-
-    Parameters
-    ----------
-    kinds
-        Of the measurements at hand, names from `KINDS`, repeats allowed.
-
-    Returns
-    -------
-    bool
-        True if all are ratios: then no fit to them may emit seconds.
-
-    Raises
-    ------
-    ConfigError
-        If a kind is unknown.
-
-    Examples
-    --------
-    >>> seconds_are_free(["speedup", "speedup"]), seconds_are_free(["speedup", "ar_step_time"])
-    (True, False)
-    """
-    return all(kind_of(name).unit == "1" for name in kinds)
 
 
 def kind_of(name: str, origin: str = "") -> Kind:

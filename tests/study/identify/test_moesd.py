@@ -7,7 +7,7 @@ import pytest
 
 from simulator.speculation.performance import NAMES
 from simulator.study.identify.check_moesd import SCALE
-from simulator.study.identify.kinds import KINDS, seconds_are_free
+from simulator.study.identify.kinds import KINDS
 from simulator.study.identify.moesd import (
     agreeing,
     pinned,
@@ -114,5 +114,5 @@ def test_the_model_says_of_each_kind_what_its_unit_says(prior, pool, kind):
     rows = [*pool(0.01), Row(kind, 8, 4, 16, 0.01)]
     found = identifiability(relative_jacobian(prior.middle, prior, rows), NAMES, TOGETHER)
     free = [direction.words for direction in found.null_directions] == [SCALE]
-    assert free == seconds_are_free(["speedup", kind])
+    assert free == (KINDS[kind].unit == "1")
     assert found.rank == (9 if free else 10)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.errors import DataError, nearest
+from simulator.units import MS, US
 
-SECONDS = {"_s": 1.0, "_ms": 1e-3, "_us": 1e-6}
+SECONDS = {"_s": 1.0, "_ms": MS, "_us": US}
 """Units that a column of times may state in its name."""
 
 ABSENT = {"", "-", "nan", "none", "null", "na"}
@@ -43,9 +44,11 @@ class Line:
 
     def number_of(self, column: str) -> float | None:
         """Return a field as a finite number, or None where it is absent."""
+        return None if self.text(column).lower() in ABSENT else self.finite(column)
+
+    def finite(self, column: str) -> float:
+        """Return a field as a finite number; refuse all else, `ABSENT` too."""
         text = self.text(column)
-        if text.lower() in ABSENT:
-            return None
         try:
             value = float(text)
         except ValueError:
@@ -90,7 +93,8 @@ def read_lines(path: Path, *, what: str) -> list[Line]:
     Raises
     ------
     DataError
-        If it cannot be read, is empty, or a row has more or fewer fields than the header.
+        If it cannot be read, is empty, names a column twice, or a row has more or fewer fields than
+        the header.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -99,8 +103,10 @@ def read_lines(path: Path, *, what: str) -> list[Line]:
         near = nearest(path.name, [p.name for p in path.parent.iterdir()] if _folder(path) else [])
         hint = f" Did you mean {str(path.with_name(near))!r}?" if near else ""
         raise DataError(f"{what} {str(path)!r} not found.{hint}") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{what} {str(path)!r} cannot be read: {error}.") from error
+    except OSError as error:
+        raise DataError(f"{what} {str(path)!r} cannot be read: {error.strerror}.") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is no CSV file in UTF-8: {error}.") from error
 
 
 def _folder(path: Path) -> bool:
@@ -112,13 +118,16 @@ def _lines(path: Path, file: Iterable[str], what: str) -> Iterator[Line]:
     header = [name.strip() for name in next(reader, [])]
     if not any(header):
         raise DataError(f"{path}: empty; expected a header and {what}.")
+    for name in header:
+        if name and header.count(name) > 1:
+            raise DataError(f"{path}, line 1: has the column {name!r} twice; keep one.")
     for row in reader:
         if not any(field.strip() for field in row):
             continue
         if len(row) != len(header):
             raise DataError(
                 f"{path}, line {reader.line_num}: {len(row)} fields, but the header has "
-                f"{len(header)}."
+                f"{len(header)}; leave fields empty that were not measured."
             )
         yield Line(path, reader.line_num, dict(zip(header, row, strict=True)))
 
