@@ -87,7 +87,7 @@ def _pair(found: Errors | None) -> str:
 
 
 def _short(error: float) -> str:
-    """Write an error in fine_percent, in four characters as long as it is below 9999."""
+    """Write an error in percent, in four characters as long as it is below 9999."""
     return f"{100 * error:.1f}" if error < 0.9995 else f"{100 * error:.0f}"
 
 

@@ -305,8 +305,5 @@ _ENDS: tuple[Callable[..., str], ...] = (min, max)
 def _beyond(values: dict[str, float], goal: float) -> str:
     """Say which GPUs exceed the goal."""
     over = [name for name, value in _known(values).items() if value > goal]
-    return (
-        f"above {fine_percent(goal)} on {', '.join(over)}"
-        if over
-        else f"all within {fine_percent(goal)}"
-    )
+    limit = fine_percent(goal)
+    return f"above {limit} on {', '.join(over)}" if over else f"all within {limit}"
