@@ -175,5 +175,7 @@ def test_a_scenario_takes_a_profile_by_path(tmp_path):
     settings = ["model=mixtral_8x7b", "hardware=h100_sxm"]
     slow, plain = build(compose([*settings, f"hardware.engine={path}"])), build(compose(settings))
     assert slow.step_model.law.within_request == 0.5
-    ratio = slow.deployment(0).costs.decode_s(8, 8000) / plain.deployment(0).costs.decode_s(8, 8000)
+    ratio = slow.deployment(0).costs[-1].decode_s(8, 8000) / plain.deployment(0).costs[-1].decode_s(
+        8, 8000
+    )
     assert 1.5 < ratio < 2.0

@@ -35,7 +35,7 @@ commands = sorted(
 @pytest.mark.parametrize("command", commands)
 def test_commands_run(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = shlex.split(command)[1:]
+    words = shlex.split(command.replace("=examples/", f"={ROOT}/examples/"))[1:]
     if words[0] == "simulate":
         words += SHORT
     assert main(words) == 0
