@@ -23,7 +23,7 @@ def descendants(pid):
     return [*children, *(below for child in children for below in descendants(child))]
 
 
-def wait_for(condition, patience_s=30.0):
+def wait_for(condition, patience_s=90.0):
     end_s = time.monotonic() + patience_s
     while not (found := condition()):
         if time.monotonic() > end_s:
