@@ -65,7 +65,7 @@ def test_a_run_decodes_at_the_speed_of_the_cost_model():
     cell = Cell(MOE, 12)
     rate = token_rate(cell, profile())
     # Contexts grow from 150 to 450 tokens: between the steps at both ends.
-    costs = scenario(cell, profile()).deployment(0).costs
+    costs = scenario(cell, profile()).deployment(0).costs[-1]
     slow, fast = (12 / costs.decode_s(12, 12 * context) for context in (450, 150))
     assert slow <= rate <= fast
 
