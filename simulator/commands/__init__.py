@@ -16,7 +16,7 @@ COMMANDS = {
     "simulate": Command("simulate", "one scenario with and without speculative decoding, paired"),
     "explain": Command("explain", "where the time of a step goes, and what holds SD back"),
     "validate": Command(
-        "validate", "how far off predictions are: kernel tables, served deployments"
+        "validate", "how far off predictions are: kernels, deployments, MoESD, an engine"
     ),
     "calibrate": Command("calibrate", "fit to measurements; what measurements can determine"),
     "list": Command("listing", "known models, GPUs, drafters, workloads and parts, with sources"),

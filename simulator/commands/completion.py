@@ -6,7 +6,8 @@ import sys
 
 from simulator.commands import COMMANDS
 from simulator.commands.arguments import Parser
-from simulator.commands.validate import SUBJECTS
+from simulator.commands.calibrate import SUBJECTS as CALIBRATE
+from simulator.commands.validate import SUBJECTS as VALIDATE
 
 BASH = r"""\
 _moesim_complete() {
@@ -26,6 +27,8 @@ _moesim_complete() {
         replies="$(COMP_LINE="moesim$line" "${COMP_WORDS[0]}" simulate -sc query=bash 2>/dev/null)"
     elif [[ "$command" == validate ]]; then
         replies="@VALIDATE@ --help"
+    elif [[ "$command" == calibrate ]]; then
+        replies="@CALIBRATE@ --help"
     elif [[ "$command" == list ]]; then
         replies="models gpus drafters workloads scenarios engines tables parts"
     elif [[ "$command" == kernels ]]; then
@@ -54,8 +57,11 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("shell", choices=["bash"])
     parser.parse_args(arguments)
-    script = BASH.replace("@COMMANDS@", " ".join(COMMANDS))
-    sys.stdout.write(script.replace("@VALIDATE@", " ".join(SUBJECTS)))
+    script = BASH
+    words = {"COMMANDS": COMMANDS, "VALIDATE": VALIDATE, "CALIBRATE": CALIBRATE}
+    for mark, names in words.items():
+        script = script.replace(f"@{mark}@", " ".join(names))
+    sys.stdout.write(script)
     return 0
 
 

@@ -66,6 +66,7 @@ def complete(environment):
         ("moesim explain --ba", "--batch"),
         ("moesim explain model=mix", "model=mixtral_8x7b"),
         ("moesim validate k", "kernels"),
+        ("moesim calibrate e", "engine"),
         ("moesim list g", "gpus"),
         ("moesim list ", " ".join(TOPICS)),
         ("moesim kernels ", "import"),
