@@ -64,7 +64,7 @@ def start(executable):
 
 
 def interrupted_well(process, children):
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == EXIT_INTERRUPTED
     assert out == ""
     assert err == "moesim: interrupted; what had not ended has no summary.\n"
