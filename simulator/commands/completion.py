@@ -58,8 +58,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("shell", choices=["bash"])
     parser.parse_args(arguments)
     script = BASH
-    words = {"COMMANDS": COMMANDS, "VALIDATE": VALIDATE, "CALIBRATE": CALIBRATE}
-    for mark, names in words.items():
+    for mark, names in (
+        ("COMMANDS", list(COMMANDS)),
+        ("VALIDATE", list(VALIDATE)),
+        ("CALIBRATE", list(CALIBRATE)),
+    ):
         script = script.replace(f"@{mark}@", " ".join(names))
     sys.stdout.write(script)
     return 0
