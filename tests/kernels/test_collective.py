@@ -111,14 +111,14 @@ def test_nccl_serves_where_the_engines_own_was_not_measured():
     st.sampled_from(COLLECTIVES), st.sampled_from([2, 4, 8]), st.floats(1, 1e10), st.floats(1, 30)
 )
 def test_more_bytes_hardly_ever_take_less_time(collective, gpus, message, factor):
-    """Measured curves are not made monotone: protocols change with size, by up to 18 %.
+    """Measured curves are not made monotone: protocols change with size, by up to 15 %.
 
-    That is the reduce-scatter over two H100, whose shortest messages take longer than 1 KiB. The
-    all-to-all over eight has two neighbouring spikes, at 8 and 16 KiB.
+    By 18 % for the reduce-scatter over two H100, whose shortest messages take longer than 1 KiB.
+    The all-to-all over eight has two neighbouring spikes, at 8 and 16 KiB.
     """
     question = ask(H100, collective)
     less, more = question(message, gpus), question(message * factor, gpus)
-    slack = 2.2 if collective == "all_to_all" else 1.19
+    slack = {"all_to_all": 2.2, "reduce_scatter": 1.19 if gpus == 2 else 1.15}.get(collective, 1.15)
     assert 0.0 < less.seconds < slack * more.seconds
 
 
