@@ -23,6 +23,7 @@ from simulator.serving.kv_cache import KvCache
 from simulator.serving.request import Request
 from simulator.serving.stepper import Stepper
 from simulator.speculation.policies import DraftPolicy, Telemetry
+from simulator.trace.schema import FINISHED
 from simulator.trace.writer import BLOCK_ROWS, RowSink
 
 Chunk = tuple[int, int]
@@ -340,17 +341,25 @@ class Replica:
         trace.rows.append(
             (
                 request.request_id,
+                request.traffic_class,
+                request.tenant,
+                FINISHED,
+                self._index,
                 self._index,
                 request.arrival_s,
                 request.admitted_s,
                 request.first_token_s,
                 self._env.now,
+                self._env.now,
                 request.prompt_tokens,
+                request.cached_tokens,
+                request.output_tokens,
                 request.output_tokens,
                 request.rounds,
                 request.accepted,
                 request.preemptions,
                 request.recomputed_tokens,
+                request.retries,
             )
         )
         if len(trace.rows) >= BLOCK_ROWS:

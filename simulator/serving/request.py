@@ -26,6 +26,7 @@ class Request:
         "admitted_s",
         "arrival_s",
         "blocks",
+        "cached_tokens",
         "first_token_s",
         "lost_tokens",
         "output_tokens",
@@ -34,8 +35,11 @@ class Request:
         "prefilled_tokens",
         "prompt_tokens",
         "request_id",
+        "retries",
         "rounds",
         "runs",
+        "tenant",
+        "traffic_class",
         "trajectory",
     )
 
@@ -58,6 +62,14 @@ class Request:
         """Tokens that its prefill covers: the prompt, and after a preemption its output so far."""
         self.prefilled_tokens = 0
         """Of these, tokens processed so far."""
+        self.traffic_class = 0
+        """Its traffic class, in the order of the configuration."""
+        self.tenant = 0
+        """Whom it belongs to."""
+        self.retries = 0
+        """How often it began anew because a replica was lost."""
+        self.cached_tokens = 0
+        """Prompt tokens found in the prefix cache when it first came in."""
         self.blocks = 0
         """KV blocks that it holds; while it decodes its stepper knows."""
         self.rounds = 0

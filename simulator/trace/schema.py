@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import pyarrow as pa
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 """Rises when a column that a summary needs comes, changes its meaning, unit or type, or goes."""
 
 PREFIX = "moesim."
@@ -21,6 +21,16 @@ PREFIX = "moesim."
 
 ARMS = ("baseline", "speculative")
 """The two arms of a paired run: decoding without and with speculation."""
+
+FINISHED, REJECTED, TIMED_OUT, CANCELLED, FAILED = range(5)
+"""How a request leaves, as the engine writes it: the index of its name in `OUTCOMES`."""
+
+OUTCOMES = ("finished", "rejected", "timed_out", "cancelled", "failed")
+"""How a request leaves: served to its last token; refused at a full queue; waited too long in it;
+given up by its client; lost with a replica, retries exhausted."""
+
+NAMES = {"outcome": OUTCOMES}
+"""Columns that hold names, of which the engine writes the index."""
 
 CONSTANTS = ("arm", "replication")
 """Columns that hold one value in all rows of one engine run; the engine does not write them."""
@@ -61,17 +71,25 @@ _RUN = (
 
 _REQUESTS = (
     Column("request_id", pa.int64(), "index", "Position in the arrival sequence; pairs the arms."),
-    Column("replica", pa.int16(), "index", "Replica that served it; -1 if rejected unrouted."),
+    Column("traffic_class", pa.int16(), "index", "Its traffic class, in the order of the config."),
+    Column("tenant", pa.int32(), "index", "Whom it belongs to; 0 where there is one tenant."),
+    Column("outcome", pa.dictionary(pa.int8(), pa.string()), "name", f"One of {OUTCOMES}."),
+    Column("replica", pa.int16(), "index", "Replica it was last at; -1 if it never reached one."),
+    Column("prefill_replica", pa.int16(), "index", "Replica of its first prefill; -1 without one."),
     Column("arrival_s", pa.float64(), "s", "Arrival at the router."),
-    Column("admitted_s", pa.float64(), "s", "Start of its first prefill; null if rejected.", True),
-    Column("first_token_s", pa.float64(), "s", "First output token; null if rejected.", True),
-    Column("finish_s", pa.float64(), "s", "Last output token; null if rejected.", True),
+    Column("admitted_s", pa.float64(), "s", "Start of its first prefill; null without one.", True),
+    Column("first_token_s", pa.float64(), "s", "First output token; null without one.", True),
+    Column("finish_s", pa.float64(), "s", "Last output token; null unless finished.", True),
+    Column("left_s", pa.float64(), "s", "When it left, whatever its outcome."),
     Column("prompt_tokens", pa.int32(), "tokens", "Length of the prompt."),
-    Column("output_tokens", pa.int32(), "tokens", "Length of the output."),
+    Column("cached_tokens", pa.int32(), "tokens", "Of these, found in the prefix cache at first."),
+    Column("output_tokens", pa.int32(), "tokens", "Length of the output that was asked for."),
+    Column("emitted_tokens", pa.int32(), "tokens", "Output tokens until it left."),
     Column("rounds", pa.int32(), "rounds", "Draft-and-verify rounds; decode steps at baseline."),
     Column("accepted_draft_tokens", pa.int32(), "tokens", "Draft tokens kept, over all rounds."),
     Column("preemptions", pa.int32(), "count", "How often it lost its KV blocks to another."),
     Column("recomputed_tokens", pa.int32(), "tokens", "Prefilled again after preemptions."),
+    Column("retries", pa.int16(), "count", "How often it began anew after the loss of a replica."),
 )
 
 _ITERATIONS = (
@@ -106,7 +124,7 @@ def _table(name: str, columns: tuple[Column, ...], notes: Mapping[str, str]) -> 
 
 
 REQUESTS: pa.Schema = _table("requests", _REQUESTS, _DEFINITIONS)
-"""One row per finished or rejected request."""
+"""One row per request, written when it leaves."""
 
 ITERATIONS: pa.Schema = _table("iterations", _ITERATIONS, {})
 """One row per iteration of a replica."""

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from simulator.errors import ConfigError, InvariantError
-from simulator.trace.schema import CONSTANTS, PREFIX, row_columns, with_notes
+from simulator.trace.schema import CONSTANTS, NAMES, PREFIX, row_columns, with_notes
 
 BLOCK_ROWS = 32_768
 """Rows an engine gathers before it flushes: large enough that a row costs under 1 us all in."""
@@ -141,7 +141,10 @@ class TraceWriter:
         self._schema = schema
         self._constants = dict(constants)
         self._columns = [schema.field(name) for name in row_columns(schema)]
-        self._dtypes = [np.dtype(field.type.to_pandas_dtype()) for field in self._columns]
+        self._dtypes = [
+            np.dtype(np.int8 if field.name in NAMES else field.type.to_pandas_dtype())
+            for field in self._columns
+        ]
         notes = {**metadata, **{key: str(value) for key, value in constants.items()}}
         self._stream = ParquetStream(path, with_notes(schema, notes))
         self._open = True
@@ -222,4 +225,6 @@ def _array(values: tuple[Any, ...], field: pa.Field, dtype: np.dtype[Any], count
         numbers = np.fromiter(values, dtype=dtype, count=count)
     except (ValueError, TypeError, OverflowError) as error:
         raise InvariantError(f"trace column {field.name} ({field.type}): {error}.") from error
+    if field.name in NAMES:
+        return pa.DictionaryArray.from_arrays(numbers, NAMES[field.name])
     return pa.array(numbers, from_pandas=field.nullable)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +19,38 @@ MAX_TOKENS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class RequestTraits:
+    """What tells the requests of a block apart beside arrivals and lengths, one element each.
+
+    Parameters
+    ----------
+    traffic_class
+        Index of the traffic class, int64[n].
+    tenant
+        Whom the request belongs to, int64[n].
+    priority
+        Lower comes first (vLLM's ``priority``), int64[n].
+    session
+        Conversation it is part of, int64[n]; a router may keep these together.
+    cancel_after_s
+        Time after arrival at which its client gives up, s, float64[n]; infinite for never.
+    prefixes
+        Of each prompt the hashes of its shared beginning, each standing for ``hash_tokens`` tokens
+        *and all before them*: equal hashes mean equal prompts up to there.
+    hash_tokens
+        Tokens that a hash stands for.
+    """
+
+    traffic_class: NDArray[np.int64]
+    tenant: NDArray[np.int64]
+    priority: NDArray[np.int64]
+    session: NDArray[np.int64]
+    cancel_after_s: NDArray[np.float64]
+    prefixes: Sequence[tuple[int, ...]]
+    hash_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class RequestBlock:
     """Consecutive requests, one array element each.
 
@@ -31,6 +63,8 @@ class RequestBlock:
         blocks. All zero in a closed loop.
     prompt_tokens, output_tokens
         Lengths, shape (n,), each >= 1.
+    traits
+        What else tells the requests apart; None if nothing does.
 
     Examples
     --------
@@ -42,6 +76,7 @@ class RequestBlock:
     arrival_s: NDArray[np.float64]
     prompt_tokens: NDArray[np.int64]
     output_tokens: NDArray[np.int64]
+    traits: RequestTraits | None = None
 
     @property
     def size(self) -> int:
