@@ -6,8 +6,8 @@ import numpy as np
 
 from simulator.costs.compiled import Window
 from simulator.serving.cluster import Deployment, serve
-from simulator.serving.replica import Limits
 from simulator.serving.router import ROUTERS
+from simulator.serving.scheduler import Limits
 from simulator.speculation.acceptance import PositionAcceptance
 from simulator.streams import Streams
 from simulator.trace.schema import ITERATIONS, REQUESTS, row_columns
