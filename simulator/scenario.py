@@ -167,6 +167,7 @@ def build(
     if workload is None:
         workload = build_workload(config.workload, config.run.requests)
     _check_context(target, workload)
+    _check_queue(config, workload)
     if config.speculation.gamma:
         _check_vocabulary(drafter, target)
     parallelism = _place(
@@ -250,6 +251,15 @@ def _check_context(target: Architecture, workload: Workload) -> None:
             f"{target.title} is limited to {target.max_context_tokens}. Lower "
             f"workload.max_prompt_tokens and workload.max_output_tokens, or pick a model with a "
             f"longer context."
+        )
+
+
+def _check_queue(config: Config, workload: Workload) -> None:
+    if workload.concurrency is not None and config.scheduler.max_queue is not None:
+        raise ConfigError(
+            f"scheduler.max_queue={config.scheduler.max_queue} refuses requests, but the "
+            f"{workload.concurrency} users of a closed loop would ask again at once, for ever. "
+            "Leave it null, or take an open loop (workload.kind=preset)."
         )
 
 
