@@ -107,6 +107,7 @@ class Scenario:
             kv_capacity_tokens=spread.data * (memory.kv_capacity_tokens // block * block),
             block_tokens=block,
             new_queue=QUEUES.get(scheduler.queue, "scheduler.queue"),
+            prefix_cache=scheduler.prefix_cache,
             front_end_request_s=self.engine.front_end_request_s,
             front_end_s=self.engine.front_end_s,
         )

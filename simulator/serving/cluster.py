@@ -11,6 +11,7 @@ import simpy
 
 from simulator.serving.front_end import FrontEnd
 from simulator.serving.kv_cache import KvCache
+from simulator.serving.prefix_cache import block_keys
 from simulator.serving.queues import Fcfs, WaitingQueue
 from simulator.serving.replica import Replica, StepTimes
 from simulator.serving.request import PLAIN, Request, Traits
@@ -44,6 +45,8 @@ class Deployment:
         KV cache of each, and the tokens of one of its blocks.
     new_queue
         Makes the waiting queue of a replica.
+    prefix_cache
+        Whether blocks of requests that left are kept for others that begin alike.
     new_policy
         Makes what chooses the draft length of every step of a replica; None keeps to one.
     front_end_request_s, front_end_s
@@ -57,6 +60,7 @@ class Deployment:
     kv_capacity_tokens: int
     block_tokens: int = 16
     new_queue: Callable[[], WaitingQueue] = Fcfs
+    prefix_cache: bool = True
     new_policy: Callable[[], DraftPolicy] | None = None
     front_end_request_s: float = 0.0
     front_end_s: float = 0.0
@@ -171,7 +175,7 @@ def _requests(
             columns = (block.arrival_s[span].tolist(), prompts.tolist(), outputs.tolist())
             request_id, end = block.first_id + span.start, 0
             for arrival_s, prompt, output, trajectory, its in zip(
-                *columns, trajectories, _traits(block.traits, span), strict=True
+                *columns, trajectories, _traits(block.traits, span, deployment), strict=True
             ):
                 start, end = end, end + output
                 yield Request(
@@ -180,7 +184,7 @@ def _requests(
                 request_id += 1
 
 
-def _traits(traits: RequestTraits | None, span: slice) -> Iterable[Traits]:
+def _traits(traits: RequestTraits | None, span: slice, deployment: Deployment) -> Iterable[Traits]:
     """Return the traits of a part of a block, request by request."""
     if traits is None:
         return repeat(PLAIN, span.stop - span.start)
@@ -191,7 +195,13 @@ def _traits(traits: RequestTraits | None, span: slice) -> Iterable[Traits]:
         traits.session,
         traits.cancel_after_s,
     )
-    return map(Traits, *(column[span].tolist() for column in columns))
+    keys: Iterable[tuple[int, ...]] = repeat(())
+    if deployment.prefix_cache:
+        keys = (
+            block_keys(hashes, traits.hash_tokens, deployment.block_tokens)
+            for hashes in traits.prefixes[span]
+        )
+    return map(Traits, *(column[span].tolist() for column in columns), keys)
 
 
 def _arrivals(

@@ -23,6 +23,9 @@ class SchedulerConfig:
         Requests that may wait at a replica; whoever comes then is refused. Null: no limit.
     queue_timeout_s
         How long a request may wait for its prefill to start, s. Null: for ever.
+    prefix_cache
+        Whether KV blocks are kept for requests that begin alike (vLLM's
+        ``--enable-prefix-caching``); costs nothing where the workload says of none that they do.
     max_num_seqs
         Most requests that an attention group of a replica runs at once (vLLM's
         ``--max-num-seqs``).
@@ -40,6 +43,7 @@ class SchedulerConfig:
     queue: str = "fcfs"
     max_queue: int | None = None
     queue_timeout_s: float | None = None
+    prefix_cache: bool = True
     max_num_seqs: int = 256
     max_batched_tokens: int = 8192
     recv_interval: int = 1

@@ -119,6 +119,10 @@ class Replica:
         """Tokens that its requests have yet to prefill or emit."""
         return self._due_tokens - self._scheduler.tokens_behind
 
+    def cached_tokens(self, request: Request) -> int:
+        """Return the prompt tokens that its prefix cache holds of a request."""
+        return self._scheduler.cached_tokens(request)
+
     def submit(self, request: Request) -> None:
         """Queue a request, or refuse it where the queue is full; wakes the replica if it is idle.
 
@@ -290,7 +294,7 @@ class Replica:
         if request.prefill_tokens == request.max_tokens:
             self._finish(request)
         elif self._hand_over is not None:
-            self._scheduler.release(request)
+            self._scheduler.release(request, request.prefill_tokens)
             self._forget(request)
             self._hand_over(request)
         else:
@@ -298,7 +302,7 @@ class Replica:
 
     def _finish(self, request: Request) -> None:
         """Free the blocks; the request leaves with all of its output."""
-        self._scheduler.release(request)
+        self._scheduler.release(request, request.max_tokens)
         self._leave(request, FINISHED, request.output_tokens, self._env.now)
 
     def _leave(self, request: Request, outcome: int, emitted: int, finish_s: float) -> None:

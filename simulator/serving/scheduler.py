@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simulator.serving.kv_cache import KvCache
+from simulator.serving.prefix_cache import PrefixCache
 from simulator.serving.queues import WaitingQueue
 from simulator.serving.request import Request
 from simulator.serving.stepper import Stepper
@@ -87,6 +88,7 @@ class Scheduler:
         self._policy = policy
         self._max_gamma = max_gamma
         self._prefilled: deque[Request] = deque()
+        self._prefix: PrefixCache | None = None  # until a request shares a prefix
         self._promised_blocks = 0
 
     @property
@@ -111,10 +113,21 @@ class Scheduler:
         """Let a request wait."""
         self._queue.join(request)
         self.waiting += 1
+        self._meet(request)
 
     def join_prefilled(self, request: Request) -> None:
         """Let a request wait for blocks that was prefilled elsewhere; then it decodes."""
         self._prefilled.append(request)
+        self._meet(request)
+
+    def cached_tokens(self, request: Request) -> int:
+        """Return the prompt tokens that it need not compute if it came in now."""
+        return self._prefix.find(request) * self._cache.block_tokens if self._prefix else 0
+
+    def _meet(self, request: Request) -> None:
+        """Start caching prefixes when the first request comes that has one."""
+        if self._prefix is None and request.traits.prefix:
+            self._prefix = PrefixCache(self._cache)
 
     def plan(self, now_s: float) -> tuple[int, Sequence[Chunk]]:
         """Decide on the coming step; return how many requests decode in it, and its prompt chunks.
@@ -167,9 +180,10 @@ class Scheduler:
         """Take a running request out, and its blocks back."""
         if request in self.prefilling:
             self.prefilling.remove(request)
+            self.release(request, request.prefilled_tokens)
         else:
             self._stepper.evict(request)
-        self.release(request)
+            self.release(request, request.prefill_tokens - 1)
 
     def _plan_prefill(
         self, budget_tokens: int, decode_blocks: int | None, now_s: float, *, room: bool = True
@@ -180,7 +194,7 @@ class Scheduler:
         while all of it fits (`_fits`), and if there is ``room``. ``decode_blocks`` are set aside
         for the requests that decode in this step; None if it is for prompts alone.
         """
-        cache, prefilling = self._cache, self.prefilling
+        prefilling = self.prefilling
         chunks: list[Chunk] = []
         left = budget_tokens
         # A prompt that does not fit a budget uses it up. So one at most is under way, and it is
@@ -191,28 +205,52 @@ class Scheduler:
                 return ()
             chunks.append(chunk)
             left -= chunk[1] - chunk[0]
-        running = self.running
-        while self.waiting and room and left > 0 and running < self._limits.max_num_seqs:
-            request = self._queue.head()
-            end = request.prefill_tokens
-            blocks = cache.blocks(end)
-            if not self._fits(request, blocks):
+        while self.waiting and room and left > 0 and self.running < self._limits.max_num_seqs:
+            chunk = self._admit(self._queue.head(), left, now_s)
+            if chunk is None:
                 break
-            self._queue.pop()
-            self.waiting -= 1
-            self._promised_blocks += self._blocks_at_end(request)
-            if end > left:
-                end = left
-                blocks = cache.blocks(end)
-            prefilling.append(request)
-            running += 1
-            if not request.admitted:
-                request.admitted_s = now_s
-            cache.free_blocks -= blocks
-            request.blocks = blocks
-            chunks.append((0, end))
-            left -= end
+            chunks.append(chunk)
+            left -= chunk[1] - chunk[0]
         return chunks
+
+    def _admit(self, request: Request, budget_tokens: int, now_s: float) -> Chunk | None:
+        """Let the head of the queue in and plan its first chunk; None if it does not fit."""
+        found = self._prefix.find(request) if self._prefix else 0
+        if not self._come_in(request, found, request.prefill_tokens):
+            return None
+        self._queue.pop()
+        self.waiting -= 1
+        self.prefilling.append(request)
+        start = found * self._cache.block_tokens
+        end = min(request.prefill_tokens, start + budget_tokens)
+        if not request.admitted:
+            request.admitted_s = now_s
+            request.cached_tokens = start
+        request.prefilled_tokens = request.found_tokens = start
+        self._extend(request, end)
+        return start, end
+
+    def _come_in(self, request: Request, found: int, tokens: int) -> bool:
+        """Let a request hold the first blocks that were found, if all its tokens fit beside."""
+        cache, prefix = self._cache, self._prefix
+        blocks = cache.blocks(tokens)
+        if prefix is not None and found:
+            blocks -= prefix.in_use(request, found)
+        if not self._fits(request, blocks):
+            return False
+        self._promised_blocks += self._blocks_at_end(request)
+        if prefix is not None and found:
+            prefix.claim(request, found)
+        request.blocks = found
+        return True
+
+    def _extend(self, request: Request, tokens: int) -> None:
+        """Take the blocks that a request needs to hold so many tokens; they are free."""
+        blocks = self._cache.blocks(tokens)
+        self._cache.free_blocks -= blocks - request.blocks
+        request.blocks = blocks
+        if self._prefix is not None and request.traits.prefix:
+            self._prefix.register(request, tokens)
 
     def _continue(
         self, request: Request, budget_tokens: int, decode_blocks: int | None
@@ -221,8 +259,7 @@ class Scheduler:
         cache, stepper = self._cache, self._stepper
         start = request.prefilled_tokens
         end = min(request.prefill_tokens, start + budget_tokens)
-        blocks = cache.blocks(end) - request.blocks
-        while blocks > cache.free_blocks:
+        while cache.blocks(end) - request.blocks > cache.free_blocks:
             if self._preempt() is request:
                 return None
             # Who went would have decoded: what was set aside for the step is no longer right.
@@ -230,21 +267,18 @@ class Scheduler:
                 cache.give(decode_blocks)
                 decode_blocks = stepper.blocks_needed(self.gamma)
                 cache.take(decode_blocks)
-        cache.free_blocks -= blocks
-        request.blocks += blocks
+        self._extend(request, end)
         return start, end
 
     def _take_over(self) -> None:
         """Let requests decode that were prefilled elsewhere, first come first served."""
-        waiting, cache = self._prefilled, self._cache
+        waiting = self._prefilled
         while waiting and self.running < self._limits.max_num_seqs:
             request = waiting[0]
-            blocks = cache.blocks(request.prefill_tokens)
-            if not self._fits(request, blocks):
+            found = self._prefix.find(request) if self._prefix else 0
+            if not self._come_in(request, found, request.prefill_tokens):
                 break
-            self._promised_blocks += self._blocks_at_end(request)
-            cache.free_blocks -= blocks
-            request.blocks = blocks
+            self._extend(request, request.prefill_tokens)
             self._stepper.enter(waiting.popleft())
 
     def _fits(self, request: Request, blocks: int) -> bool:
@@ -274,9 +308,12 @@ class Scheduler:
         del prefilling[:whole]
         return done
 
-    def release(self, request: Request) -> None:
-        """Take back the blocks of a request that runs no longer."""
-        self._cache.give(request.blocks)
+    def release(self, request: Request, computed_tokens: int) -> None:
+        """Take back the blocks of a request that runs no longer, with so many tokens computed."""
+        if self._prefix is None:
+            self._cache.give(request.blocks)
+        else:
+            self._prefix.release(request, computed_tokens)
         self._promised_blocks -= self._blocks_at_end(request)
         request.blocks = 0
 
@@ -311,4 +348,5 @@ class Scheduler:
         for request in found:
             request.set_back()
         self._cache.free_blocks = self._cache.total_blocks
+        self._prefix = None
         return found

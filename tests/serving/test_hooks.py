@@ -145,12 +145,15 @@ def test_what_never_fits_is_refused_by_both_doors(kind):
 def test_requests_go_on_elsewhere_when_everything_is_lost(lengths, losses_s, kind, handed):
     """No token is emitted twice, no block is lost, and every request leaves once."""
     stand = Stand(kind, blocks=40, max_num_seqs=3)
-    first = stand.replica(hand_over=(lambda request: take(request)) if handed else None)
-    take = first.accept  # itself: a transfer that takes no time
-    second = stand.replica()
+    replicas = []
+
+    def hand_over(request):  # to itself: a transfer that takes no time
+        replicas[0].accept(request)
+
+    replicas.append(stand.replica(hand_over=hand_over if handed else None))
+    replicas.append(stand.replica())
     for number, (prompt, output) in enumerate(lengths):
-        first.submit(stand.request(number, prompt, output))
-    replicas = [first, second]
+        replicas[0].submit(stand.request(number, prompt, output))
 
     def lose(index):
         for request in replicas[index % 2].evacuate():
