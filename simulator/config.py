@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from simulator.errors import ConfigError
 from simulator.experts.config import RoutingConfig
 from simulator.models.architecture import Architecture
+from simulator.serving.cluster_config import ClusterConfig
 from simulator.serving.config import SchedulerConfig
 from simulator.speculation.config import SpeculationConfig
 from simulator.workload.config import WorkloadConfig
@@ -112,7 +113,7 @@ class Config:
     ----------
     title
         One line that says what the scenario is.
-    model, hardware, workload, speculation, routing, scheduler
+    model, hardware, workload, speculation, routing, scheduler, cluster
         The config groups.
     run
         How long and how often to simulate.
@@ -125,9 +126,11 @@ class Config:
     speculation: SpeculationConfig
     routing: RoutingConfig = field(default_factory=RoutingConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
+        self.cluster.check_beside(self.hardware.replicas)
         tokens = self.scheduler.max_num_seqs * (self.speculation.gamma + 1)
         if tokens > self.scheduler.max_batched_tokens:
             raise ConfigError(

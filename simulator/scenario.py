@@ -24,9 +24,9 @@ from simulator.models.catalog import default_drafter, load_drafter
 from simulator.models.drafters import Drafter, drafter_operators, shares_vocabulary
 from simulator.models.forward import forward_operators
 from simulator.models.parallelism import COMMON_SIZES, Parallelism, check_parallelism
-from simulator.serving.cluster import Deployment
+from simulator.serving.deployment import Deployment
 from simulator.serving.queues import QUEUES
-from simulator.serving.router import ROUTERS, Router
+from simulator.serving.router import ROUTERS, NewRouter
 from simulator.serving.scheduler import Limits
 from simulator.speculation.acceptance import ACCEPTANCE, Acceptance
 from simulator.speculation.policies import FIXED, POLICIES
@@ -127,9 +127,10 @@ class Scenario:
 
         return replace(deployment, costs=costs, new_policy=partial(new_policy, speculation, price))
 
-    def router(self) -> Router:
-        """Return a fresh router."""
-        return ROUTERS.get(self.config.scheduler.router, "scheduler.router")()
+    def router(self) -> NewRouter:
+        """Return what makes the router of a run."""
+        new_router = ROUTERS.get(self.config.scheduler.router, "scheduler.router")
+        return partial(new_router, self.config.cluster.prefix_affinity)
 
 
 def build(
