@@ -59,13 +59,16 @@ def _results(scenario: Scenario, folder: Path) -> dict[str, Any]:
     """Simulate, draw and summarise."""
     settings = scenario.config.run
     files = {name: folder / f"{name}.parquet" for name in ("requests", "iterations")}
+    events = folder / "events.parquet"
+    if scenario.config.cluster.changes:
+        files["events"] = events
     files["summary"] = folder / "summary.json"
     if settings.picture:
         files["picture"] = folder / "latencies.png"
-    for path in (*files.values(), folder / "latencies.png"):
+    for path in (*files.values(), events, folder / "latencies.png"):
         path.unlink(missing_ok=True)  # nothing stale beside new results
     with progress(run_count(scenario.config), "simulating") as bar:
-        simulate(scenario, files["requests"], files["iterations"], bar.advance)
+        simulate(scenario, files["requests"], files["iterations"], bar.advance, files.get("events"))
     if settings.picture:
         plot_latencies(files["requests"], files["picture"], settings.warmup_fraction)
     return dict(conclude(scenario, files))

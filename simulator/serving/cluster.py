@@ -150,7 +150,7 @@ class Cluster:
             on_leave = partial(self._leave, index)
         elif self._workload.concurrency is not None:
             on_leave = self._send_next
-        prefill = pool.role == PREFILL
+        hand_over = self._hand_over.from_replica(index, pool) if pool.role == PREFILL else None
         return Replica(
             self._env,
             index,
@@ -163,9 +163,7 @@ class Cluster:
             requests_trace=self._traces[0],
             iterations_trace=self._traces[1],
             on_leave=on_leave,
-            hand_over=self._hand_over.from_replica(index, pool.kv_bytes_per_token)
-            if prefill
-            else None,
+            hand_over=hand_over,
         )
 
     def _build_autoscaler(self) -> Autoscaler | None:

@@ -48,8 +48,8 @@ class Deployment:
         ``mixed``, ``prefill`` or ``decode`` (`cluster_config.PoolConfig`).
     gpus
         GPUs of each.
-    kv_bytes_per_token
-        What a prefill replica sends of a token, bytes.
+    kv_bytes_per_token, state_bytes
+        What a prefill replica sends of a token, and of a request besides, bytes.
     """
 
     costs: Sequence[StepTimes]
@@ -65,6 +65,7 @@ class Deployment:
     role: str = MIXED
     gpus: int = 1
     kv_bytes_per_token: float = 0.0
+    state_bytes: float = 0.0
 
     @property
     def max_gamma(self) -> int:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import simpy
 
 from simulator.serving.cluster_config import KvLinkConfig
+from simulator.serving.deployment import Deployment
 from simulator.serving.pools import Desk
 from simulator.serving.replica import Replica
 from simulator.serving.request import Request
@@ -107,12 +108,12 @@ class HandOver:
         self._env = env
         self._link = link
         self._arrived = arrived
-        self._bytes_per_token: dict[int, float] = {}
+        self._pools: dict[int, Deployment] = {}
         self._flying: dict[Request, Transfer] = {}
 
-    def from_replica(self, sender: int, bytes_per_token: float) -> Callable[[Request], None]:
+    def from_replica(self, sender: int, pool: Deployment) -> Callable[[Request], None]:
         """Return what a prefill replica calls with each request that it has prefilled."""
-        self._bytes_per_token[sender] = bytes_per_token
+        self._pools[sender] = pool
         return self.desk.send
 
     def involves(self, replica: Replica) -> bool:
@@ -144,7 +145,8 @@ class HandOver:
     def _send(self, target: Replica, request: Request) -> None:
         """Start a transfer, behind those of the same sender."""
         sender, now_s = request.prefill_replica, self._env.now
-        size_bytes = self._bytes_per_token[sender] * request.prefill_tokens
+        pool = self._pools[sender]
+        size_bytes = pool.kv_bytes_per_token * request.prefill_tokens + pool.state_bytes
         transfer = self._flying[request] = Transfer(sender, target)
         arrival = self._env.timeout(self._link.send(sender, now_s, size_bytes) - now_s)
         arrival.callbacks.append(lambda _: self._arrive(request, transfer))
