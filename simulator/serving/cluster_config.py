@@ -58,7 +58,7 @@ class PoolConfig:
             raise ConfigError(unknown("role", self.role, ROLES, f"pool {self.name}"))
         if not 1 <= self.replicas <= 4096:
             raise ConfigError(
-                f"{self.replicas!r} replicas of pool {self.name} must lie in 1..4096."
+                f"pool {self.name} has replicas={self.replicas!r}, which must lie in 1..4096."
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from simulator.experts.overlaps import measured_overlap
 from simulator.models.parallelism import Parallelism
 from simulator.scenario import Scenario
+from simulator.study.cluster_assumptions import cluster_assumptions
 from simulator.trace.summary import Json
 
 
@@ -50,7 +51,7 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
             f"kernels reach {engine.bandwidth_fraction:.0%} of the bandwidth and "
             f"{engine.compute_fraction:.0%} of the compute that tables or rooflines say (fitted)"
         )
-    return [*found, *scenario.workload.assumptions]
+    return [*found, *cluster_assumptions(scenario), *scenario.workload.assumptions]
 
 
 def _spread(parallelism: Parallelism) -> list[str]:
