@@ -11,7 +11,8 @@ import numpy as np
 
 from simulator.errors import ConfigError
 from simulator.report.figures import seconds
-from simulator.trace.metrics import Samples, latencies, read_requests
+from simulator.trace.latencies import Samples, latencies
+from simulator.trace.metrics import read_requests
 from simulator.trace.schema import ARMS
 from simulator.trace.windows import windows
 

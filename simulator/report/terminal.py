@@ -13,7 +13,7 @@ from rich.text import Text
 
 from simulator.report.advice import FIXED_LENGTH, MATERIAL, advice, next_override
 from simulator.report.figures import ABSENT, bounds, factor, number, percent, seconds
-from simulator.trace.metrics import LATENCIES, QUANTILES
+from simulator.trace.latencies import LATENCIES, QUANTILES
 from simulator.trace.schema import ARMS
 
 Json = Mapping[str, Any]

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError, InvariantError
+from simulator.trace.definitions import REQUEST_DEFINITIONS, TIME_DEFINITIONS
 from simulator.trace.read import notes
 from simulator.trace.schema import ITERATIONS, NAMES, REQUESTS, SCHEMA_VERSION, row_columns
 from simulator.trace.writer import TraceWriter
@@ -66,10 +67,8 @@ def test_schema_and_notes_travel_with_the_file(tmp_path):
         assert notes(file) == {
             "schema_version": SCHEMA_VERSION,
             "table": "requests",
-            "ttft_s": "first_token_s - arrival_s",
-            "tpot_s": REQUESTS.metadata[b"moesim.tpot_s"].decode(),
-            "e2e_s": "finish_s - arrival_s",
-            "mean_acceptance_length": REQUESTS.metadata[b"moesim.mean_acceptance_length"].decode(),
+            **TIME_DEFINITIONS,
+            **REQUEST_DEFINITIONS,
             "seed": "7",
             "config": '{"a": 1}',
             "arm": "speculative",
