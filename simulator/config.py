@@ -77,7 +77,7 @@ class RunConfig:
     workers
         Worker processes; null uses the cores of the machine. Results do not depend on it.
     picture
-        Whether to draw the latency distributions.
+        Whether to draw the latency distributions, and queue, batch and KV cache over time.
     """
 
     seed: int = 0
