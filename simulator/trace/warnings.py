@@ -12,10 +12,10 @@ from simulator.trace.verdict import STABLE
 Json = Mapping[str, Any]
 
 _LEFT = {
-    "rejected": "rejected at a full queue",
+    "rejected": "were rejected at a full queue",
     "timed_out": "timed out in the queue",
-    "cancelled": "cancelled by their clients",
-    "failed": "lost with a replica",
+    "cancelled": "were cancelled by their clients",
+    "failed": "were lost with a replica",
 }
 
 
@@ -56,7 +56,7 @@ def _of_arm(arm: str, figures: Json) -> Iterator[str]:
     for outcome, words in _LEFT.items():
         count = figures["outcomes"][outcome]
         if count:
-            yield f"{arm}: {count} requests ({count / total:.1%}) were {words}."
+            yield f"{arm}: {count} requests ({count / total:.1%}) {words}."
     if figures["preempted"]:
         yield f"{arm}: {_preempted(figures)}"
     verdict = figures["verdict"]
