@@ -13,6 +13,13 @@ from importlib.metadata import PackageNotFoundError, version
 
 import pyarrow as pa
 
+from simulator.trace.definitions import (
+    EVENT_DEFINITIONS,
+    ITERATION_DEFINITIONS,
+    REQUEST_DEFINITIONS,
+    TIME_DEFINITIONS,
+)
+
 SCHEMA_VERSION = "3"
 """Rises when a column that a summary needs comes, changes its meaning, unit or type, or goes."""
 
@@ -96,7 +103,13 @@ _REQUESTS = (
     Column("accepted_draft_tokens", pa.int32(), "tokens", "Draft tokens kept, over all rounds."),
     Column("preemptions", pa.int32(), "count", "How often it lost its KV blocks to another."),
     Column("recomputed_tokens", pa.int32(), "tokens", "Prefilled again after preemptions."),
-    Column("retries", pa.int16(), "count", "How often it began anew after the loss of a replica."),
+    Column(
+        "retries",
+        pa.int16(),
+        "count",
+        "How often it began anew after the loss of a replica, as a new request to the engine: all "
+        "but its arrival, preemptions and recomputed tokens is of the last attempt.",
+    ),
 )
 
 _ITERATIONS = (
@@ -125,21 +138,6 @@ _EVENTS = (
     Column("lost_tokens", pa.int64(), "tokens", "Output tokens of theirs, to be emitted again."),
 )
 
-_EVENT_DEFINITIONS = {
-    "replica_s": "a replica is paid for from start, or from ready where that did not follow a "
-    "start (it was there at first, or returned), until stop, lost or end",
-}
-
-_DEFINITIONS = {
-    "retry": "a request whose replica is lost begins anew at another, as a new request to the "
-    "engine: arrival_s is the client's, all else is of its last attempt, except preemptions and "
-    "recomputed_tokens, which count all attempts",
-    "ttft_s": "first_token_s - arrival_s",
-    "tpot_s": "(finish_s - first_token_s) / (output_tokens - 1); undefined for one output token",
-    "e2e_s": "finish_s - arrival_s",
-    "mean_acceptance_length": "1 + sum(accepted_draft_tokens) / sum(rounds)",
-}
-
 
 def _table(name: str, columns: tuple[Column, ...], notes: Mapping[str, str]) -> pa.Schema:
     metadata = {"schema_version": SCHEMA_VERSION, "table": name, **notes}
@@ -147,13 +145,13 @@ def _table(name: str, columns: tuple[Column, ...], notes: Mapping[str, str]) -> 
     return pa.schema([column.field() for column in _RUN + columns], metadata=prefixed)
 
 
-REQUESTS: pa.Schema = _table("requests", _REQUESTS, _DEFINITIONS)
+REQUESTS: pa.Schema = _table("requests", _REQUESTS, TIME_DEFINITIONS | REQUEST_DEFINITIONS)
 """One row per request, written when it leaves."""
 
-ITERATIONS: pa.Schema = _table("iterations", _ITERATIONS, {})
+ITERATIONS: pa.Schema = _table("iterations", _ITERATIONS, ITERATION_DEFINITIONS)
 """One row per iteration of a replica."""
 
-EVENTS: pa.Schema = _table("events", _EVENTS, _EVENT_DEFINITIONS)
+EVENTS: pa.Schema = _table("events", _EVENTS, EVENT_DEFINITIONS)
 """One row per change of the cluster; there is no such file where a cluster cannot change."""
 
 TABLES: dict[str, pa.Schema] = {"requests": REQUESTS, "iterations": ITERATIONS, "events": EVENTS}
