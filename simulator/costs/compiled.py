@@ -270,7 +270,9 @@ class CompiledSteps:
         batch = self._batches.get(requests) or self._compile(requests)
         return batch.active_experts[-(-prompt_tokens // self._stages)]
 
-    def _passes_s(self, tokens: int, experts_s: Curve, prompt_tokens: int, met_tokens: int) -> float:
+    def _passes_s(
+        self, tokens: int, experts_s: Curve, prompt_tokens: int, met_tokens: int
+    ) -> float:
         """Time of the passes over prompts and what decodes beside them, see `_Batch.passes_s`.
 
         Parameters

@@ -57,9 +57,8 @@ def test_no_collection_runs_while_the_loop_turns(monkeypatch):
 
 
 def test_the_collector_comes_back_also_after_an_error():
-    with pytest.raises(ValueError, match="stop"), collector_paused():
-        assert not gc.isenabled()
-        raise ValueError("stop")
+    with pytest.raises(ZeroDivisionError), collector_paused():
+        _ = 1 // gc.isenabled()
     assert gc.isenabled()
 
 
