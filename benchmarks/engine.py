@@ -1,8 +1,9 @@
 """How fast the event loop turns, as a ratio to SimPy's own.
 
-64 users on one replica, or 64 on each of 32, trace on, against a bare SimPy loop: one process that yields timeouts. The
-two take turns, so that a busy machine slows both. Times are CPU times of the whole process, from
-drawing the requests to closing the Parquet files; pricing steps from the kernel tables is in them.
+64 users on one replica, or 64 on each of 32, trace on, against a bare SimPy loop: one process that
+yields timeouts. They take turns, so that a busy machine slows all. Times are CPU times of the whole
+process, from drawing the requests to closing the Parquet files; pricing steps from the kernel tables
+is in them.
 """
 
 from __future__ import annotations
