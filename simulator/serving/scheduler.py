@@ -82,6 +82,7 @@ class Scheduler:
         """Draft length of the step planned last."""
         self.prefilling: list[Request] = []
         self._limits = limits
+        self._separate_prefill = limits.separate_prefill
         self._cache = cache
         self._queue = queue
         self._stepper = stepper
@@ -140,7 +141,7 @@ class Scheduler:
         stepper, cache = self._stepper, self._cache
         if self._prefilled:
             self._take_over()
-        if self._limits.separate_prefill:
+        if self._separate_prefill:
             chunks = self._plan_prefill(self._limits.max_batched_tokens, None, now_s)
             if chunks:
                 return 0, chunks
@@ -156,7 +157,7 @@ class Scheduler:
             if blocks > cache.free_blocks:
                 blocks, room = self._make_room(), False
             cache.free_blocks -= blocks
-        if not (self.waiting or self.prefilling) or self._limits.separate_prefill:
+        if not (self.waiting or self.prefilling) or self._separate_prefill:
             return stepper.requests, ()
         budget_tokens = self._limits.max_batched_tokens - stepper.requests * (self.gamma + 1)
         chunks = self._plan_prefill(budget_tokens, blocks, now_s, room=room)
