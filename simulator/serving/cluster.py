@@ -13,6 +13,7 @@ import simpy
 from simulator.serving.autoscaling import Autoscaler
 from simulator.serving.changes import Change
 from simulator.serving.cluster_config import DECODE, PREFILL, KvLinkConfig
+from simulator.serving.collector import collector_paused
 from simulator.serving.deployment import ClusterPlan, Deployment
 from simulator.serving.disaggregation import HandOver, KvLink
 from simulator.serving.failures import Failures
@@ -127,11 +128,11 @@ class Cluster:
         else:
             for _ in range(workload.concurrency):
                 self._send_next()
+        # What changes a cluster goes on for ever; otherwise the loop ends by itself.
+        with collector_paused():
+            env.run(until=self._all_left if self._plan.changes else None)
         if self._plan.changes:
-            env.run(until=self._all_left)
             self._close()
-        else:
-            env.run()
         return next(env._eid)  # how SimPy's own benchmarks count events
 
     def _build_fleet(self) -> Fleet:
