@@ -8,17 +8,15 @@ drawing the requests to closing the Parquet files; pricing steps from the kernel
 from __future__ import annotations
 
 import statistics
-from collections.abc import Generator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import process_time
-from typing import Any
 
 import closed_loop
 import naive
 import numpy as np
 import pyarrow.parquet as pq
-import simpy
+from yardstick import timeouts_per_s
 
 from simulator.config import Config
 from simulator.costs.compiled import Window
@@ -72,7 +70,7 @@ def measure(*, rounds: int = 5, output_tokens: int = 10_000_000) -> dict[str, fl
     rates: dict[str, list[float]] = {case: [] for case in ("simpy", *CASES, "naive")}
     figures: dict[str, float] = {}
     for _ in range(rounds):
-        rates["simpy"].append(_simpy_rate(200_000))
+        rates["simpy"].append(timeouts_per_s())
         for case, config in configs.items():
             scenario = build(config)  # afresh: step times compile in the turn that uses them
             with TemporaryDirectory() as folder:
@@ -93,20 +91,6 @@ def measure(*, rounds: int = 5, output_tokens: int = 10_000_000) -> dict[str, fl
         figures[f"{case}_over_naive"] = statistics.median(ours / naive for ours, naive in pairs)
     figures["cost_share"] = figures["cost_s_per_iteration"] * figures["ring_iterations_per_s"]
     return figures
-
-
-def _simpy_rate(events: int) -> float:
-    """Timeouts per CPU second of one SimPy process that does nothing else."""
-    environment = simpy.Environment()
-
-    def ticks() -> Generator[simpy.Event, Any, None]:
-        for _ in range(events):
-            yield environment.timeout(1.0)
-
-    environment.process(ticks())
-    began = process_time()
-    environment.run()
-    return events / (process_time() - began)
 
 
 def _naive_rate(config: Config, served: closed_loop.Served) -> float:
