@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from helpers.trace_rows import request_column
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from simulator.trace.metrics import enough, measure, percentile
 from simulator.trace.read import Run
 
 BASELINE = ("baseline", 0)
+ADMITTED, FINISH = request_column("admitted_s"), request_column("finish_s")
 
 
 @pytest.fixture
@@ -179,5 +181,5 @@ def test_queue_figures_obey_littles_law(write_trace, queue_run):
     found = measure(*write_trace({BASELINE: requests}, {BASELINE: iterations}), 0.1)
     run = found[Run(*BASELINE)]
     in_service = run.load.mean_batch * run.load.utilisation
-    mean_service_s = np.mean([row[5] - row[3] for row in requests])
+    mean_service_s = np.mean([row[FINISH] - row[ADMITTED] for row in requests])
     assert in_service == pytest.approx(run.requests_per_s * mean_service_s, rel=0.03)

@@ -6,7 +6,7 @@ import pytest
 
 from simulator.errors import DataError
 from simulator.trace.read import Run, chunks, open_trace
-from simulator.trace.schema import REQUESTS, with_notes
+from simulator.trace.schema import REQUESTS, SCHEMA_VERSION, with_notes
 from simulator.trace.writer import TraceWriter
 
 RUN = {"arm": "baseline", "replication": 0}
@@ -88,7 +88,9 @@ def test_another_schema_version_is_refused(tmp_path):
     path = tmp_path / "x.parquet"
     schema = with_notes(REQUESTS, {"schema_version": "999", "complete": "true"})
     pq.write_table(schema.empty_table(), path)
-    with pytest.raises(DataError, match="has trace schema 999, this moesim reads 2"):
+    with pytest.raises(
+        DataError, match=f"has trace schema 999, this moesim reads {SCHEMA_VERSION}"
+    ):
         open_trace(path)
 
 

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from helpers.trace_rows import request_column
 
 from simulator.trace.json_file import write_json
 from simulator.trace.summary import summarise
@@ -29,11 +30,12 @@ FIGURES = {
     "saturated",
     "intervals",
 }
+TIMES = ("arrival_s", "admitted_s", "first_token_s", "finish_s")
 NOTHING = {"value": None, "low": None, "high": None}
 
 
-def _fields(runs, position):
-    return np.array([row[position] for rows in runs for row in rows])
+def _fields(runs, column):
+    return np.array([row[request_column(column)] for rows in runs for row in rows])
 
 
 def no_rows(runs):
@@ -50,9 +52,11 @@ def paired(write_trace, queue_run, request_row, iteration_row):
             rows, steps = queue_run(load, requests, seed=replication)
             fast = []
             for row in rows:
-                arrival_s, first_s, finish_s = row[2], row[4], row[5]
-                times_s = (arrival_s + share * (t - arrival_s) for t in (first_s, finish_s))
-                fast.append(request_row(row[0], arrival_s, *times_s, 11, 4, 6, admitted_s=row[3]))
+                arrival_s, admitted_s, *late_s = (row[request_column(name)] for name in TIMES)
+                times_s = (arrival_s + share * (t - arrival_s) for t in late_s)
+                fast.append(
+                    request_row(row[0], arrival_s, *times_s, 11, 4, 6, admitted_s=admitted_s)
+                )
             tables["requests"] |= {("baseline", replication): rows}
             tables["requests"] |= {("speculative", replication): fast}
             for arm in ("baseline", "speculative"):
@@ -108,7 +112,7 @@ def test_percentiles_of_an_arm_pool_its_replications(paired):
     e2e_s = []
     for (arm, _), rows in tables["requests"].items():
         if arm == "baseline":
-            arrival_s, finish_s = _fields([rows], 2), _fields([rows], 5)
+            arrival_s, finish_s = _fields([rows], "arrival_s"), _fields([rows], "finish_s")
             start_s = arrival_s[0] + 0.1 * (arrival_s[-1] - arrival_s[0])
             e2e_s.append((finish_s - arrival_s)[arrival_s >= start_s])
     pooled = np.concatenate(e2e_s)

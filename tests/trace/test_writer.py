@@ -8,18 +8,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from helpers.trace_rows import request_column
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError, InvariantError
 from simulator.trace.read import notes
-from simulator.trace.schema import ITERATIONS, REQUESTS, row_columns
+from simulator.trace.schema import ITERATIONS, NAMES, REQUESTS, SCHEMA_VERSION, row_columns
 from simulator.trace.writer import TraceWriter
 
 RUN = {"arm": "speculative", "replication": 3}
 
 
 def _value(field):
+    if field.name in NAMES:
+        return st.integers(0, len(NAMES[field.name]) - 1)
     if pa.types.is_integer(field.type):
         bits = field.type.bit_width - 1
         return st.integers(-(2**bits), 2**bits - 1)
@@ -46,6 +49,8 @@ def test_round_trip_keeps_every_value_whatever_the_blocks(schema, tmp_path_facto
         assert writer.rows_written == table.num_rows == len(rows)
         for index, name in enumerate(row_columns(schema)):
             expected = [None if row[index] != row[index] else row[index] for row in rows]
+            if name in NAMES:
+                expected = [NAMES[name][value] for value in expected]
             assert table[name].to_pylist() == expected
         assert set(table["arm"].to_pylist()) <= {"speculative"}
         assert set(table["replication"].to_pylist()) <= {3}
@@ -59,7 +64,7 @@ def test_schema_and_notes_travel_with_the_file(tmp_path):
         pass
     with pq.ParquetFile(path) as file:
         assert notes(file) == {
-            "schema_version": "2",
+            "schema_version": SCHEMA_VERSION,
             "table": "requests",
             "ttft_s": "first_token_s - arrival_s",
             "tpot_s": REQUESTS.metadata[b"moesim.tpot_s"].decode(),
@@ -83,7 +88,7 @@ def test_only_the_names_are_dictionary_encoded(tmp_path, request_row):
     for index in range(group.num_columns):
         column = group.column(index)
         assert column.compression == "ZSTD"
-        assert column.has_dictionary_page == (column.path_in_schema == "arm")
+        assert column.has_dictionary_page == (column.path_in_schema in ("arm", "outcome"))
 
 
 def test_the_list_of_rows_stays_the_same_object(tmp_path, request_row):
@@ -144,14 +149,14 @@ def test_an_exception_leaves_a_partial_file_that_says_so(tmp_path, request_row):
         assert file.read()["request_id"].to_pylist() == [0]
 
 
-def test_a_killed_process_leaves_no_file_under_the_final_name(tmp_path):
+def test_a_killed_process_leaves_no_file_under_the_final_name(tmp_path, request_row):
     path = tmp_path / "trace.parquet"
     program = f"""
         import os, signal
         from simulator.trace.schema import REQUESTS
         from simulator.trace.writer import TraceWriter
         with TraceWriter({str(path)!r}, REQUESTS, {{}}, {RUN!r}) as writer:
-            writer.rows.extend([(0, 0, 0.0, 0.0, 1.0, 2.0, 1, 1, 1, 0, 0, 0)] * 10)
+            writer.rows.extend([{request_row(0, 0.0, 1.0, 2.0)!r}] * 10)
             writer.flush()
             os.kill(os.getpid(), signal.SIGKILL)
     """
@@ -224,13 +229,12 @@ def test_the_constants_are_exactly_arm_and_replication(tmp_path, constants):
 
 
 @pytest.mark.parametrize(
-    ("position", "value", "column"),
-    [(1, 2**15, "replica"), (0, "x", "request_id"), (6, math.nan, "prompt_tokens")],
+    ("column", "value"), [("replica", 2**15), ("request_id", "x"), ("prompt_tokens", math.nan)]
 )
-def test_a_value_that_does_not_fit_names_its_column(tmp_path, request_row, position, value, column):
+def test_a_value_that_does_not_fit_names_its_column(tmp_path, request_row, column, value):
     writer = TraceWriter(tmp_path / "trace.parquet", REQUESTS, {}, RUN)
     row = list(request_row(0, 0.0, 1.0, 2.0))
-    row[position] = value
+    row[request_column(column)] = value
     writer.rows.append(tuple(row))
     with pytest.raises(InvariantError, match=rf"trace column {column} \(int"):
         writer.flush()
