@@ -19,6 +19,8 @@ SCHEMA_VERSION = "3"
 PREFIX = "moesim."
 """Prefix of our keys in the file metadata."""
 
+_PREFIX = PREFIX.encode()
+
 ARMS = ("baseline", "speculative")
 """The two arms of a paired run: decoding without and with speculation."""
 
@@ -155,6 +157,43 @@ def with_notes(schema: pa.Schema, notes: Mapping[str, str]) -> pa.Schema:
     """
     prefixed = {(PREFIX + key).encode(): value.encode() for key, value in notes.items()}
     return schema.with_metadata({**(schema.metadata or {}), **prefixed})
+
+
+def notes_of(metadata: Mapping[bytes, bytes] | None) -> dict[str, str]:
+    """Return the notes of ours in the metadata of a file or schema, keys without prefix.
+
+    Examples
+    --------
+    >>> notes_of(with_notes(REQUESTS, {"seed": "7"}).metadata)["seed"]
+    '7'
+    """
+    ours = [(key, value) for key, value in (metadata or {}).items() if key.startswith(_PREFIX)]
+    return {key.removeprefix(_PREFIX).decode(): value.decode() for key, value in ours}
+
+
+def problem_of(notes: Mapping[str, str], table: str | None) -> str | None:
+    """Tell what keeps a file with these notes from being read as a table; None if nothing does.
+
+    Parameters
+    ----------
+    notes
+        As `notes_of` returns them.
+    table
+        The table that is wanted; None takes any.
+
+    Examples
+    --------
+    >>> problem_of(notes_of(REQUESTS.metadata), "iterations")
+    'holds the table requests, not iterations.'
+    """
+    if notes.get("table") not in TABLES:
+        return "has no moesim metadata: it is not a trace, or another tool rewrote it."
+    if table not in (None, notes["table"]):
+        return f"holds the table {notes['table']}, not {table}."
+    if notes.get("schema_version") != SCHEMA_VERSION:
+        version = notes.get("schema_version")
+        return f"has trace schema {version}, this moesim reads {SCHEMA_VERSION}; run it again."
+    return None
 
 
 def versions() -> dict[str, str]:
