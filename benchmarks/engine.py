@@ -2,7 +2,7 @@
 
 64 users on one replica, trace on, against a bare SimPy loop: one process that yields timeouts. The
 two take turns, so that a busy machine slows both. Times are CPU times of the whole process, from
-drawing the requests to closing the Parquet files; pricing steps from the kernel tables is in them.
+drawing the requests to reading the trace back; pricing steps from the kernel tables is in them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from time import process_time
 import closed_loop
 import naive
 import numpy as np
-import pyarrow.parquet as pq
 from yardstick import timeouts_per_s
 
 from simulator.config import Config
@@ -23,6 +22,7 @@ from simulator.costs.compiled import Window
 from simulator.errors import InvariantError
 from simulator.scenario import Scenario, build
 from simulator.serving.replica import StepTimes
+from simulator.trace.parts import read_part
 
 CASES = {
     "ring": ("speculative", 1024),
@@ -100,7 +100,7 @@ def _naive_rate(config: Config, served: closed_loop.Served) -> float:
         began = process_time()
         path = naive.serve(scenario, Path(folder))
         spent_s = process_time() - began
-        theirs, ours = pq.read_table(path), served.iterations.read()
+        theirs, ours = read_part(path), served.iterations
     for name in ("start_s", "decode_requests", "emitted_tokens", "context_tokens"):
         if not theirs[name].equals(ours[name]):
             raise InvariantError(f"the naive engine has other {name} than the ring.")
@@ -109,7 +109,7 @@ def _naive_rate(config: Config, served: closed_loop.Served) -> float:
 
 def _facts(scenario: Scenario, served: closed_loop.Served) -> dict[str, float]:
     """What the trace says of the ring, and what its step times cost."""
-    table = served.iterations.read()
+    table = served.iterations
     column = {name: table[name].to_numpy() for name in table.column_names if name != "arm"}
     prompts = scenario.workload.requests * scenario.workload.max_prompt_tokens
     outputs = scenario.workload.requests * scenario.workload.max_output_tokens

@@ -128,6 +128,12 @@ def open_part(path: Path, table: str | None = None) -> Part:
     return Part(reader.schema, _blocks(file, reader, path))
 
 
+def read_part(path: Path, table: str | None = None) -> pa.Table:
+    """Read all whole blocks of a part; arguments and errors as in `open_part`."""
+    part = open_part(path, table)
+    return pa.Table.from_batches(list(part.blocks), part.schema)
+
+
 def _blocks(
     file: pa.NativeFile, reader: ipc.RecordBatchStreamReader, path: Path
 ) -> Iterator[pa.RecordBatch]:
