@@ -80,7 +80,7 @@ def absorbed_decode(
     absorb: LatentAbsorb | AssumedAbsorb,
     batch: float,
     context: float,
-    queries: int,
+    queries: float,
     heads: int,
 ) -> Timing:
     """Return the time of attention and absorb products; never below that of one query token.

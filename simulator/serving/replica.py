@@ -32,7 +32,10 @@ Chunk = tuple[int, int]
 class StepTimes(Protocol):
     """What a replica asks of the cost model (`costs.compiled.CompiledSteps`)."""
 
+    gamma: int
+    """Depth of the drafts."""
     query_tokens: int
+    """Tokens that a decoding request may verify in a step: its draft and one more."""
 
     def decode_window(self, requests: int, context_tokens: int) -> Window:
         """Time of a step without prefill, as a line over the summed context."""
@@ -107,10 +110,12 @@ class Replica:
         self._env = env
         self._index = index
         self._costs = costs
-        self._gamma = self._max_gamma = costs[-1].query_tokens - 1
+        self._gamma = costs[-1].gamma
+        self._query_tokens = {steps.gamma: steps.query_tokens for steps in costs}
+        self._lookahead_tokens = costs[-1].query_tokens - 1
         self._limits = limits
         self._cache = cache
-        self._longest_tokens = cache.total_blocks * cache.block_tokens - self._max_gamma
+        self._longest_tokens = cache.total_blocks * cache.block_tokens - self._lookahead_tokens
         self._stepper = stepper
         self._policy = policy
         self._requests_trace = requests_trace
@@ -195,7 +200,7 @@ class Replica:
                     start_s,
                     duration_s,
                     requests,
-                    gamma + 1,
+                    costs.query_tokens,
                     prompt_tokens,
                     emitted,
                     context_tokens,
@@ -232,7 +237,7 @@ class Replica:
             cache.free_blocks -= blocks
         if limits.separate_prefill or not (self._waiting or self._prefilling):
             return stepper.requests, ()
-        query_tokens = stepper.requests * (self._gamma + 1)
+        query_tokens = stepper.requests * self._query_tokens[self._gamma]
         return stepper.requests, self._plan_prefill(limits.max_batched_tokens - query_tokens)
 
     def _make_room(self) -> None:
@@ -310,7 +315,7 @@ class Replica:
         return (1.0 - share) * taken + share * promised <= cache.total_blocks
 
     def _blocks_at_end(self, request: Request) -> int:
-        return self._cache.blocks(request.max_tokens + self._max_gamma)
+        return self._cache.blocks(request.max_tokens + self._lookahead_tokens)
 
     def _advance_prefill(self, chunks: Sequence[Chunk]) -> int:
         """Commit prompt chunks; return the tokens that finished prompts emit."""

@@ -16,7 +16,8 @@ class Request:
     request_id, arrival_s, prompt_tokens, output_tokens
         As the workload says.
     runs
-        Accepted-run lengths, one a round that it may need: int64[output_tokens].
+        Accepted-run lengths, one a round that it may need, or one an output token where they are
+        told apart in token time: int64[output_tokens].
     trajectory
         Its decode at a fixed draft length; None where the draft length changes on the way.
     """
@@ -94,6 +95,17 @@ class Request:
     def recomputed_tokens(self) -> int:
         """Tokens prefilled beyond the prompt because of preemptions, once its prefill is done."""
         return self.lost_tokens + self.prefill_tokens - self.prompt_tokens
+
+    def runs_left(self, *, by_token: bool) -> NDArray[np.int64]:
+        """Return its draws from the round on that follows its prefill; at least one.
+
+        Parameters
+        ----------
+        by_token
+            Whether draws are told apart in token time: the first is that of one token out.
+        """
+        behind = self.prefill_tokens - self.prompt_tokens if by_token else self.rounds
+        return self.runs[behind:]
 
     def set_back(self) -> None:
         """Lose the blocks and what they held; the next prefill starts from nothing."""
