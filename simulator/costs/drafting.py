@@ -1,4 +1,4 @@
-"""What a draft-and-verify round costs beyond the passes of target and drafter: how it is drafted."""
+"""How drafts come about, and what a round costs beyond the passes of target and drafter."""
 
 from __future__ import annotations
 

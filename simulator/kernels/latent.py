@@ -88,7 +88,7 @@ def absorbed_decode(
     Arguments as in `tables.KernelTables.latent_decode_attention`.
     """
 
-    def of(count: int) -> Timing:
+    def of(count: float) -> Timing:
         before, after = absorb.at(heads, batch * count)
         return before + decode.at(batch, context, heads * count) + after
 

@@ -63,7 +63,9 @@ class SparseDecode:
             return load_roofline("sparse_decode").at(size, flops, self._gpu)
         return found.rest(shape.heads, context, batch * query_tokens)
 
-    def module(self, batch: float, context: float, query_tokens: float, shape: SparseShape) -> Timing:
+    def module(
+        self, batch: float, context: float, query_tokens: float, shape: SparseShape
+    ) -> Timing:
         """Return the time of the whole module, projections in bfloat16 included.
 
         Raises

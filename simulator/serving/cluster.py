@@ -17,7 +17,13 @@ from simulator.serving.ring import EmissionRing
 from simulator.serving.router import Router
 from simulator.serving.slots import SlotArray
 from simulator.serving.stepper import Stepper
-from simulator.serving.trajectories import Trajectory, draw_runs, lay_trajectories, runs_by_round, spans
+from simulator.serving.trajectories import (
+    Trajectory,
+    draw_runs,
+    lay_trajectories,
+    runs_by_round,
+    spans,
+)
 from simulator.speculation.acceptance import Acceptance
 from simulator.speculation.policies import DraftPolicy
 from simulator.streams import Streams

@@ -61,8 +61,10 @@ class Candidates:
         position
             Position in the draft, from 0.
         """
-        chance = alpha + (1.0 - alpha) * self._gain[position]
-        return chance * self._proposal_rate if position == 0 else chance
+        chance: Floats = alpha + (1.0 - alpha) * self._gain[position]
+        if position == 0:
+            chance *= self._proposal_rate
+        return chance
 
     def survival(self, alphas: Floats) -> Floats:
         """Return ``P(L >= i)`` for i = 1, 2, ...
@@ -74,7 +76,8 @@ class Candidates:
         """
         passed = alphas + (1.0 - alphas) * self._gain[: alphas.shape[-1]]
         passed[..., 0] *= self._proposal_rate
-        return np.cumprod(passed, axis=-1)
+        survival: Floats = np.cumprod(passed, axis=-1, dtype=np.float64)
+        return survival
 
 
 def candidates_of(config: SpeculationConfig) -> Candidates:

@@ -55,9 +55,7 @@ class RecordedAcceptance:
         """The longest run that was recorded, tokens."""
         return int(self._accepted.max())
 
-    def draw(
-        self, output_tokens: Counts, gamma: int, generator: np.random.Generator
-    ) -> Counts:
+    def draw(self, output_tokens: Counts, gamma: int, generator: np.random.Generator) -> Counts:
         """Draw whom each request follows, and read its runs (`acceptance.Acceptance`)."""
         chosen = np.repeat(
             generator.integers(self._first.size, size=len(output_tokens)), output_tokens
@@ -65,7 +63,8 @@ class RecordedAcceptance:
         start = np.repeat(np.cumsum(output_tokens) - output_tokens, output_tokens)
         number = np.arange(chosen.size) - start
         number %= self._rounds[chosen]
-        return np.minimum(self._accepted[self._first[chosen] + number], gamma)
+        runs: Counts = np.minimum(self._accepted[self._first[chosen] + number], gamma)
+        return runs
 
     def tokens_per_round(self, gamma: int) -> float:
         """Return the tokens of all rounds over their number, for long requests of equal length.

@@ -1,5 +1,4 @@
-"""Acceptance that changes along the text: stretches that are easy to draft, and stretches that are
-not."""
+"""Acceptance that changes along the text: stretches easy to draft, and stretches that are not."""
 
 from __future__ import annotations
 
@@ -89,28 +88,29 @@ class RegimeAcceptance:
         return float(1.0 + self._by_round(gamma) @ self._moment(gamma, 1).sum(axis=1))
 
     def variance_inflation(self, gamma: int, rounds: int) -> float:
-        """Return the variance of the mean accepted tokens of consecutive rounds over that of as
-        many independent ones.
+        """Return how much more the mean of consecutive rounds varies than that of independent ones.
 
+        Of their accepted tokens, in a long text, as a ratio of variances:
         ``1 + 2 sum_{n < W} (1 - n / W) cov_n / var``, where
         ``cov_n = v A Q^(n - 1) A 1 - (v A 1)^2`` with the stationary distribution v of the states
         at rounds, their transitions Q, and ``A = sum_k k P(state, k accepted, next state)``.
         """
-        start, step, one = self._by_round(gamma), self._moment(gamma, 0), np.ones(2)
+        start, step = self._by_round(gamma), self._moment(gamma, 0)
         weighted = self._moment(gamma, 1)
-        mean = start @ weighted @ one
-        variance = start @ self._moment(gamma, 2) @ one - mean**2
-        covariances, later = 0.0, weighted @ one
+        mean = float(start @ weighted.sum(axis=1))
+        variance = float(start @ self._moment(gamma, 2).sum(axis=1)) - mean**2
+        covariances, later = 0.0, weighted.sum(axis=1)
         for lag in range(1, rounds):
-            covariances += (1.0 - lag / rounds) * (start @ weighted @ later - mean**2)
+            covariances += (1.0 - lag / rounds) * float(start @ weighted @ later - mean**2)
             later = step @ later
-        return float(1.0 + 2.0 * covariances / variance)
+        return 1.0 + 2.0 * covariances / variance
 
     def _by_round(self, gamma: int) -> Floats:
         """Return the shares of the rounds that start in either state: float64[2]."""
         step = self._moment(gamma, 0)
         to_low, to_high = step[HIGH, LOW], step[LOW, HIGH]
-        return np.array([to_high, to_low]) / (to_high + to_low)
+        shares: Floats = np.array([to_high, to_low]) / (to_high + to_low)
+        return shares
 
     def _moment(self, gamma: int, power: int) -> Floats:
         """Return ``sum_k k^power P(k accepted, next state | state)``: float64[2, 2]."""
@@ -126,4 +126,5 @@ class RegimeAcceptance:
         """Return the chances of k accepted tokens by state: float64[gamma + 1, 2]."""
         survival = np.array([state.survival[:gamma] for state in self._states]).T
         bounds = np.vstack([np.ones(2), survival, np.zeros(2)])
-        return bounds[:-1] - bounds[1:]
+        exactly: Floats = bounds[:-1] - bounds[1:]
+        return exactly
