@@ -17,13 +17,10 @@ MAX_ALPHA_SPREAD = 10.0
 """Widest spread of requests on the logit (kind: assumed): beyond, all are near 0 or near 1."""
 
 _OF_KIND = {
-    "alphas": ("by_position", "[0.8,0.7,0.6]"),
-    "alpha_spread": ("heterogeneous", "0.28"),
-    "regime": (
-        "regime",
-        "{alpha_high:0.836,alpha_low:0.524,high_tokens:40,low_tokens:97}",
-    ),
-    "path": ("recorded", "accepted.csv"),
+    "alphas": ("by_position", "speculation.alphas=[0.8,0.7,0.6]"),
+    "alpha_spread": ("heterogeneous", "speculation.alpha_spread=0.28"),
+    "regime": ("regime", "the measured ones of speculation=regime"),
+    "path": ("recorded", "speculation.path=accepted.csv"),
 }
 """By setting the acceptance model that it belongs to, and an example."""
 
@@ -58,7 +55,7 @@ def check_acceptance(config: SpeculationConfig) -> None:
         if kind == owner and not given:
             raise ConfigError(
                 f"speculation.{key}={value!r} but speculation.acceptance={kind} needs it; for "
-                f"example speculation.{key}={example}."
+                f"example {example}."
             )
         if given and kind in _SHIPPED - {owner}:
             raise ConfigError(

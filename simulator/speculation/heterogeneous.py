@@ -38,7 +38,7 @@ class HeterogeneousAcceptance:
     --------
     >>> model = HeterogeneousAcceptance(0.6, 0.28, Candidates())
     >>> round(model.tokens_per_round(3), 3), round(1 + 0.6 + 0.6**2 + 0.6**3, 3)
-    (2.163, 2.176)
+    (2.161, 2.176)
     """
 
     by_token = False

@@ -38,7 +38,7 @@ class RegimeAcceptance:
     >>> model = RegimeAcceptance(RegimeConfig(
     ...     alpha_high=0.836, alpha_low=0.524, high_tokens=40, low_tokens=97), Candidates())
     >>> round(model.high_share, 3), round(model.tokens_per_round(3), 2)
-    (0.292, 2.18)
+    (0.292, 2.19)
     """
 
     by_token = True
