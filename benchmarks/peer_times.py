@@ -5,7 +5,8 @@ tokens that it computes, if any, and ``-25.74 u^2 + 54.01 u + 5.74`` for those t
 where u is the share of the KV cache that their tokens take.
 
 Source: `PerfModel::Polynomial` in ai-dynamo/dynamo, ``lib/mocker/src/common/perf_model.rs``
-(Apache-2.0). Of the package measured here, ai-dynamo-runtime 1.6.1, it was established that these six
+(Apache-2.0). Of the package measured here, ai-dynamo-runtime 1.6.1, it was established that these
+six
 coefficients are in its binary, and that it answers with them: its fastest first token of W1 takes
 24.385704 ms, n = 512, and its fastest token 5.766417 ms, 513 of 1,048,576 tokens.
 """

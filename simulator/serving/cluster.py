@@ -20,7 +20,13 @@ from simulator.serving.router import Router
 from simulator.serving.scheduler import Limits
 from simulator.serving.slots import SlotArray
 from simulator.serving.stepper import Stepper
-from simulator.serving.trajectories import Trajectory, draw_runs, lay_trajectories, spans
+from simulator.serving.trajectories import (
+    Trajectory,
+    draw_runs,
+    lay_trajectories,
+    runs_by_round,
+    spans,
+)
 from simulator.speculation.acceptance import Acceptance
 from simulator.speculation.policies import DraftPolicy
 from simulator.streams import Streams
@@ -68,15 +74,31 @@ class Deployment:
     @property
     def max_gamma(self) -> int:
         """The longest draft; without a policy every draft is as long."""
+        return self.costs[-1].gamma
+
+    @property
+    def lookahead_tokens(self) -> int:
+        """Most tokens of a draft; all of them take KV slots."""
         return self.costs[-1].query_tokens - 1
 
-    def stepper(self, max_rounds: int) -> Stepper:
-        """Return who follows the decoding requests of a replica, at most ``max_rounds`` long."""
+    def stepper(self, max_rounds: int, *, by_token: bool = False) -> Stepper:
+        """Return who follows the decoding requests of a replica, at most ``max_rounds`` long.
+
+        ``by_token`` is that of the acceptance model.
+        """
         if self.new_policy is None:
             return EmissionRing(
-                gamma=self.max_gamma, block_tokens=self.block_tokens, max_rounds=max_rounds
+                lookahead_tokens=self.lookahead_tokens,
+                block_tokens=self.block_tokens,
+                max_rounds=max_rounds,
+                by_token=by_token,
             )
-        return SlotArray(block_tokens=self.block_tokens, max_rounds=max_rounds)
+        return SlotArray(
+            block_tokens=self.block_tokens,
+            max_rounds=max_rounds,
+            lookahead_tokens=[steps.query_tokens - 1 for steps in self.costs],
+            by_token=by_token,
+        )
 
 
 def serve(
@@ -136,7 +158,7 @@ def serve(
             limits=deployment.limits,
             cache=KvCache(deployment.kv_capacity_tokens, deployment.block_tokens),
             queue=deployment.new_queue(),
-            stepper=deployment.stepper(workload.max_output_tokens),
+            stepper=deployment.stepper(workload.max_output_tokens, by_token=acceptance.by_token),
             policy=deployment.new_policy() if deployment.new_policy else None,
             requests_trace=requests_trace,
             iterations_trace=iterations_trace,
@@ -164,12 +186,14 @@ def _requests(
             runs = draw_runs(outputs, deployment.max_gamma, acceptance, generator)
             trajectories: Iterable[Trajectory | None] = repeat(None, len(outputs))
             if deployment.new_policy is None:
+                laid = runs, outputs
+                if acceptance.by_token:
+                    laid = runs_by_round(runs, outputs, outputs - 1)
                 trajectories = lay_trajectories(
-                    runs,
-                    outputs,
+                    *laid,
                     prompts + 1,
                     outputs - 1,
-                    gamma=deployment.max_gamma,
+                    lookahead_tokens=deployment.lookahead_tokens,
                     block_tokens=deployment.block_tokens,
                 )
             columns = (block.arrival_s[span].tolist(), prompts.tolist(), outputs.tolist())

@@ -61,9 +61,7 @@ class RowFormat:
         except (struct.error, OverflowError) as error:
             raise InvariantError(self._misfit(rows)) from error
         records = np.frombuffer(packed, self._records)
-        return [
-            _array(np.ascontiguousarray(records[field.name]), field) for field in self._fields
-        ]
+        return [_array(np.ascontiguousarray(records[field.name]), field) for field in self._fields]
 
     def _misfit(self, rows: Sequence[tuple[Any, ...]]) -> str:
         """Say what about the rows does not fit."""

@@ -22,7 +22,7 @@ def follow(output_tokens, gamma, alpha, *, prompt_tokens=100, block_tokens=16):
     runs = draw_runs(lengths, gamma, PositionAcceptance([alpha]), generator())
     prompts = np.broadcast_to(prompt_tokens, lengths.shape)
     return lay_trajectories(
-        runs, lengths, prompts + 1, lengths - 1, gamma=gamma, block_tokens=block_tokens
+        runs, lengths, prompts + 1, lengths - 1, lookahead_tokens=gamma, block_tokens=block_tokens
     )
 
 
