@@ -5,7 +5,7 @@ from __future__ import annotations
 from simulator.experts.overlaps import measured_overlap
 from simulator.models.parallelism import Parallelism
 from simulator.scenario import Scenario
-from simulator.trace.summary import Json
+from simulator.trace.json_file import Json
 
 
 def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
