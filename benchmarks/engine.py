@@ -104,7 +104,7 @@ def _naive_rate(config: Config, served: closed_loop.Served) -> float:
     for name in ("start_s", "decode_requests", "emitted_tokens", "context_tokens"):
         if not theirs[name].equals(ours[name]):
             raise InvariantError(f"the naive engine has other {name} than the ring.")
-    return theirs.num_rows / spent_s
+    return int(theirs.num_rows) / spent_s
 
 
 def _facts(scenario: Scenario, served: closed_loop.Served) -> dict[str, float]:

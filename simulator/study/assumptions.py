@@ -6,7 +6,7 @@ from simulator.experts.overlaps import measured_overlap
 from simulator.models.parallelism import Parallelism
 from simulator.scenario import Scenario
 from simulator.speculation.regime import RegimeAcceptance
-from simulator.trace.summary import Json
+from simulator.trace.json_file import Json
 
 WINDOW_ROUNDS = 10
 """Rounds over which the swings of acceptance are told."""

@@ -12,8 +12,8 @@ from simulator.speculation.config import SpeculationConfig
 from simulator.speculation.policies import FIXED
 from simulator.study.assumptions import assumptions
 from simulator.study.decomposition import best_draft_length, decompose
-from simulator.trace.json_file import write_json
-from simulator.trace.summary import Json, summarise
+from simulator.trace.json_file import Json, write_json
+from simulator.trace.summary import summarise
 
 
 def conclude(scenario: Scenario, files: Mapping[str, Path]) -> Json:

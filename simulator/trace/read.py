@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from simulator.errors import DataError
-from simulator.trace.schema import CONSTANTS, notes_of, problem_of
+from simulator.trace.schema import CONSTANTS, NAMES, notes_of, problem_of
 
-Columns = dict[str, np.ndarray[Any, np.dtype[Any]]]
-"""Columns by name; nulls are NaN. All have the shape ``[rows]``."""
+Column = np.ndarray[Any, np.dtype[Any]]
+Columns = dict[str, Column]
+"""Columns by name; nulls are NaN, names the index they have in the schema. Shape ``[rows]``."""
 
 
 class Run(NamedTuple):
@@ -88,10 +89,21 @@ def chunks(path: Path | str, table: str, columns: Sequence[str]) -> Iterator[tup
         for index in range(file.num_row_groups):
             rows = file.read_row_group(index, columns=[*CONSTANTS, *columns])
             # Our own row groups hold one run; a file sorted by another tool may hold several.
-            for key in rows.select(CONSTANTS).group_by(CONSTANTS).aggregate([]).to_pylist():
+            keys = rows.select(CONSTANTS).group_by(CONSTANTS).aggregate([]).to_pylist()
+            for key in keys:
                 run = Run(str(key["arm"]), int(key["replication"]))
-                mine = pc.and_(
-                    pc.equal(rows["arm"], run.arm), pc.equal(rows["replication"], run.replication)
-                )
-                part = rows.filter(mine)
-                yield run, {name: part[name].to_numpy() for name in columns}
+                part = rows if len(keys) == 1 else rows.filter(_is_of(rows, run))
+                yield run, {name: _numbers(part[name], NAMES.get(name)) for name in columns}
+
+
+def _is_of(rows: pa.Table, run: Run) -> pa.ChunkedArray:
+    return pc.and_(pc.equal(rows["arm"], run.arm), pc.equal(rows["replication"], run.replication))
+
+
+def _numbers(column: pa.ChunkedArray, names: Sequence[str] | None) -> Column:
+    """Return a column as numbers; of names, wherever a tool put them, the index in ours."""
+    if names is None:
+        numbers: Column = column.to_numpy()
+    else:
+        numbers = pc.index_in(column.cast(pa.string()), pa.array(names)).to_numpy()
+    return numbers

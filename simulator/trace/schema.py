@@ -13,6 +13,12 @@ from importlib.metadata import PackageNotFoundError, version
 
 import pyarrow as pa
 
+from simulator.trace.definitions import (
+    ITERATION_DEFINITIONS,
+    REQUEST_DEFINITIONS,
+    TIME_DEFINITIONS,
+)
+
 SCHEMA_VERSION = "3"
 """Rises when a column that a summary needs comes, changes its meaning, unit or type, or goes."""
 
@@ -111,13 +117,6 @@ _ITERATIONS = (
     Column("kv_usage", pa.float32(), "1", "Share of the KV blocks that are taken."),
 )
 
-_DEFINITIONS = {
-    "ttft_s": "first_token_s - arrival_s",
-    "tpot_s": "(finish_s - first_token_s) / (output_tokens - 1); undefined for one output token",
-    "e2e_s": "finish_s - arrival_s",
-    "mean_acceptance_length": "1 + sum(accepted_draft_tokens) / sum(rounds)",
-}
-
 
 def _table(name: str, columns: tuple[Column, ...], notes: Mapping[str, str]) -> pa.Schema:
     metadata = {"schema_version": SCHEMA_VERSION, "table": name, **notes}
@@ -125,10 +124,10 @@ def _table(name: str, columns: tuple[Column, ...], notes: Mapping[str, str]) -> 
     return pa.schema([column.field() for column in _RUN + columns], metadata=prefixed)
 
 
-REQUESTS: pa.Schema = _table("requests", _REQUESTS, _DEFINITIONS)
+REQUESTS: pa.Schema = _table("requests", _REQUESTS, TIME_DEFINITIONS | REQUEST_DEFINITIONS)
 """One row per request, written when it leaves."""
 
-ITERATIONS: pa.Schema = _table("iterations", _ITERATIONS, {})
+ITERATIONS: pa.Schema = _table("iterations", _ITERATIONS, ITERATION_DEFINITIONS)
 """One row per iteration of a replica."""
 
 

@@ -72,7 +72,7 @@ class Stand:
                 np.array([output]),
                 np.array([prompt + 1]),
                 np.array([output - 1]),
-                gamma=GAMMA,
+                lookahead_tokens=GAMMA,
                 block_tokens=self.block_tokens,
             )
         return Request(number, 0.0, prompt, output, runs, trajectory)

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
-from simulator.trace.metrics import enough, measure, percentile
+from simulator.trace.latencies import enough, percentile
+from simulator.trace.metrics import measure
 from simulator.trace.read import Run
 
 BASELINE = ("baseline", 0)

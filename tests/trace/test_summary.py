@@ -4,30 +4,12 @@ import numpy as np
 import pytest
 from helpers.trace_rows import request_column
 
+from simulator.trace.definitions import DEFINITIONS
 from simulator.trace.json_file import write_json
 from simulator.trace.summary import summarise
 
 FIGURES = {
-    "ttft_s",
-    "tpot_s",
-    "e2e_s",
-    "output_tokens_per_s",
-    "requests_per_s",
-    "mean_batch",
-    "mean_context_tokens",
-    "active_experts",
-    "step_s",
-    "utilisation",
-    "kv_usage",
-    "kv_usage_peak",
-    "mean_draft_tokens",
-    "preemptions",
-    "preempted",
-    "mean_acceptance_length",
-    "completed",
-    "rejected",
-    "measured",
-    "saturated",
+    *(set(DEFINITIONS) - {"percentiles"}),
     "intervals",
 }
 TIMES = ("arrival_s", "admitted_s", "first_token_s", "finish_s")
@@ -78,7 +60,7 @@ def test_the_summary_has_the_agreed_keys(paired):
         "warnings",
     }
     ratios = {f"{name}_{p}" for name in ("ttft", "tpot", "e2e") for p in ("p50", "p90", "p99")}
-    assert set(summary["speedup"]) == {"throughput"} | ratios
+    assert set(summary["speedup"]) == {"throughput", "goodput"} | ratios
     for interval in summary["speedup"].values():
         assert set(interval) == {"value", "low", "high"}
     for arm in ("baseline", "speculative"):
@@ -103,7 +85,7 @@ def test_equal_arms_are_exactly_equal(write_trace, queue_run):
     summary = summarise(*write_trace(requests, iterations), warmup_fraction=0.1, extra={})
     assert summary["baseline"] == summary["speculative"]
     for key, interval in summary["speedup"].items():
-        expected = None if key.endswith("p99") else 1.0
+        expected = None if key.endswith("p99") or key == "goodput" else 1.0
         assert interval == dict.fromkeys(("value", "low", "high"), expected)
 
 
@@ -140,7 +122,8 @@ def test_scalars_are_means_over_replications_with_their_intervals(paired):
     arm = summary["baseline"]
     for name, interval in arm["intervals"].items():
         assert interval["value"] == arm[name]
-        assert interval["low"] <= interval["value"] <= interval["high"]
+        if name not in ("goodput_per_s", "attainment"):  # nothing was promised
+            assert interval["low"] <= interval["value"] <= interval["high"]
 
 
 def test_the_acceptance_length_pools_rounds(paired):
@@ -189,7 +172,7 @@ def test_rejections_are_counted_and_told(write_trace, request_row):
     both = {("baseline", 0): rows, ("speculative", 0): rows}
     summary = summarise(*write_trace(both, no_rows(both)), warmup_fraction=0.0, extra={})
     assert (summary["baseline"]["completed"], summary["baseline"]["rejected"]) == (9, 1)
-    assert "baseline: 1 requests (10.0%) were rejected." in summary["warnings"]
+    assert "baseline: 1 requests (10.0%) were rejected at a full queue." in summary["warnings"]
 
 
 def test_preemptions_are_counted_and_told(write_trace, request_row):

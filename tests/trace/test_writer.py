@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError, InvariantError
+from simulator.trace.definitions import REQUEST_DEFINITIONS, TIME_DEFINITIONS
 from simulator.trace.parts import open_part, read_part
 from simulator.trace.schema import (
     ITERATIONS,
@@ -72,10 +73,8 @@ def test_schema_and_notes_travel_with_the_file(tmp_path):
     assert notes_of(schema.metadata) == {
         "schema_version": SCHEMA_VERSION,
         "table": "requests",
-        "ttft_s": "first_token_s - arrival_s",
-        "tpot_s": REQUESTS.metadata[b"moesim.tpot_s"].decode(),
-        "e2e_s": "finish_s - arrival_s",
-        "mean_acceptance_length": REQUESTS.metadata[b"moesim.mean_acceptance_length"].decode(),
+        **TIME_DEFINITIONS,
+        **REQUEST_DEFINITIONS,
         "seed": "7",
         "config": '{"a": 1}',
         "arm": "speculative",
