@@ -11,11 +11,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.serving.kv_cache import KvCache
+from simulator.speculation.candidates import Candidates
+from simulator.speculation.config import RegimeConfig
+from simulator.speculation.heterogeneous import HeterogeneousAcceptance
 from simulator.speculation.policies import Fixed
+from simulator.speculation.position import PositionAcceptance
+from simulator.speculation.recorded import RecordedAcceptance
+from simulator.speculation.regime import RegimeAcceptance
 
 REQUESTS = st.lists(
     st.tuples(st.floats(0, 20), st.integers(1, 60), st.integers(1, 40)), min_size=1, max_size=25
 )
+
+ACCEPTANCES = st.one_of(
+    st.floats(0, 1).map(lambda alpha: PositionAcceptance([alpha])),
+    st.floats(0.1, 3).map(lambda spread: HeterogeneousAcceptance(0.6, spread, Candidates())),
+    st.floats(2, 40).map(
+        lambda tokens: RegimeAcceptance(
+            RegimeConfig(alpha_high=0.9, alpha_low=0.2, high_tokens=tokens, low_tokens=9.0),
+            Candidates(),
+        )
+    ),
+    st.lists(st.integers(0, 6), min_size=4, max_size=4).map(
+        lambda runs: RecordedAcceptance(np.array([1, 1, 1, 2]), np.arange(4), np.array(runs))
+    ),
+)
+"""Draws told apart by round and in token time, with and without an effect of the request."""
 
 
 class Wavering:
@@ -35,15 +56,18 @@ def scenarios(draw):
     requests = sorted(draw(REQUESTS))
     arrivals, prompts, outputs = (list(column) for column in zip(*requests, strict=True))
     gamma, block = draw(st.integers(0, 5)), draw(st.sampled_from([1, 3, 16]))
+    tree = draw(st.just(()) | st.tuples(st.integers(1, 3), st.integers(1, 2)))
+    steps = FakeSteps(gamma=gamma, step_s=0.05, request_s=1e-3, prompt_token_s=1e-3, tree=tree)
     max_num_seqs = draw(st.integers(1, 8))
-    longest = max(p + o for p, o in zip(prompts, outputs, strict=True)) + gamma + block
-    least_budget = max_num_seqs * (gamma + 1)
+    longest = max(p + o for p, o in zip(prompts, outputs, strict=True))
+    longest += steps.query_tokens - 1 + block
+    least_budget = max_num_seqs * steps.query_tokens
     return {
         "workload": FixedWorkload(
             arrivals, prompts, outputs, concurrency=draw(st.none() | st.integers(1, 6))
         ),
-        "steps": FakeSteps(gamma=gamma, step_s=0.05, request_s=1e-3, prompt_token_s=1e-3),
-        "alpha": draw(st.floats(0, 1)),
+        "steps": steps,
+        "acceptance": draw(ACCEPTANCES),
         "replicas": draw(st.integers(1, 3)),
         "max_num_seqs": max_num_seqs,
         "max_batched_tokens": least_budget + draw(st.integers(0, 60)),
@@ -57,7 +81,7 @@ def scenarios(draw):
 
 def check(bench, scenario):
     """Check the invariants of docs/architecture.md that one run can show."""
-    workload, gamma = scenario["workload"], scenario["steps"].gamma
+    workload = scenario["workload"]
     done, steps = bench.requests, bench.iterations
     # INV-1: every request finishes, once.
     assert sorted(done.column("request_id")) == list(range(workload.requests))
@@ -77,7 +101,7 @@ def check(bench, scenario):
     batch, emitted = steps.column("decode_requests")[pure], steps.column("emitted_tokens")[pure]
     assert (batch <= emitted).all()
     assert (emitted <= batch * steps.column("query_tokens")[pure]).all()
-    assert steps.column("query_tokens").max() <= gamma + 1
+    assert steps.column("query_tokens").max() <= scenario["steps"].query_tokens
     # INV-4: the cache holds what decodes, drafts included, and never more than there is.
     blocks = scenario["kv_capacity_tokens"] // scenario["block_tokens"]
     taken = steps.column("kv_usage") * blocks
