@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from simulator.serving.trajectories import runs_by_round
 from simulator.speculation.candidates import Candidates
 from simulator.speculation.config import MAX_DRAFT_TOKENS, RegimeConfig
 from simulator.speculation.heterogeneous import HeterogeneousAcceptance
 from simulator.speculation.position import PositionAcceptance
 from simulator.speculation.recorded import RecordedAcceptance
 from simulator.speculation.regime import RegimeAcceptance
-from simulator.serving.trajectories import runs_by_round
 
 TREE = Candidates([3, 2], [0.3, 0.1])
 MEASURED = RegimeConfig(alpha_high=0.836, alpha_low=0.524, high_tokens=40, low_tokens=97)

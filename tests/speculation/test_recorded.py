@@ -98,7 +98,7 @@ def test_malformed_tables_name_the_row(tmp_path, changes, message):
 
 
 def test_a_table_without_a_column_names_those_it_has(tmp_path):
-    with pytest.raises(DataError, match="lacks the column 'round'.* has request, accepted"):
+    with pytest.raises(DataError, match=r"lacks the column 'round'.* has request, accepted"):
         read_recorded(table(tmp_path, {"request": [1], "accepted": [1]}), 1)
 
 
@@ -116,5 +116,5 @@ def test_a_missing_file_names_the_nearest(tmp_path):
 
 
 def test_drafts_longer_than_any_recorded_run_are_refused(tmp_path):
-    with pytest.raises(ConfigError, match="gamma=4 exceeds the longest run .* 3 tokens"):
+    with pytest.raises(ConfigError, match=r"gamma=4 exceeds the longest run .* 3 tokens"):
         read_recorded(written(tmp_path, ROWS), 4)
