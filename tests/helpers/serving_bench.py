@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 
 from simulator.costs.compiled import Window
+from simulator.models.draft_tree import DraftTree
 from simulator.serving.cluster import Deployment, serve
 from simulator.serving.queues import QUEUES
 from simulator.serving.router import ROUTERS
@@ -23,10 +24,11 @@ class FakeSteps:
     step_s: float = 1.0
     request_s: float = 0.0
     prompt_token_s: float = 0.0
+    tree: tuple = ()
 
     @property
     def query_tokens(self):
-        return self.gamma + 1
+        return DraftTree(self.tree).nodes(self.gamma) + 1
 
     def decode_window(self, requests, context_tokens):
         return Window(self.step_s + self.request_s * requests, 0.0, 0, 10**12, 0.0)
@@ -127,6 +129,7 @@ class Bench:
         steps,
         *,
         alpha=0.5,
+        acceptance=None,
         router="least_outstanding",
         seed=1,
         policy=None,
@@ -148,7 +151,7 @@ class Bench:
             ),
             ROUTERS.get(router)(),
             workload,
-            PositionAcceptance([alpha]),
+            acceptance or PositionAcceptance([alpha]),
             Streams(seed),
             requests_trace=self.requests,
             iterations_trace=self.iterations,
