@@ -168,8 +168,7 @@ class Replica:
         step = self._scheduler.running > 0
         found = [*self._scheduler.evacuate(), *self._arrived]
         self._arrived.clear()
-        for request in found:
-            self._forget(request)
+        self._due_tokens = 0
         if step:
             self._process.interrupt("lost")
         return found
@@ -254,9 +253,10 @@ class Replica:
         """Let those wait that have arrived, and those leave that gave up or waited too long."""
         arrived, scheduler = self._arrived, self._scheduler
         if arrived and (iteration % self._limits.recv_interval == 0 or not scheduler.running):
-            for request in arrived:
-                scheduler.join(request)
+            scheduler.join(arrived)
             arrived.clear()
+        if not self._deadlines.heap:
+            return
         for request, outcome in self._deadlines.due(self._env.now):
             if outcome == TIMED_OUT and request.admitted:
                 continue
@@ -295,11 +295,12 @@ class Replica:
         """Emit the token that follows a prefill; after it the request decodes, or is finished."""
         if request.prefill_tokens == request.prompt_tokens:
             request.first_token_s = self._env.now
+            request.prefill_replica = self._index
         if request.prefill_tokens == request.max_tokens:
             self._finish(request)
         elif self._hand_over is not None:
             self._scheduler.release(request, request.prefill_tokens)
-            self._forget(request)
+            self._due_tokens -= request.total_tokens
             self._hand_over(request)
         else:
             self._stepper.enter(request)
@@ -312,7 +313,7 @@ class Replica:
     def _leave(self, request: Request, outcome: int, emitted: int, finish_s: float) -> None:
         """Write the row of a request that holds nothing any more; tell whoever waits for it."""
         request.left = True
-        self._forget(request)
+        self._due_tokens -= request.total_tokens
         traits, trace = request.traits, self._requests_trace
         trace.rows.append(
             (
@@ -342,9 +343,3 @@ class Replica:
             trace.flush()
         if self._on_leave is not None:
             self._on_leave(request)
-
-    def _forget(self, request: Request) -> None:
-        """Count a request out that goes from here."""
-        self._due_tokens -= request.total_tokens
-        if request.prefill_replica < 0 and request.admitted:
-            request.prefill_replica = self._index

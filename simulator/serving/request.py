@@ -111,7 +111,7 @@ class Request:
         self.lost_tokens = 0
         """Tokens prefilled before the last time it did."""
         self.prefill_replica = -1
-        """Where its first prefill was, once it has gone from there."""
+        """Replica that prefilled its prompt; -1 before."""
         self.admitted_s = math.nan
         """When its first prefill started; NaN before."""
         self.first_token_s = math.nan
