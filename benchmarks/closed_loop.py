@@ -1,4 +1,4 @@
-"""The workload of the benchmarks: a closed loop of users on one replica, traced to disk.
+"""The workload of the benchmarks: a closed loop of users on replicas, traced to disk.
 
 It goes the way of ``moesim simulate``: the shipped chat scenario composed by Hydra, built, and one
 arm of one replication run.
@@ -21,12 +21,13 @@ from simulator.trace.parts import read_part
 USERS = 64
 
 
-def full_batch(output_tokens: int, requests: int, *settings: str) -> Config:
-    """Compose the chat scenario with 64 users, prompts of 128 tokens and draft length 3."""
+def full_batch(output_tokens: int, requests: int, *settings: str, replicas: int = 1) -> Config:
+    """Compose chat with 64 users a replica, prompts of 128 tokens and draft length 3."""
     return compose(
         [
             "workload=fixed_batch",
-            f"workload.concurrency={USERS}",
+            f"workload.concurrency={replicas * USERS}",
+            f"hardware.replicas={replicas}",
             "workload.prompt_tokens=128",
             f"workload.output_tokens={output_tokens}",
             "speculation.gamma=3",

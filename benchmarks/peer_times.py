@@ -4,11 +4,10 @@ A step takes, in milliseconds, ``4.209989e-07 n^2 + 1.518344e-02 n + 16.50142`` 
 tokens that it computes, if any, and ``-25.74 u^2 + 54.01 u + 5.74`` for those that decode, if any,
 where u is the share of the KV cache that their tokens take.
 
-Source: `PerfModel::Polynomial` in ai-dynamo/dynamo, ``lib/mocker/src/common/perf_model.rs``
-(Apache-2.0). Of the package measured here, ai-dynamo-runtime 1.6.1, it was established that these
-six
-coefficients are in its binary, and that it answers with them: its fastest first token of W1 takes
-24.385704 ms, n = 512, and its fastest token 5.766417 ms, 513 of 1,048,576 tokens.
+Source: ai-dynamo-runtime 1.6.1 on PyPI, which is built from the crate aisimulate-core 0.13.0,
+module ``engine::common::perf_model``. The six coefficients stand in its binary, and it answers with
+them: its fastest first token of W1 takes 24.385704 ms, n = 512, its fastest token after that
+5.766417 ms, u = 513 / 1,048,576.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any
 
 import simpy
 
+from simulator.serving.collector import collector_paused
 from simulator.serving.front_end import FrontEnd
 from simulator.serving.kv_cache import KvCache
 from simulator.serving.prefix_cache import block_keys
@@ -171,7 +172,8 @@ def serve(
     else:
         for _ in range(workload.concurrency):
             send_next()
-    env.run()
+    with collector_paused():
+        env.run()
     return next(env._eid)  # how SimPy's own benchmarks count events
 
 
