@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from simulator.config import Config
 from simulator.errors import InvariantError
@@ -23,6 +22,7 @@ from simulator.scenario import Scenario
 from simulator.serving.cluster import Deployment, serve
 from simulator.streams import Streams
 from simulator.study.paired import trace_metadata
+from simulator.trace.parts import read_part
 from simulator.trace.schema import ITERATIONS, REQUESTS, row_columns
 from simulator.trace.writer import RowSink, TraceWriter
 
@@ -72,7 +72,7 @@ def run(scenario: Scenario, deployment: Deployment, *, iterations_trace: bool) -
         If a request or a token is missing from what was written or counted.
     """
     with TemporaryDirectory() as folder:
-        requests, iterations = (Path(folder) / f"{name}.parquet" for name in ("req", "iter"))
+        requests, iterations = (Path(folder) / f"{name}.arrows" for name in ("req", "iter"))
         counted = Counted()
         began = process_time()
         with ExitStack() as files:
@@ -90,9 +90,9 @@ def run(scenario: Scenario, deployment: Deployment, *, iterations_trace: bool) -
                 iterations_trace=steps,
             )
         cpu_s = process_time() - began
-        table = pq.read_table(requests)
+        table = read_part(requests)
         if iterations_trace:
-            emitted = pq.read_table(iterations, columns=["emitted_tokens"])["emitted_tokens"]
+            emitted = read_part(iterations)["emitted_tokens"]
             count, tokens = len(emitted), int(emitted.to_numpy().sum())
         else:
             counted.flush()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
+from simulator.clusters import plan_cluster, pool_configs, sent_bytes, shown_pool
 from simulator.config import Config, HardwareConfig
 from simulator.costs.compiled import CompiledSteps
 from simulator.costs.engine import Engine, load_engine
@@ -31,9 +32,9 @@ from simulator.models.catalog import default_drafter, load_drafter
 from simulator.models.drafters import Drafter, drafter_operators
 from simulator.models.forward import forward_operators
 from simulator.models.parallelism import COMMON_SIZES, Parallelism, check_parallelism
-from simulator.serving.cluster import Deployment
+from simulator.serving.deployment import ClusterPlan, Deployment
 from simulator.serving.queues import QUEUES
-from simulator.serving.router import ROUTERS, Router
+from simulator.serving.router import ROUTERS, NewRouter
 from simulator.serving.scheduler import Limits
 from simulator.speculation.acceptance import ACCEPTANCE, Acceptance
 from simulator.speculation.policies import FIXED, POLICIES
@@ -63,6 +64,9 @@ class Scenario:
         The operator-by-operator cost model.
     acceptance, workload
         What is accepted, and what arrives.
+    pools
+        Of a cluster with pools each as a scenario of its own, of which this one shows the first
+        that decodes; else none.
     """
 
     config: Config
@@ -73,6 +77,7 @@ class Scenario:
     step_model: StepModel
     acceptance: Acceptance
     workload: Workload
+    pools: tuple[Scenario, ...] = ()
     _deployments: dict[int, Deployment] = field(default_factory=dict, init=False, compare=False)
 
     def deployment(self, gamma: int) -> Deployment:
@@ -84,6 +89,11 @@ class Scenario:
         if gamma not in self._deployments:
             self._deployments[gamma] = self._deploy(gamma)
         return self._deployments[gamma]
+
+    def cluster(self, gamma: int) -> ClusterPlan:
+        """Return all pools at a draft length, and what changes them."""
+        pools = self.pools or (self,)
+        return plan_cluster(self.config, [pool.deployment(gamma) for pool in pools])
 
     def _deploy(self, gamma: int) -> Deployment:
         # Engines schedule every attention group by itself, and every micro-batch of a pipeline.
@@ -99,6 +109,7 @@ class Scenario:
             draft_tokens=drafting.tree.nodes(gamma),
             own_gpus=drafting.own_gpus,
         )
+        token_bytes, state_bytes = sent_bytes(self.config.model, drafter)
         block = scheduler.block_tokens
         deployment = Deployment(
             costs=[CompiledSteps(self.step_model, gamma)],
@@ -118,6 +129,9 @@ class Scenario:
             prefix_cache=scheduler.prefix_cache,
             front_end_request_s=self.engine.front_end_request_s,
             front_end_s=self.engine.front_end_s,
+            gpus=spread.gpus,
+            kv_bytes_per_token=token_bytes,
+            state_bytes=state_bytes,
         )
         if gamma == 0 or self.config.speculation.policy == FIXED:
             return deployment
@@ -140,9 +154,10 @@ class Scenario:
         """GPUs of a replica beyond those of the target, for the drafter alone."""
         return own_gpus(self.config.speculation, self.drafter, self.parallelism)
 
-    def router(self) -> Router:
-        """Return a fresh router."""
-        return ROUTERS.get(self.config.scheduler.router, "scheduler.router")()
+    def router(self) -> NewRouter:
+        """Return what makes the router of a run."""
+        new_router = ROUTERS.get(self.config.scheduler.router, "scheduler.router")
+        return partial(new_router, self.config.cluster.prefix_affinity)
 
 
 def build(
@@ -166,6 +181,18 @@ def build(
     SimulatorError
         If a name is unknown, or the model, its context or its drafter do not fit the hardware.
     """
+    if workload is None:
+        workload = build_workload(config.workload, config.run.requests)
+    if not config.cluster.pools:
+        return _build(config, engine, drafter, workload)
+    pools = tuple(_build(own, engine, drafter, workload) for own in pool_configs(config))
+    return replace(pools[shown_pool(config.cluster)], config=config, pools=pools)
+
+
+def _build(
+    config: Config, engine: Engine | None, drafter: Drafter | None, workload: Workload
+) -> Scenario:
+    """Build the scenario of equal replicas."""
     target = config.model
     gpu = _load(load_gpu, "hardware.gpu", config.hardware.gpu)
     if engine is None:
@@ -178,8 +205,6 @@ def build(
     POLICIES.get(config.speculation.policy, "speculation.policy")
     acceptance = ACCEPTANCE.get(config.speculation.acceptance, "speculation.acceptance")
     law = ROUTING_LAWS.get(config.routing.law, "routing.law")
-    if workload is None:
-        workload = build_workload(config.workload, config.run.requests)
     _check_context(target, workload)
     _check_queue(config, workload)
     if config.speculation.gamma:

@@ -19,7 +19,7 @@ from simulator.errors import InvariantError
 from simulator.serving.deadlines import Deadlines
 from simulator.serving.kv_cache import KvCache
 from simulator.serving.queues import WaitingQueue
-from simulator.serving.request import Request
+from simulator.serving.request import Request, request_row
 from simulator.serving.scheduler import Chunk, Limits, Scheduler
 from simulator.serving.stepper import Stepper
 from simulator.speculation.policies import DraftPolicy
@@ -112,6 +112,16 @@ class Replica:
         self._due_tokens = 0
         self._wake: simpy.Event | None = None
         self._process = env.process(self._serve())
+
+    @property
+    def index(self) -> int:
+        """Its number."""
+        return self._index
+
+    @property
+    def kv_usage(self) -> float:
+        """Share of the KV blocks that are taken."""
+        return 1.0 - self._cache.free_blocks / self._cache.total_blocks
 
     @property
     def outstanding(self) -> int:
@@ -314,31 +324,8 @@ class Replica:
         """Write the row of a request that holds nothing any more; tell whoever waits for it."""
         request.left = True
         self._due_tokens -= request.total_tokens
-        traits, trace = request.traits, self._requests_trace
-        trace.rows.append(
-            (
-                request.request_id,
-                traits.traffic_class,
-                traits.tenant,
-                outcome,
-                self._index,
-                request.prefill_replica,
-                request.arrival_s,
-                request.admitted_s,
-                request.first_token_s,
-                finish_s,
-                self._env.now,
-                request.prompt_tokens,
-                request.cached_tokens,
-                request.output_tokens,
-                emitted,
-                request.rounds,
-                request.accepted,
-                request.preemptions,
-                request.recomputed_tokens,
-                request.retries,
-            )
-        )
+        trace, now_s = self._requests_trace, self._env.now
+        trace.rows.append(request_row(request, outcome, self._index, emitted, finish_s, now_s))
         if len(trace.rows) >= BLOCK_ROWS:
             trace.flush()
         if self._on_leave is not None:

@@ -166,7 +166,45 @@ class Request:
         self.prefilled_tokens = self.found_tokens = 0
         self.blocks = 0
 
+    def begin_anew(self) -> None:
+        """Forget all that was done for it, after `set_back`, because a replica was lost."""
+        self.retries += 1
+        self.prefill_tokens = self.prompt_tokens
+        self.trajectory = None
+        self.rounds = self.accepted = self.cached_tokens = 0
+        self.prefill_replica = -1
+        self.admitted_s = self.first_token_s = math.nan
+
     def keep_first_token(self) -> None:
         """Let the next prefill cover the token that the last one emitted, too."""
         self.prefill_tokens += 1
         self.trajectory = None
+
+
+def request_row(
+    request: Request, outcome: int, replica: int, emitted: int, finish_s: float, left_s: float
+) -> tuple[float, ...]:
+    """Return the row of a request that leaves (`trace.schema.REQUESTS`)."""
+    traits = request.traits
+    return (
+        request.request_id,
+        traits.traffic_class,
+        traits.tenant,
+        outcome,
+        replica,
+        request.prefill_replica,
+        request.arrival_s,
+        request.admitted_s,
+        request.first_token_s,
+        finish_s,
+        left_s,
+        request.prompt_tokens,
+        request.cached_tokens,
+        request.output_tokens,
+        emitted,
+        request.rounds,
+        request.accepted,
+        request.preemptions,
+        request.recomputed_tokens,
+        request.retries,
+    )

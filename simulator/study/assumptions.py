@@ -6,6 +6,7 @@ from simulator.experts.overlaps import measured_overlap
 from simulator.models.parallelism import Parallelism
 from simulator.scenario import Scenario
 from simulator.speculation.regime import RegimeAcceptance
+from simulator.study.cluster_assumptions import cluster_assumptions
 from simulator.trace.json_file import Json
 
 WINDOW_ROUNDS = 10
@@ -54,7 +55,8 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
             f"kernels reach {engine.bandwidth_fraction:.0%} of the bandwidth and "
             f"{engine.compute_fraction:.0%} of the compute that tables or rooflines say (fitted)"
         )
-    return [*found, _prefill_cadence(scenario), *scenario.workload.assumptions]
+    found += [_prefill_cadence(scenario), *cluster_assumptions(scenario)]
+    return [*found, *scenario.workload.assumptions]
 
 
 def _prefill_cadence(scenario: Scenario) -> str:

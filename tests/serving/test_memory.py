@@ -4,12 +4,15 @@ import gc
 import tracemalloc
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pytest
 from helpers.serving_bench import FakeSteps
 
-from simulator.serving.cluster import Deployment, serve
+from simulator.serving.cluster import serve
+from simulator.serving.cluster_config import AffinityConfig
+from simulator.serving.deployment import Deployment
 from simulator.serving.router import LeastOutstanding
 from simulator.serving.scheduler import Limits
 from simulator.speculation.acceptance import PositionAcceptance
@@ -67,7 +70,7 @@ def run(folder, requests, concurrency):
                 limits=Limits(max_num_seqs=USERS, max_batched_tokens=8192),
                 kv_capacity_tokens=100_000,
             ),
-            LeastOutstanding(),
+            partial(LeastOutstanding, AffinityConfig()),
             stream,
             PositionAcceptance([0.7]),
             Streams(1),
