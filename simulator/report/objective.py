@@ -44,8 +44,8 @@ def objective_advice(summary: Json) -> str | None:
         return None
     off, on = map(fine_percent, met)
     where = {
-        2: "Neither arm meets the objective",
-        1: f"Only SD {'on' if missing == [ARMS[0]] else 'off'} meets the objective",
+        2: "Neither arm meets the SLO",
+        1: f"Only SD {'on' if missing == [ARMS[0]] else 'off'} meets the SLO",
     }[len(missing)]
     lead = f"{where}: {off} of the requests are in time with SD off, {on} with SD on, where "
     cause, share = _cause(summary[missing[-1]])

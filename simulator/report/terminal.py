@@ -134,9 +134,8 @@ def _notes(summary: Json) -> Iterable[str]:
         yield "Speedups average the ratios within each replication; SD off and SD on pool all."
     if misses(summary):
         yield (
-            f"Goodput counts requests that finish within the objective "
-            f"({objective(summary['slo'])}); what is rejected, times out, is cancelled or fails "
-            "misses it."
+            f"Goodput counts requests that finish within the SLO ({objective(summary['slo'])}); "
+            "what is rejected, times out, is cancelled or fails misses it."
         )
     if _is_carried(summary):
         yield "Output tokens/s is the load that arrives: neither arm is at its limit."

@@ -26,9 +26,9 @@ TIME_DEFINITIONS = {
 
 REQUEST_DEFINITIONS = {
     "requests_per_s": "requests that finish within the window / its length",
-    "goodput_per_s": "of these, requests that meet their objective / length of the window",
+    "goodput_per_s": "of these, requests that meet their SLO / length of the window",
     "attainment": (
-        "measured requests that finish and exceed no bound of their objective (slo) / measured "
+        "measured requests that finish and exceed no bound of their SLO / measured "
         "requests; rejected, timed out, cancelled and failed ones count as missed"
     ),
     "slo_missed": "measured requests that exceed each bound / measured requests",

@@ -41,7 +41,7 @@ def test_goodput_is_shown_where_requests_miss_the_objective(summary, printed):
     text = printed(print_summary, summary)
     assert line(text, "goodput/s") == ["1.75", "1.84", "1.05x", "1.04 to 1.06"]
     assert line(text, "SLO attainment") == ["95.1 %", "99.9 %"]
-    assert "objective (TTFT 2.00 s, TPOT 100" in text
+    assert "SLO (TTFT 2.00 s, TPOT 100 ms)" in text
     assert line(text, "verdict") is None
 
 
@@ -106,13 +106,13 @@ def test_no_objective_and_no_miss_need_no_advice(summary):
 def test_speculation_may_decide_whether_the_objective_is_met(summary):
     promise(summary)
     assert objective_advice(summary) == (
-        "Only SD on meets the objective: 95.1 % of the requests are in time with SD off, 99.9 % "
+        "Only SD on meets the SLO: 95.1 % of the requests are in time with SD off, 99.9 % "
         "with SD on, where 99 % must be. With SD off 5 % decode too slowly: let fewer share a step "
         "(scheduler.max_num_seqs, hardware.replicas) or spread it over more GPUs "
         "(hardware.tensor_parallel)."
     )
     promise(summary, off=0.999, on=0.951)
-    assert objective_advice(summary).startswith("Only SD off meets the objective: 99.9 %")
+    assert objective_advice(summary).startswith("Only SD off meets the SLO: 99.9 %")
 
 
 CAUSES = [
@@ -134,7 +134,7 @@ def test_the_remedy_suits_what_most_requests_miss_it_by(summary, missed, figures
     arm["slo_missed"] |= missed
     summary["speculative"] = arm | figures
     advice = objective_advice(summary)
-    assert advice.startswith("Neither arm meets the objective: 91.0 %")
+    assert advice.startswith("Neither arm meets the SLO: 91.0 %")
     assert said in advice
 
 

@@ -318,6 +318,11 @@ def test_tenants_are_listed_largest_first_and_compared_by_jain(promised):
     assert len(summary["tenants"]) == 20
     demands = [tenant["baseline"]["demand_tokens"] for tenant in summary["tenants"]]
     assert demands == sorted(demands, reverse=True)
+    first = summary["tenants"][0]["speculative"]
+    window_s = 3 * 399.0
+    assert first["goodput_per_s"] == pytest.approx(
+        first["attainment"] * first["requests"] / window_s, rel=0.1
+    )
     assert 0.99 < summary["baseline"]["jain_service"] <= 1.0
     json.dumps(summary, allow_nan=False)
 

@@ -57,6 +57,8 @@ def test_requests_are_counted_by_tenant(tenants):
     assert tenants.requests.tolist() == [2, 1, 2]
     assert tenants.finished.tolist() == [2, 0, 1]
     assert tenants.attained.tolist() == [1, 0, 0]
+    assert tenants.good.tolist() == [1, 0, 0]
+    assert tenants.window_s == 10.0
 
 
 def test_runs_join_though_one_lacks_the_last_tenants(tenants, write_trace):
