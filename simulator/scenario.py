@@ -297,11 +297,23 @@ def _check_context(target: Architecture, workload: Workload) -> None:
 
 
 def _check_queue(config: Config, workload: Workload) -> None:
-    if workload.concurrency is not None and config.scheduler.max_queue is not None:
+    """Refuse queues that would spin, or order nothing."""
+    scheduler, classes = config.scheduler, config.workload.traffic_classes
+    if workload.concurrency is not None and scheduler.max_queue is not None:
         raise ConfigError(
-            f"scheduler.max_queue={config.scheduler.max_queue} refuses requests, but the "
+            f"scheduler.max_queue={scheduler.max_queue} refuses requests, but the "
             f"{workload.concurrency} users of a closed loop would ask again at once, for ever. "
             "Leave it null, or take an open loop (workload.kind=preset)."
+        )
+    if scheduler.queue == "priority" and len({one.priority for one in classes}) < 2:
+        raise ConfigError(
+            "scheduler.queue=priority, but all requests have one priority; give "
+            "workload.traffic_classes different ones, or take scheduler.queue=fcfs."
+        )
+    if scheduler.queue == "fair" and sum(one.tenants for one in classes) < 2:
+        raise ConfigError(
+            "scheduler.queue=fair shares among tenants, but there is one; list "
+            "workload.traffic_classes, or their tenants, or take scheduler.queue=fcfs."
         )
 
 
