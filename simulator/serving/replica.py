@@ -22,6 +22,7 @@ from simulator.serving.queues import WaitingQueue
 from simulator.serving.request import Request, request_row
 from simulator.serving.scheduler import Chunk, Limits, Scheduler
 from simulator.serving.stepper import Stepper
+from simulator.serving.tick import Tick
 from simulator.speculation.policies import DraftPolicy
 from simulator.trace.schema import CANCELLED, FINISHED, REJECTED, TIMED_OUT
 from simulator.trace.writer import BLOCK_ROWS, RowSink
@@ -207,8 +208,9 @@ class Replica:
         trace, rows = self._iterations_trace, self._iterations_trace.rows
         iteration, gamma, costs = 0, scheduler.gamma, self._costs[-1]
         priced, (base_s, slope_s, first, last, experts) = 0, Window(0.0, 0.0, 0, -1, 0.0)
+        tick, now_s = Tick(env), env.now
         while True:
-            start_s = env.now
+            start_s = now_s
             if arrived or deadlines:
                 self._look(iteration)
             requests, chunks = scheduler.plan(start_s)
@@ -227,12 +229,15 @@ class Replica:
                 duration_s = base_s + slope_s * context_tokens
             else:
                 yield from self._idle()
+                now_s = env.now
                 continue
             kv_usage = 1.0 - cache.free_blocks / cache.total_blocks
             try:
-                yield env.timeout(duration_s)
+                yield tick.after(duration_s)
             except simpy.Interrupt:  # everything is gone (`evacuate`)
+                tick, now_s = Tick(env), env.now
                 continue
+            now_s = start_s + duration_s  # as SimPy adds them
             if requests:
                 emitted, finished = stepper.advance(gamma)
                 for request in finished:

@@ -51,6 +51,7 @@ class EmissionRing:
         self._block_tokens = block_tokens
         self._round = 0
         self._ring = np.zeros(1 << max_rounds.bit_length(), np.int64)
+        self._cells = self._ring.data  # the same cells, one by one at a third of the time
         self._cell = 0
         self._mask = len(self._ring) - 1
         self._ends: defaultdict[int, list[Request]] = defaultdict(list)
@@ -70,13 +71,13 @@ class EmissionRing:
 
     def blocks_needed(self, gamma: int) -> int:
         """Return the KV blocks that the coming step takes; ``gamma`` is always the same."""
-        self._cell = cell = self._ring.item(self._round & self._mask)
+        self._cell = cell = self._cells[self._round & self._mask]
         return cell >> BLOCKS_SHIFT
 
     def advance(self, gamma: int) -> tuple[int, Sequence[Request]]:
         """Commit a step in O(1), and O(1) per request that it finishes."""
         this_round = self._round
-        self._ring[this_round & self._mask] = 0
+        self._cells[this_round & self._mask] = 0
         emitted = self._cell & TOKENS_MASK
         self._round = this_round + 1
         self.context_tokens += emitted

@@ -225,7 +225,8 @@ def _choose(uniforms: NDArray[np.float64], weights: NDArray[np.float64]) -> Indi
     """Return indices drawn in proportion to weights."""
     steps = np.cumsum(weights)
     found = np.searchsorted(steps, uniforms * steps[-1], side="right")
-    return np.minimum(found, len(weights) - 1)
+    indices: Indices = np.minimum(found, len(weights) - 1)
+    return indices
 
 
 def _assumptions(workload: TraitedWorkload) -> Sequence[str]:
