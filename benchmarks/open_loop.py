@@ -19,7 +19,8 @@ import pyarrow as pa
 from simulator.config import Config
 from simulator.errors import InvariantError
 from simulator.scenario import Scenario
-from simulator.serving.cluster import Deployment, serve
+from simulator.serving.cluster import serve
+from simulator.serving.deployment import Deployment
 from simulator.streams import Streams
 from simulator.study.paired import trace_metadata
 from simulator.trace.parts import read_part

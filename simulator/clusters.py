@@ -79,3 +79,26 @@ def sent_bytes(target: Architecture, drafter: Drafter | None) -> tuple[float, fl
     if drafter is not None:
         token_bytes += drafter_kv_bytes_per_token(drafter, target)
     return token_bytes, state_bytes_per_request(target)
+
+
+def check_router(config: Config) -> None:
+    """Refuse a router that goes by what no request has.
+
+    Raises
+    ------
+    ConfigError
+        If it does.
+    """
+    workload, router = config.workload, config.scheduler.router
+    if router == "sticky" and workload.sessions is None:
+        raise ConfigError(
+            "scheduler.router=sticky keeps conversations at a replica, but there are none; set "
+            "workload.sessions, or take scheduler.router=least_outstanding."
+        )
+    shares = workload.sessions is not None or workload.shared_prefix is not None
+    if router == "prefix_affinity" and not (shares and config.scheduler.prefix_cache):
+        raise ConfigError(
+            "scheduler.router=prefix_affinity goes by cached prefixes, but no request finds any; "
+            "set workload.shared_prefix or workload.sessions and scheduler.prefix_cache=true, or "
+            "take scheduler.router=least_outstanding."
+        )

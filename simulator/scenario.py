@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from simulator.clusters import plan_cluster, pool_configs, sent_bytes, shown_pool
+from simulator.clusters import check_router, plan_cluster, pool_configs, sent_bytes, shown_pool
 from simulator.config import Config, HardwareConfig
 from simulator.costs.compiled import CompiledSteps
 from simulator.costs.engine import Engine, load_engine
@@ -183,6 +183,7 @@ def build(
     """
     if workload is None:
         workload = build_workload(config.workload, config.run.requests)
+    check_router(config)
     if not config.cluster.pools:
         return _build(config, engine, drafter, workload)
     pools = tuple(_build(own, engine, drafter, workload) for own in pool_configs(config))

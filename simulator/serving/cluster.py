@@ -129,6 +129,7 @@ class Cluster:
         else:
             for _ in range(workload.concurrency):
                 self._send_next()
+        # What changes a cluster goes on for ever; otherwise the loop ends by itself.
         with collector_paused():
             env.run(until=self._all_left if self._plan.changes else None)
         if self._plan.changes:

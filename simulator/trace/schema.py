@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 import pyarrow as pa
 
 from simulator.trace.definitions import (
+    EVENT_DEFINITIONS,
     ITERATION_DEFINITIONS,
     REQUEST_DEFINITIONS,
     TIME_DEFINITIONS,
@@ -106,7 +107,13 @@ _REQUESTS = (
     Column("accepted_draft_tokens", pa.int32(), "tokens", "Draft tokens kept, over all rounds."),
     Column("preemptions", pa.int32(), "count", "How often it lost its KV blocks to another."),
     Column("recomputed_tokens", pa.int32(), "tokens", "Prefilled again after preemptions."),
-    Column("retries", pa.int16(), "count", "How often it began anew after the loss of a replica."),
+    Column(
+        "retries",
+        pa.int16(),
+        "count",
+        "How often it began anew after the loss of a replica, as a new request to the engine: all "
+        "but its arrival, preemptions and recomputed tokens is of the last attempt.",
+    ),
 )
 
 _ITERATIONS = (
@@ -135,11 +142,6 @@ _EVENTS = (
     Column("lost_tokens", pa.int64(), "tokens", "Output tokens of theirs, to be emitted again."),
 )
 
-_EVENT_DEFINITIONS = {
-    "replica_s": "a replica is paid for from start, or from ready where that did not follow a "
-    "start (it was there at first, or returned), until stop, lost or end",
-}
-
 
 def _table(name: str, columns: tuple[Column, ...], notes: Mapping[str, str]) -> pa.Schema:
     metadata = {"schema_version": SCHEMA_VERSION, "table": name, **notes}
@@ -153,7 +155,7 @@ REQUESTS: pa.Schema = _table("requests", _REQUESTS, TIME_DEFINITIONS | REQUEST_D
 ITERATIONS: pa.Schema = _table("iterations", _ITERATIONS, ITERATION_DEFINITIONS)
 """One row per iteration of a replica."""
 
-EVENTS: pa.Schema = _table("events", _EVENTS, _EVENT_DEFINITIONS)
+EVENTS: pa.Schema = _table("events", _EVENTS, EVENT_DEFINITIONS)
 """One row per change of the cluster; there is no such file where a cluster cannot change."""
 
 TABLES: dict[str, pa.Schema] = {"requests": REQUESTS, "iterations": ITERATIONS, "events": EVENTS}

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from helpers.scenarios import make_config
+from helpers.serving_bench import Bench
 
 from simulator.compose import compose
 from simulator.config import HardwareConfig, RunConfig
@@ -15,10 +16,12 @@ from simulator.models.catalog import load_architecture
 from simulator.models.parameters import kv_bytes_per_token
 from simulator.scenario import build
 from simulator.serving.cluster_config import ClusterConfig
+from simulator.serving.config import SchedulerConfig
 from simulator.study.assumptions import assumptions
 from simulator.study.paired import simulate
 from simulator.study.result import conclude
 from simulator.workload.config import WorkloadConfig
+from simulator.workload.traits_config import SessionsConfig
 
 SHORT = WorkloadConfig(preset="chat", rate=6.0, max_output_tokens=60)
 APART = {"pools": [{"name": "p", "role": "prefill"}, {"name": "d", "role": "decode"}]}
@@ -158,3 +161,35 @@ def test_shipped_options_compose_and_build(option):
 
 def test_the_shipped_default_changes_nothing():
     assert compose([]).cluster == ClusterConfig()
+
+
+@pytest.mark.parametrize("router", ["sticky", "prefix_affinity"])
+def test_routers_that_go_by_what_no_request_has_are_refused(router):
+    with pytest.raises(ConfigError, match=f"scheduler.router={router}"):
+        build(config({}, scheduler=SchedulerConfig(router=router)))
+
+
+@pytest.mark.parametrize("router", ["sticky", "prefix_affinity"])
+def test_conversations_find_their_prefix_where_the_router_remembers_them(router):
+    """With 4 replicas and turns in turn, three of four turns meet a cache that lacks them."""
+    workload = WorkloadConfig(
+        preset="chat",
+        rate=6.0,
+        max_output_tokens=60,
+        sessions=SessionsConfig(live=30, turns=5, max_tokens=16384),
+    )
+    hardware = HardwareConfig(gpu="h100_sxm", replicas=4)
+    found = {}
+    for kind in (router, "round_robin"):
+        built = build(
+            config(
+                {},
+                requests=300,
+                workload=workload,
+                hardware=hardware,
+                scheduler=SchedulerConfig(router=kind),
+            )
+        )
+        done = Bench().run_scenario(built, 0).requests
+        found[kind] = done.column("cached_tokens").sum() / done.column("prompt_tokens").sum()
+    assert found[router] > 1.3 * found["round_robin"] > 0
