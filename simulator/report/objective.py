@@ -13,6 +13,10 @@ Json = Mapping[str, Any]
 _REMEDIES = {
     "turned_away": "{share} are turned away at the queue: add replicas (hardware.replicas), lower "
     "the load, or let more wait for longer (scheduler.max_queue, scheduler.queue_timeout_s).",
+    "cancelled": "{share} are given up by their clients before the last token: spread a step over "
+    "more GPUs (hardware.tensor_parallel) or add replicas (hardware.replicas).",
+    "failed": "{share} are lost with replicas that fail: allow more retries "
+    "(cluster.failures.max_retries) or add replicas (hardware.replicas).",
     "queue": "{share} wait too long for the first token, most of that in the queue: add replicas "
     "(hardware.replicas) or lower the load.",
     "ttft_s": "{share} wait too long for the first token, most of that in prefill: spread it over "
@@ -104,6 +108,7 @@ def _cause(figures: Json, arm: Json) -> tuple[str, float]:
     """
     left = figures.get("outcome_shares") or {}
     causes = {name: share or 0.0 for name, share in figures["slo_missed"].items()}
+    causes |= {outcome: left.get(outcome) or 0.0 for outcome in ("cancelled", "failed")}
     causes["turned_away"] = (left.get("rejected") or 0.0) + (left.get("timed_out") or 0.0)
     worst = max(causes, key=causes.__getitem__)
     if worst == "ttft_s" and _queues(arm):

@@ -149,6 +149,8 @@ CAUSES = [
     ({"ttft_s": 0.3}, {"saturated": True}, "most of that in the queue: add replicas"),
     ({"e2e_s": 0.3}, {}, "30 % take too long from end to end"),
     ({}, {"outcome_shares": NOBODY | {"rejected": 0.2, "timed_out": 0.1}}, "30 % are turned away"),
+    ({}, {"outcome_shares": NOBODY | {"cancelled": 0.3}}, "30 % are given up by their clients"),
+    ({}, {"outcome_shares": NOBODY | {"failed": 0.3}}, "30 % are lost with replicas that fail"),
 ]
 
 
