@@ -25,8 +25,9 @@ from simulator.models.drafters import Drafter, drafter_operators, shares_vocabul
 from simulator.models.forward import forward_operators
 from simulator.models.parallelism import COMMON_SIZES, Parallelism, check_parallelism
 from simulator.serving.cluster import Deployment
-from simulator.serving.replica import Limits
+from simulator.serving.queues import QUEUES
 from simulator.serving.router import ROUTERS, Router
+from simulator.serving.scheduler import Limits
 from simulator.speculation.acceptance import ACCEPTANCE, Acceptance
 from simulator.speculation.policies import FIXED, POLICIES
 from simulator.units import GIGA
@@ -100,9 +101,13 @@ class Scenario:
                 recv_interval=scheduler.recv_interval,
                 separate_prefill=bool(self.engine.separate_prefill),
                 reserved_output=self.engine.reserved_output,
+                max_queue=scheduler.max_queue,
+                queue_timeout_s=scheduler.queue_timeout_s,
             ),
             kv_capacity_tokens=spread.data * (memory.kv_capacity_tokens // block * block),
             block_tokens=block,
+            new_queue=QUEUES.get(scheduler.queue, "scheduler.queue"),
+            prefix_cache=scheduler.prefix_cache,
             front_end_request_s=self.engine.front_end_request_s,
             front_end_s=self.engine.front_end_s,
         )
@@ -156,12 +161,14 @@ def build(
         drafter_name = config.speculation.drafter or default_drafter(target.name)
         drafter = _load(load_drafter, "speculation.drafter", drafter_name)
     ROUTERS.get(config.scheduler.router, "scheduler.router")
+    QUEUES.get(config.scheduler.queue, "scheduler.queue")
     POLICIES.get(config.speculation.policy, "speculation.policy")
     acceptance = ACCEPTANCE.get(config.speculation.acceptance, "speculation.acceptance")
     law = ROUTING_LAWS.get(config.routing.law, "routing.law")
     if workload is None:
         workload = build_workload(config.workload, config.run.requests)
     _check_context(target, workload)
+    _check_queue(config, workload)
     if config.speculation.gamma:
         _check_vocabulary(drafter, target)
     parallelism = _place(
@@ -245,6 +252,15 @@ def _check_context(target: Architecture, workload: Workload) -> None:
             f"{target.title} is limited to {target.max_context_tokens}. Lower "
             f"workload.max_prompt_tokens and workload.max_output_tokens, or pick a model with a "
             f"longer context."
+        )
+
+
+def _check_queue(config: Config, workload: Workload) -> None:
+    if workload.concurrency is not None and config.scheduler.max_queue is not None:
+        raise ConfigError(
+            f"scheduler.max_queue={config.scheduler.max_queue} refuses requests, but the "
+            f"{workload.concurrency} users of a closed loop would ask again at once, for ever. "
+            "Leave it null, or take an open loop (workload.kind=preset)."
         )
 
 

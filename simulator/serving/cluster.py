@@ -9,12 +9,16 @@ from typing import Any
 
 import simpy
 
+from simulator.serving.collector import collector_paused
 from simulator.serving.front_end import FrontEnd
 from simulator.serving.kv_cache import KvCache
-from simulator.serving.replica import Limits, Replica, StepTimes
-from simulator.serving.request import Request
+from simulator.serving.prefix_cache import block_keys
+from simulator.serving.queues import Fcfs, WaitingQueue
+from simulator.serving.replica import Replica, StepTimes
+from simulator.serving.request import PLAIN, Request, Traits
 from simulator.serving.ring import EmissionRing
 from simulator.serving.router import Router
+from simulator.serving.scheduler import Limits
 from simulator.serving.slots import SlotArray
 from simulator.serving.stepper import Stepper
 from simulator.serving.trajectories import Trajectory, draw_runs, lay_trajectories, spans
@@ -22,7 +26,7 @@ from simulator.speculation.acceptance import Acceptance
 from simulator.speculation.policies import DraftPolicy
 from simulator.streams import Streams
 from simulator.trace.writer import RowSink
-from simulator.workload.requests import Workload
+from simulator.workload.requests import RequestTraits, Workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,10 @@ class Deployment:
         What the scheduler of each keeps to.
     kv_capacity_tokens, block_tokens
         KV cache of each, and the tokens of one of its blocks.
+    new_queue
+        Makes the waiting queue of a replica.
+    prefix_cache
+        Whether blocks of requests that left are kept for others that begin alike.
     new_policy
         Makes what chooses the draft length of every step of a replica; None keeps to one.
     front_end_request_s, front_end_s
@@ -52,6 +60,8 @@ class Deployment:
     limits: Limits
     kv_capacity_tokens: int
     block_tokens: int = 16
+    new_queue: Callable[[], WaitingQueue] = Fcfs
+    prefix_cache: bool = True
     new_policy: Callable[[], DraftPolicy] | None = None
     front_end_request_s: float = 0.0
     front_end_s: float = 0.0
@@ -108,7 +118,7 @@ def serve(
         request.arrival_s = min(request.arrival_s, env.now)
         replicas[router.choose(replicas)].submit(request)
 
-    def send_next() -> None:
+    def send_next(_: Request | None = None) -> None:
         request = next(requests, None)
         if request is None:
             return
@@ -126,11 +136,12 @@ def serve(
             costs=deployment.costs,
             limits=deployment.limits,
             cache=KvCache(deployment.kv_capacity_tokens, deployment.block_tokens),
+            queue=deployment.new_queue(),
             stepper=deployment.stepper(workload.max_output_tokens),
             policy=deployment.new_policy() if deployment.new_policy else None,
             requests_trace=requests_trace,
             iterations_trace=iterations_trace,
-            on_finish=None if workload.concurrency is None else send_next,
+            on_leave=None if workload.concurrency is None else send_next,
         )
         for index in range(deployment.replicas)
     )
@@ -139,7 +150,8 @@ def serve(
     else:
         for _ in range(workload.concurrency):
             send_next()
-    env.run()
+    with collector_paused():
+        env.run()
     return next(env._eid)  # how SimPy's own benchmarks count events
 
 
@@ -164,10 +176,34 @@ def _requests(
                 )
             columns = (block.arrival_s[span].tolist(), prompts.tolist(), outputs.tolist())
             request_id, end = block.first_id + span.start, 0
-            for arrival_s, prompt, output, trajectory in zip(*columns, trajectories, strict=True):
+            for arrival_s, prompt, output, trajectory, its in zip(
+                *columns, trajectories, _traits(block.traits, span, deployment), strict=True
+            ):
                 start, end = end, end + output
-                yield Request(request_id, arrival_s, prompt, output, runs[start:end], trajectory)
+                yield Request(
+                    request_id, arrival_s, prompt, output, runs[start:end], trajectory, its
+                )
                 request_id += 1
+
+
+def _traits(traits: RequestTraits | None, span: slice, deployment: Deployment) -> Iterable[Traits]:
+    """Return the traits of a part of a block, request by request."""
+    if traits is None:
+        return repeat(PLAIN, span.stop - span.start)
+    columns = (
+        traits.traffic_class,
+        traits.tenant,
+        traits.priority,
+        traits.session,
+        traits.cancel_after_s,
+    )
+    keys: Iterable[tuple[int, ...]] = repeat(())
+    if deployment.prefix_cache:
+        keys = (
+            block_keys(hashes, traits.hash_tokens, deployment.block_tokens)
+            for hashes in traits.prefixes[span]
+        )
+    return map(Traits, *(column[span].tolist() for column in columns), keys)
 
 
 def _arrivals(

@@ -52,7 +52,9 @@ class EmissionRing:
 
     def enter(self, request: Request) -> None:
         """Lay the trajectory of a request on the ring."""
-        cells = _trajectory(request).cells
+        if request.trajectory is None:
+            request.trajectory = self._rest(request)
+        cells = request.trajectory.cells
         last = self._round + len(cells) - 1
         self._ends[last].append(request)
         self._last_round[request] = last
@@ -83,9 +85,13 @@ class EmissionRing:
             request.accepted += trajectory.accepted
         return emitted, finished
 
-    def evict_last(self) -> Request:
-        """Take the rest of the last request's trajectory off the ring, in O(its rounds)."""
-        request, last = self._last_round.popitem()
+    def residents(self) -> Sequence[Request]:
+        """Return the decoding requests in the order in which they came."""
+        return list(self._last_round)
+
+    def evict(self, request: Request) -> None:
+        """Take the rest of a request's trajectory off the ring, in O(its rounds)."""
+        last = self._last_round.pop(request)
         self._ends[last].remove(request)
         trajectory = _trajectory(request)
         rounds = len(trajectory.cells) - (last + 1 - self._round)
@@ -97,11 +103,10 @@ class EmissionRing:
         request.rounds += rounds
         request.accepted += emitted - rounds  # only a last round is cut
         request.prefill_tokens += 1 + emitted
-        request.trajectory = self._rest(request)
-        return request
+        request.trajectory = None
 
     def _rest(self, request: Request) -> Trajectory:
-        """Follow a request on from after the prefill to come, which emits a token."""
+        """Follow a request on from after a prefill other than its first."""
         runs = request.runs[request.rounds :]
         context_tokens = request.prefill_tokens + 1
         left = request.prompt_tokens + request.output_tokens - context_tokens

@@ -6,12 +6,13 @@ import numpy as np
 
 from simulator.costs.compiled import Window
 from simulator.serving.cluster import Deployment, serve
-from simulator.serving.replica import Limits
+from simulator.serving.queues import QUEUES
 from simulator.serving.router import ROUTERS
+from simulator.serving.scheduler import Limits
 from simulator.speculation.acceptance import PositionAcceptance
 from simulator.streams import Streams
 from simulator.trace.schema import ITERATIONS, REQUESTS, row_columns
-from simulator.workload.requests import RequestBlock
+from simulator.workload.requests import RequestBlock, RequestTraits
 
 
 @dataclass
@@ -63,6 +64,7 @@ class FixedWorkload:
     output_tokens: list
     concurrency: int | None = None
     title: str = "fixed"
+    traits: RequestTraits | None = None
 
     @property
     def requests(self):
@@ -78,7 +80,24 @@ class FixedWorkload:
             np.array(self.arrival_s, float),
             np.array(self.prompt_tokens),
             np.array(self.output_tokens),
+            self.traits,
         )
+
+
+def make_traits(count, *, hash_tokens=1, prefixes=None, **columns):
+    """Traits of requests: columns by name, the rest as if nothing told them apart."""
+    defaults = {"traffic_class": 0, "tenant": 0, "priority": 0, "session": -1}
+    filled = {
+        name: np.array(columns.pop(name, [value] * count)) for name, value in defaults.items()
+    }
+    cancel_after_s = np.array(columns.pop("cancel_after_s", [np.inf] * count), float)
+    assert not columns
+    return RequestTraits(
+        **filled,
+        cancel_after_s=cancel_after_s,
+        prefixes=prefixes or [()] * count,
+        hash_tokens=hash_tokens,
+    )
 
 
 @dataclass
@@ -111,6 +130,7 @@ class Bench:
         router="least_outstanding",
         seed=1,
         policy=None,
+        queue="fcfs",
         **settings,
     ):
         """Serve; ``policy`` makes a draft policy, ``steps`` then have the longest draft."""
@@ -122,6 +142,7 @@ class Bench:
             Deployment(
                 costs=[replace(steps, gamma=gamma) for gamma in lengths],
                 limits=limits,
+                new_queue=QUEUES.get(queue),
                 new_policy=policy,
                 **({"replicas": 1, "kv_capacity_tokens": 10**9} | settings),
             ),

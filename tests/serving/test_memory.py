@@ -10,8 +10,8 @@ import pytest
 from helpers.serving_bench import FakeSteps
 
 from simulator.serving.cluster import Deployment, serve
-from simulator.serving.replica import Limits
 from simulator.serving.router import LeastOutstanding
+from simulator.serving.scheduler import Limits
 from simulator.speculation.acceptance import PositionAcceptance
 from simulator.streams import Streams
 from simulator.trace.parts import open_part
