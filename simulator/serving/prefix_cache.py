@@ -111,6 +111,8 @@ class PrefixCache:
 
     def claim(self, request: Request, found: int) -> None:
         """Let a request hold its first ``found`` blocks, which are there."""
+        if not found:
+            return
         users, free = self._users, self._free
         held: list[int | None] = list(request.traits.prefix[:found])
         for key in request.traits.prefix[:found]:
@@ -125,6 +127,8 @@ class PrefixCache:
 
     def register(self, request: Request, computed_tokens: int) -> None:
         """Give keys to the blocks that a request's first ``computed_tokens`` fill."""
+        if not request.traits.prefix:
+            return
         self._catch_up()
         users, free = self._users, self._free
         held = self._held.setdefault(request, [])
@@ -138,8 +142,7 @@ class PrefixCache:
 
     def release(self, request: Request, computed_tokens: int) -> None:
         """Give back the blocks of a request that leaves with so many tokens computed."""
-        if request.traits.prefix:
-            self.register(request, computed_tokens)
+        self.register(request, computed_tokens)
         held = self._held.pop(request, [])
         self._queue_run(request.blocks - len(held))
         for key in reversed(held):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush, heapreplace
 from typing import Protocol
@@ -16,7 +16,7 @@ PROMPT_WEIGHT, OUTPUT_WEIGHT = 1.0, 2.0
 
 
 class WaitingQueue(Protocol):
-    """Requests that wait to run. All that is asked takes O(1) or O(log) but choosing a victim."""
+    """Requests that wait to run."""
 
     def join(self, request: Request) -> None:
         """Queue a request that has just come."""
@@ -46,32 +46,12 @@ class WaitingQueue(Protocol):
 QUEUES: Registry[Callable[[], WaitingQueue]] = Registry("queue")
 
 
-class Line(OrderedDict[Request, None]):
-    """Requests in a row. Both ends, and any request by itself, are O(1)."""
-
-    def join(self, request: Request) -> None:
-        """Add a request at the end."""
-        self[request] = None
-
-    def rejoin(self, request: Request) -> None:
-        """Add a request in front."""
-        self[request] = None
-        self.move_to_end(request, last=False)
-
-    def head(self) -> Request:
-        """Return the first."""
-        return next(iter(self))
-
-    def take(self) -> Request:
-        """Take out the first."""
-        return self.popitem(last=False)[0]
-
-    def remove(self, request: Request) -> bool:
-        """Take out any; return whether it was there."""
-        if request not in self:
-            return False
-        del self[request]
-        return True
+def without(line: deque[Request], request: Request) -> bool:
+    """Take a request out of a line in O(its length); return whether it was there."""
+    if request not in line:
+        return False
+    line.remove(request)
+    return True
 
 
 @QUEUES.register("fcfs")
@@ -79,12 +59,18 @@ class Fcfs:
     """First come, first served; who came in last goes first (vLLM's default)."""
 
     def __init__(self) -> None:
-        self._line = Line()
-        self.join = self._line.join
-        self.rejoin = self._line.rejoin
-        self.head = self._line.head
-        self.pop = self._line.take
-        self.remove = self._line.remove
+        self._line: deque[Request] = deque()
+        self.join = self._line.append
+        self.rejoin = self._line.appendleft
+        self.pop = self._line.popleft
+
+    def head(self) -> Request:
+        """Return who came first."""
+        return self._line[0]
+
+    def remove(self, request: Request) -> bool:
+        """Take out any request."""
+        return without(self._line, request)
 
     def victim(self, running: Sequence[Request]) -> int:
         """Return the last."""
@@ -100,33 +86,33 @@ class ByPriority:
     """
 
     def __init__(self) -> None:
-        self._lines: defaultdict[int, Line] = defaultdict(Line)
+        self._lines: defaultdict[int, deque[Request]] = defaultdict(deque)
 
     def join(self, request: Request) -> None:
         """Queue a request behind those of its priority."""
-        self._lines[request.traits.priority].join(request)
+        self._lines[request.traits.priority].append(request)
 
     def rejoin(self, request: Request) -> None:
         """Queue a request before those of its priority."""
-        self._lines[request.traits.priority].rejoin(request)
+        self._lines[request.traits.priority].appendleft(request)
 
     def head(self) -> Request:
         """Return the first of the lowest number."""
-        return self._first().head()
+        return self._first()[0]
 
     def pop(self) -> Request:
         """Take out the first of the lowest number."""
-        return self._first().take()
+        return self._first().popleft()
 
     def remove(self, request: Request) -> bool:
         """Take out any request."""
-        return self._lines[request.traits.priority].remove(request)
+        return without(self._lines[request.traits.priority], request)
 
     def victim(self, running: Sequence[Request]) -> int:
         """Return the last of the highest number."""
         return max(range(len(running)), key=lambda i: (running[i].traits.priority, i))
 
-    def _first(self) -> Line:
+    def _first(self) -> deque[Request]:
         return self._lines[min(priority for priority, line in self._lines.items() if line)]
 
 
@@ -148,9 +134,9 @@ class Fair:
 
     def __init__(self) -> None:
         self.charged: defaultdict[int, float] = defaultdict(float)
-        self._lines: dict[int, Line] = {}
+        self._lines: dict[int, deque[Request]] = {}
         self._order: list[tuple[float, int]] = []  # counters of those that wait; some outdated
-        self._returned = Line()
+        self._returned: deque[Request] = deque()
         self._last = 0.0
 
     def join(self, request: Request) -> None:
@@ -159,26 +145,26 @@ class Fair:
         if tenant not in self._lines:
             floor = self._lowest()[0] if self._lines else self._last
             self.charged[tenant] = max(self.charged[tenant], floor)
-            self._lines[tenant] = Line()
+            self._lines[tenant] = deque()
             heappush(self._order, (self.charged[tenant], tenant))
-        self._lines[tenant].join(request)
+        self._lines[tenant].append(request)
 
     def rejoin(self, request: Request) -> None:
         """Queue a request before all others."""
-        self._returned.rejoin(request)
+        self._returned.appendleft(request)
 
     def head(self) -> Request:
         """Return the first of those that were charged, or of the tenant served least."""
         if self._returned:
-            return self._returned.head()
-        return self._lines[self._lowest()[1]].head()
+            return self._returned[0]
+        return self._lines[self._lowest()[1]][0]
 
     def pop(self) -> Request:
         """Take out the head, and charge its tenant."""
         if self._returned:
-            return self._returned.take()
+            return self._returned.popleft()
         _, tenant = self._lowest()
-        request = self._lines[tenant].take()
+        request = self._lines[tenant].popleft()
         self.charged[tenant] += charge(request)
         self._last = self.charged[tenant]
         if self._lines[tenant]:
@@ -189,11 +175,11 @@ class Fair:
 
     def remove(self, request: Request) -> bool:
         """Take out any request; its tenant is not charged."""
-        if self._returned.remove(request):
+        if without(self._returned, request):
             return True
         tenant = request.traits.tenant
         line = self._lines.get(tenant)
-        if line is None or not line.remove(request):
+        if line is None or not without(line, request):
             return False
         if not line:
             del self._lines[tenant]

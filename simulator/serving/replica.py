@@ -250,9 +250,10 @@ class Replica:
         """Let those wait that have arrived, and those leave that gave up or waited too long."""
         arrived, scheduler = self._arrived, self._scheduler
         if arrived and (iteration % self._limits.recv_interval == 0 or not scheduler.running):
-            for request in arrived:
-                scheduler.join(request)
+            scheduler.join(arrived)
             arrived.clear()
+        if not self._deadlines.heap:
+            return
         for request, outcome in self._deadlines.due(self._env.now):
             if outcome == TIMED_OUT and request.admitted:
                 continue

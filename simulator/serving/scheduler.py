@@ -9,7 +9,7 @@ new requests come in, while tokens, sequences and blocks last.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from simulator.serving.kv_cache import KvCache
@@ -109,24 +109,27 @@ class Scheduler:
         )
         return self._stepper.context_tokens + prefilled
 
-    def join(self, request: Request) -> None:
-        """Let a request wait."""
-        self._queue.join(request)
-        self.waiting += 1
-        self._meet(request)
+    def join(self, requests: Collection[Request]) -> None:
+        """Let requests wait."""
+        for request in requests:
+            self._queue.join(request)
+            if request.traits.prefix:
+                self._share_prefixes()
+        self.waiting += len(requests)
 
     def join_prefilled(self, request: Request) -> None:
         """Let a request wait for blocks that was prefilled elsewhere; then it decodes."""
         self._prefilled.append(request)
-        self._meet(request)
+        if request.traits.prefix:
+            self._share_prefixes()
 
     def cached_tokens(self, request: Request) -> int:
         """Return the prompt tokens that it need not compute if it came in now."""
         return self._prefix.find(request) * self._cache.block_tokens if self._prefix else 0
 
-    def _meet(self, request: Request) -> None:
-        """Start caching prefixes when the first request comes that has one."""
-        if self._prefix is None and request.traits.prefix:
+    def _share_prefixes(self) -> None:
+        """Start caching prefixes, once there is a request that has one."""
+        if self._prefix is None:
             self._prefix = PrefixCache(self._cache)
 
     def plan(self, now_s: float) -> tuple[int, Sequence[Chunk]]:
@@ -134,11 +137,11 @@ class Scheduler:
 
         Nobody comes in beside a request that had to go.
         """
-        stepper, cache, limits = self._stepper, self._cache, self._limits
+        stepper, cache = self._stepper, self._cache
         if self._prefilled:
             self._take_over()
-        if limits.separate_prefill:
-            chunks = self._plan_prefill(limits.max_batched_tokens, None, now_s)
+        if self._limits.separate_prefill:
+            chunks = self._plan_prefill(self._limits.max_batched_tokens, None, now_s)
             if chunks:
                 return 0, chunks
         blocks, room = 0, True
@@ -153,9 +156,9 @@ class Scheduler:
             if blocks > cache.free_blocks:
                 blocks, room = self._make_room(), False
             cache.free_blocks -= blocks
-        if limits.separate_prefill or not (self.prefilling or (self.waiting and room)):
+        if not (self.waiting or self.prefilling) or self._limits.separate_prefill:
             return stepper.requests, ()
-        budget_tokens = limits.max_batched_tokens - stepper.requests * (self.gamma + 1)
+        budget_tokens = self._limits.max_batched_tokens - stepper.requests * (self.gamma + 1)
         chunks = self._plan_prefill(budget_tokens, blocks, now_s, room=room)
         return stepper.requests, chunks
 
@@ -205,51 +208,40 @@ class Scheduler:
                 return ()
             chunks.append(chunk)
             left -= chunk[1] - chunk[0]
-        while self.waiting and room and left > 0 and self.running < self._limits.max_num_seqs:
-            chunk = self._admit(self._queue.head(), left, now_s)
-            if chunk is None:
+        running = self.running if room else self._limits.max_num_seqs
+        while self.waiting and left > 0 and running < self._limits.max_num_seqs:
+            request = self._queue.head()
+            found = self._prefix.find(request) if self._prefix else 0
+            if not self._fits(request, found):
                 break
-            chunks.append(chunk)
-            left -= chunk[1] - chunk[0]
+            prefilling.append(self._queue.pop())
+            self.waiting -= 1
+            running += 1
+            start = found * self._cache.block_tokens
+            end = min(request.prefill_tokens, start + left)
+            self._hold(request, found)
+            self._extend(request, end)
+            request.prefilled_tokens = request.found_tokens = start
+            if not request.admitted:
+                request.admitted_s, request.cached_tokens = now_s, start
+            chunks.append((start, end))
+            left -= end - start
         return chunks
 
-    def _admit(self, request: Request, budget_tokens: int, now_s: float) -> Chunk | None:
-        """Let the head of the queue in and plan its first chunk; None if it does not fit."""
-        found = self._prefix.find(request) if self._prefix else 0
-        if not self._come_in(request, found, request.prefill_tokens):
-            return None
-        self._queue.pop()
-        self.waiting -= 1
-        self.prefilling.append(request)
-        start = found * self._cache.block_tokens
-        end = min(request.prefill_tokens, start + budget_tokens)
-        if not request.admitted:
-            request.admitted_s = now_s
-            request.cached_tokens = start
-        request.prefilled_tokens = request.found_tokens = start
-        self._extend(request, end)
-        return start, end
-
-    def _come_in(self, request: Request, found: int, tokens: int) -> bool:
-        """Let a request hold the first blocks that were found, if all its tokens fit beside."""
-        cache, prefix = self._cache, self._prefix
-        blocks = cache.blocks(tokens)
-        if prefix is not None and found:
-            blocks -= prefix.in_use(request, found)
-        if not self._fits(request, blocks):
-            return False
-        self._promised_blocks += self._blocks_at_end(request)
-        if prefix is not None and found:
-            prefix.claim(request, found)
+    def _hold(self, request: Request, found: int) -> None:
+        """Let a request that comes in hold the first blocks that were found."""
+        if self._limits.reserved_output:
+            self._promised_blocks += self._blocks_at_end(request)
+        if self._prefix is not None:
+            self._prefix.claim(request, found)
         request.blocks = found
-        return True
 
     def _extend(self, request: Request, tokens: int) -> None:
         """Take the blocks that a request needs to hold so many tokens; they are free."""
         blocks = self._cache.blocks(tokens)
         self._cache.free_blocks -= blocks - request.blocks
         request.blocks = blocks
-        if self._prefix is not None and request.traits.prefix:
+        if self._prefix is not None:
             self._prefix.register(request, tokens)
 
     def _continue(
@@ -276,18 +268,23 @@ class Scheduler:
         while waiting and self.running < self._limits.max_num_seqs:
             request = waiting[0]
             found = self._prefix.find(request) if self._prefix else 0
-            if not self._come_in(request, found, request.prefill_tokens):
+            if not self._fits(request, found):
                 break
+            self._hold(request, found)
             self._extend(request, request.prefill_tokens)
             self._stepper.enter(waiting.popleft())
 
-    def _fits(self, request: Request, blocks: int) -> bool:
-        """Tell whether a request may come in whose prompt takes a number of blocks.
+    def _fits(self, request: Request, found: int) -> bool:
+        """Tell whether a request may come in of which so many blocks were found in the cache.
 
         With the share s that is reserved, ``(1 - s) * now + s * at the end`` must not exceed the
-        cache: the blocks taken with this prompt, and those that all who run will hold at their end.
+        cache: the blocks taken with this prompt, and those that all who run will hold at their end
+        if none are shared.
         """
         cache, share = self._cache, self._limits.reserved_output
+        blocks = cache.blocks(request.prefill_tokens)
+        if self._prefix is not None:
+            blocks -= self._prefix.in_use(request, found)
         if not share:
             return blocks <= cache.free_blocks
         taken = cache.total_blocks - cache.free_blocks + blocks
@@ -314,7 +311,8 @@ class Scheduler:
             self._cache.give(request.blocks)
         else:
             self._prefix.release(request, computed_tokens)
-        self._promised_blocks -= self._blocks_at_end(request)
+        if self._limits.reserved_output:
+            self._promised_blocks -= self._blocks_at_end(request)
         request.blocks = 0
 
     def drop(self, request: Request) -> bool:
