@@ -5,9 +5,9 @@ tokens that it computes, if any, and ``-25.74 u^2 + 54.01 u + 5.74`` for those t
 where u is the share of the KV cache that their tokens take.
 
 Source: ai-dynamo-runtime 1.6.1 on PyPI, which is built from the crate aisimulate-core 0.13.0,
-module ``engine::common::perf_model``. The six coefficients stand in its binary, and it answers with them:
-its fastest first token of W1 takes 24.385704 ms, n = 512, its fastest token after that 5.766417 ms,
-u = 513 / 1,048,576.
+module ``engine::common::perf_model``. The six coefficients stand in its binary, and it answers with
+them: its fastest first token of W1 takes 24.385704 ms, n = 512, its fastest token after that
+5.766417 ms, u = 513 / 1,048,576.
 """
 
 from __future__ import annotations
