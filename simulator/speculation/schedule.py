@@ -49,7 +49,7 @@ def best_schedule(
     >>> def price(gamma, requests, context_tokens):  # a step takes as long as 8 tokens, or more
     ...     return Window(float(max(8, (gamma + 1) * requests)), 0.0, 0, 10**9, 0.0)
     >>> best_schedule(price, [1.0, 1.7, 2.2], last_batch=16, context_tokens=100.0)
-    [[1, 3, 2], [4, 5, 1], [6, 16, 0]]
+    [[1, 3, 2], [4, 6, 1], [7, 16, 0]]
     """
     rows: list[list[int]] = []
     for batch in range(1, last_batch + 1):
