@@ -133,11 +133,12 @@ class Config:
 
     def __post_init__(self) -> None:
         self.cluster.check_beside(self.hardware.replicas)
-        tokens = self.scheduler.max_num_seqs * (self.speculation.gamma + 1)
+        query_tokens = self.speculation.draft_tokens + 1
+        tokens = self.scheduler.max_num_seqs * query_tokens
         if tokens > self.scheduler.max_batched_tokens:
             raise ConfigError(
                 f"scheduler.max_num_seqs={self.scheduler.max_num_seqs} requests verify "
-                f"{self.speculation.gamma + 1} tokens each, {tokens} in all, but "
+                f"{query_tokens} tokens each, {tokens} in all, but "
                 f"scheduler.max_batched_tokens={self.scheduler.max_batched_tokens}. Raise the "
                 f"latter to {tokens}, or lower scheduler.max_num_seqs or speculation.gamma."
             )

@@ -89,6 +89,7 @@ class Cluster:
         self._env = env = simpy.Environment()
         self._plan = plan
         self._workload = workload
+        self._by_token = acceptance.by_token
         self._requests = incoming(workload, acceptance, first, streams)
         self._front_end = FrontEnd(first.front_end_request_s, first.front_end_s)
         self._traces = requests_trace, iterations_trace
@@ -159,7 +160,7 @@ class Cluster:
             limits=pool.limits,
             cache=KvCache(pool.kv_capacity_tokens, pool.block_tokens),
             queue=pool.new_queue(),
-            stepper=pool.stepper(self._workload.max_output_tokens),
+            stepper=pool.stepper(self._workload.max_output_tokens, by_token=self._by_token),
             policy=pool.new_policy() if pool.new_policy else None,
             requests_trace=self._traces[0],
             iterations_trace=self._traces[1],

@@ -70,15 +70,31 @@ class Deployment:
     @property
     def max_gamma(self) -> int:
         """The longest draft; without a policy every draft is as long."""
+        return self.costs[-1].gamma
+
+    @property
+    def lookahead_tokens(self) -> int:
+        """Most tokens of a draft; all of them take KV slots."""
         return self.costs[-1].query_tokens - 1
 
-    def stepper(self, max_rounds: int) -> Stepper:
-        """Return who follows the decoding requests of a replica, at most ``max_rounds`` long."""
+    def stepper(self, max_rounds: int, *, by_token: bool = False) -> Stepper:
+        """Return who follows the decoding requests of a replica, at most ``max_rounds`` long.
+
+        ``by_token`` is that of the acceptance model.
+        """
         if self.new_policy is None:
             return EmissionRing(
-                gamma=self.max_gamma, block_tokens=self.block_tokens, max_rounds=max_rounds
+                lookahead_tokens=self.lookahead_tokens,
+                block_tokens=self.block_tokens,
+                max_rounds=max_rounds,
+                by_token=by_token,
             )
-        return SlotArray(block_tokens=self.block_tokens, max_rounds=max_rounds)
+        return SlotArray(
+            block_tokens=self.block_tokens,
+            max_rounds=max_rounds,
+            lookahead_tokens=[steps.query_tokens - 1 for steps in self.costs],
+            by_token=by_token,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

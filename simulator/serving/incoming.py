@@ -8,7 +8,13 @@ from itertools import repeat
 from simulator.serving.deployment import Deployment
 from simulator.serving.prefix_cache import block_keys
 from simulator.serving.request import PLAIN, Request, Traits
-from simulator.serving.trajectories import Trajectory, draw_runs, lay_trajectories, spans
+from simulator.serving.trajectories import (
+    Trajectory,
+    draw_runs,
+    lay_trajectories,
+    runs_by_round,
+    spans,
+)
 from simulator.speculation.acceptance import Acceptance
 from simulator.streams import Streams
 from simulator.workload.requests import RequestTraits, Workload
@@ -25,12 +31,14 @@ def incoming(
             runs = draw_runs(outputs, deployment.max_gamma, acceptance, generator)
             trajectories: Iterable[Trajectory | None] = repeat(None, len(outputs))
             if deployment.new_policy is None:
+                laid = runs, outputs
+                if acceptance.by_token:
+                    laid = runs_by_round(runs, outputs, outputs - 1)
                 trajectories = lay_trajectories(
-                    runs,
-                    outputs,
+                    *laid,
                     prompts + 1,
                     outputs - 1,
-                    gamma=deployment.max_gamma,
+                    lookahead_tokens=deployment.lookahead_tokens,
                     block_tokens=deployment.block_tokens,
                 )
             columns = (block.arrival_s[span].tolist(), prompts.tolist(), outputs.tolist())

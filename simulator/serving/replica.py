@@ -31,7 +31,10 @@ from simulator.trace.writer import BLOCK_ROWS, RowSink
 class StepTimes(Protocol):
     """What a replica asks of the cost model (`costs.compiled.CompiledSteps`)."""
 
+    gamma: int
+    """Depth of the drafts."""
     query_tokens: int
+    """Tokens that a decoding request may verify in a step: its draft and one more."""
 
     def decode_window(self, requests: int, context_tokens: int) -> Window:
         """Time of a step without prefill, as a line over the summed context."""
@@ -89,8 +92,9 @@ class Replica:
         self._costs = costs
         self._limits = limits
         self._cache = cache
-        max_gamma = costs[-1].query_tokens - 1
-        self._longest_tokens = cache.total_blocks * cache.block_tokens - max_gamma
+        query_tokens = {steps.gamma: steps.query_tokens for steps in costs}
+        lookahead_tokens = costs[-1].query_tokens - 1
+        self._longest_tokens = cache.total_blocks * cache.block_tokens - lookahead_tokens
         self._stepper = stepper
         self._scheduler = Scheduler(
             limits=limits,
@@ -98,7 +102,7 @@ class Replica:
             queue=queue,
             stepper=stepper,
             policy=policy,
-            max_gamma=max_gamma,
+            query_tokens=query_tokens,
         )
         self._requests_trace = requests_trace
         self._iterations_trace = iterations_trace
@@ -247,7 +251,7 @@ class Replica:
                     start_s,
                     duration_s,
                     requests,
-                    gamma + 1,
+                    costs.query_tokens,
                     prompt_tokens,
                     emitted,
                     context_tokens,

@@ -40,7 +40,8 @@ class Request:
     request_id, arrival_s, prompt_tokens, output_tokens
         As the workload says.
     runs
-        Accepted-run lengths, one a round that it may need: int64[output_tokens].
+        Accepted-run lengths, one a round that it may need, or one an output token where they are
+        told apart in token time: int64[output_tokens].
     trajectory
         Its decode at a fixed draft length, from after its next prefill; None where the draft length
         changes on the way, or where it is yet to be laid.
@@ -147,6 +148,17 @@ class Request:
     def recomputed_tokens(self) -> int:
         """Tokens prefilled beyond what its prompt takes, because it lost its blocks."""
         return max(0, self.computed_tokens - (self.prompt_tokens - self.cached_tokens))
+
+    def runs_left(self, *, by_token: bool) -> NDArray[np.int64]:
+        """Return its draws from the round on that follows its prefill; at least one.
+
+        Parameters
+        ----------
+        by_token
+            Whether draws are told apart in token time: the first is that of one token out.
+        """
+        behind = self.prefill_tokens - self.prompt_tokens if by_token else self.rounds
+        return self.runs[behind:]
 
     def set_back(self) -> None:
         """Lose the blocks and what they held; the next prefill starts anew."""

@@ -17,6 +17,8 @@ from simulator.serving.cluster import Cluster
 from simulator.streams import Streams
 from simulator.study.workers import in_processes
 from simulator.trace.merge import merge
+from simulator.trace.parts import SUFFIX
+from simulator.trace.recover import PARTS, recovered_path
 from simulator.trace.schema import ARMS, EVENTS, ITERATIONS, REQUESTS, versions
 from simulator.trace.writer import TraceWriter
 
@@ -33,7 +35,7 @@ class Run:
 
     def part(self, table: Path) -> Path:
         """Return the file this run writes its share of a table to."""
-        return table.parent / "parts" / f"{table.stem}-{self.arm}-{self.replication:04d}.parquet"
+        return table.parent / PARTS / f"{table.stem}-{self.arm}-{self.replication:04d}{SUFFIX}"
 
 
 def simulate(
@@ -64,6 +66,8 @@ def simulate(
     workers = min(config.run.workers or os.cpu_count() or 1, len(runs))
     parts = runs[0].part(requests).parent
     shutil.rmtree(parts, ignore_errors=True)  # of a run into this folder that was cut short
+    for table in tables:
+        recovered_path(table.parent, table.stem).unlink(missing_ok=True)
     for _ in _execute(scenario, runs, tables, workers):
         advance(1)
     metadata = trace_metadata(config)

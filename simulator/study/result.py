@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from simulator.models.draft_tree import DraftTree
 from simulator.scenario import Scenario
 from simulator.speculation.config import SpeculationConfig
 from simulator.speculation.policies import FIXED
@@ -64,10 +65,17 @@ def _terms(scenario: Scenario, arm: Json) -> Json | None:
     parts = scenario.step_model, scenario.acceptance
     speculation = scenario.config.speculation
     fixed = speculation.policy == FIXED
-    gamma = speculation.gamma if fixed else round(arm["mean_draft_tokens"])
+    gamma = speculation.gamma if fixed else _depth(speculation, arm["mean_draft_tokens"])
     terms = decompose(*parts, *where, gamma)
     best = best_draft_length(*parts, *where)
     return asdict(terms) | {"best_gamma": best.gamma, "best_speedup": best.speedup}
+
+
+def _depth(speculation: SpeculationConfig, draft_tokens: float) -> int:
+    """Return the draft length whose drafts have about so many tokens."""
+    tree = DraftTree(tuple(speculation.tree))
+    lengths = range(speculation.gamma + 1)
+    return min(lengths, key=lambda gamma: abs(tree.nodes(gamma) - draft_tokens))
 
 
 def draft_length(speculation: SpeculationConfig) -> str:
@@ -79,10 +87,13 @@ def draft_length(speculation: SpeculationConfig) -> str:
     'gamma 3'
     >>> draft_length(SpeculationConfig(gamma=3, alpha=0.7, policy="cost_model"))
     'gamma 0 to 3 by cost_model'
+    >>> draft_length(SpeculationConfig(gamma=2, alpha=0.7, tree=[4, 2], tree_ranks=[0.3]))
+    'gamma 2, tree of 12 tokens'
     """
+    tree = f", tree of {speculation.draft_tokens} tokens" if speculation.tree else ""
     if speculation.policy == FIXED:
-        return f"gamma {speculation.gamma}"
-    return f"gamma 0 to {speculation.gamma} by {speculation.policy}"
+        return f"gamma {speculation.gamma}{tree}"
+    return f"gamma 0 to {speculation.gamma} by {speculation.policy}{tree}"
 
 
 def _scenario(scenario: Scenario) -> Json:

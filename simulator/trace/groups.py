@@ -75,11 +75,17 @@ def _class_arm(runs: Sequence[ClassMetrics], hidden: Sequence[str], promised: bo
     times = {name: pool(run.latencies[name] for run in runs) for name in LATENCIES}
     return {
         "requests": requests,
-        "finished_share": ratio(sum(run.finished for run in runs), requests),
+        "outcome_shares": _shares([run.outcomes for run in runs], requests),
         "attainment": ratio(sum(run.attained for run in runs), requests) if promised else None,
+        "slo_missed": _shares([run.missed for run in runs], requests),
         "goodput_per_s": mean_interval(goodput).value if promised and goodput else None,
         **{name: percentiles(times[name], hidden=name in hidden) for name in LATENCIES},
     }
+
+
+def _shares(counts: Sequence[Mapping[str, int]], requests: int) -> Json:
+    names = counts[0] if counts else ()
+    return {name: ratio(sum(count[name] for count in counts), requests) for name in names}
 
 
 def _total(runs: Sequence[RunMetrics]) -> Tenants | None:

@@ -194,7 +194,7 @@ def _measure(requests: Columns, load: Load, objectives: Objectives) -> RunMetric
         num_accepted_tokens=int(requests["accepted_draft_tokens"].sum()),
         preemptions=int(requests["preemptions"].sum()),
         preempted=int((requests["preemptions"] > 0).sum()),
-        classes=dict(classes(requests["traffic_class"], kept, times, attained, good, window)),
+        classes=dict(classes(requests, kept, times, missed, attained, good, window)),
         tenants=tenants(requests, kept, attained, attained & finished, window) if several else None,
         verdict=judge(load, float(shares[REJECTED] + shares[TIMED_OUT])),
     )

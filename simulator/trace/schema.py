@@ -26,6 +26,8 @@ SCHEMA_VERSION = "3"
 PREFIX = "moesim."
 """Prefix of our keys in the file metadata."""
 
+_PREFIX = PREFIX.encode()
+
 ARMS = ("baseline", "speculative")
 """The two arms of a paired run: decoding without and with speculation."""
 
@@ -89,7 +91,9 @@ _REQUESTS = (
     Column("tenant", pa.int32(), "index", "Whom it belongs to; 0 where there is one tenant."),
     Column("outcome", pa.dictionary(pa.int8(), pa.string()), "name", f"One of {OUTCOMES}."),
     Column("replica", pa.int16(), "index", "Replica it was last at; -1 if it never reached one."),
-    Column("prefill_replica", pa.int16(), "index", "Replica of its first prefill; -1 without one."),
+    Column(
+        "prefill_replica", pa.int16(), "index", "Where its first prefill ended; -1 if none did."
+    ),
     Column("arrival_s", pa.float64(), "s", "Arrival at the router."),
     Column("admitted_s", pa.float64(), "s", "Start of its first prefill; null without one.", True),
     Column("first_token_s", pa.float64(), "s", "First output token; null without one.", True),
@@ -118,7 +122,7 @@ _ITERATIONS = (
     Column("start_s", pa.float64(), "s", "Start of the iteration."),
     Column("duration_s", pa.float64(), "s", "Time until its tokens are out."),
     Column("decode_requests", pa.int32(), "requests", "Requests that decode in it."),
-    Column("query_tokens", pa.int16(), "tokens", "Per decoding request: 1; gamma + 1 to verify."),
+    Column("query_tokens", pa.int16(), "tokens", "Per decoding request: 1, or its draft and 1."),
     Column(
         "prefill_tokens", pa.int32(), "tokens", "Tokens prefilled beside them: prompts, recomputed."
     ),
@@ -179,6 +183,43 @@ def with_notes(schema: pa.Schema, notes: Mapping[str, str]) -> pa.Schema:
     """
     prefixed = {(PREFIX + key).encode(): value.encode() for key, value in notes.items()}
     return schema.with_metadata({**(schema.metadata or {}), **prefixed})
+
+
+def notes_of(metadata: Mapping[bytes, bytes] | None) -> dict[str, str]:
+    """Return the notes of ours in the metadata of a file or schema, keys without prefix.
+
+    Examples
+    --------
+    >>> notes_of(with_notes(REQUESTS, {"seed": "7"}).metadata)["seed"]
+    '7'
+    """
+    ours = [(key, value) for key, value in (metadata or {}).items() if key.startswith(_PREFIX)]
+    return {key.removeprefix(_PREFIX).decode(): value.decode() for key, value in ours}
+
+
+def problem_of(notes: Mapping[str, str], table: str | None) -> str | None:
+    """Tell what keeps a file with these notes from being read as a table; None if nothing does.
+
+    Parameters
+    ----------
+    notes
+        As `notes_of` returns them.
+    table
+        The table that is wanted; None takes any.
+
+    Examples
+    --------
+    >>> problem_of(notes_of(REQUESTS.metadata), "iterations")
+    'holds the table requests, not iterations.'
+    """
+    if notes.get("table") not in TABLES:
+        return "has no moesim metadata: it is not a trace, or another tool rewrote it."
+    if table not in (None, notes["table"]):
+        return f"holds the table {notes['table']}, not {table}."
+    if notes.get("schema_version") != SCHEMA_VERSION:
+        version = notes.get("schema_version")
+        return f"has trace schema {version}, this moesim reads {SCHEMA_VERSION}; run it again."
+    return None
 
 
 def versions() -> dict[str, str]:

@@ -37,3 +37,16 @@ def test_scenarios_promise_what_suits_them():
     assert compose([]).slo.bounds == {"ttft_s": 2.0, "tpot_s": 0.1}
     assert compose(["scenario=code"]).slo.bounds == {"ttft_s": 0.45, "tpot_s": 0.04}
     assert compose(["slo.e2e_s=30"]).slo.bounds["e2e_s"] == 30.0
+
+
+def test_a_traffic_class_may_be_promised_something_of_its_own():
+    classes = "workload.traffic_classes=[{name: chat}, {name: agents, slo: {ttft_s: 0.5}}]"
+    chat, agents = compose([classes]).workload.traffic_classes
+    assert chat.slo is None
+    assert agents.slo == SloConfig(ttft_s=0.5)
+
+
+def test_a_misspelt_bound_of_a_class_is_refused_with_the_right_one():
+    classes = "workload.traffic_classes=[{name: agents, slo: {tttft_s: 0.5}}]"
+    with pytest.raises(ConfigError, match=r"'tttft_s' in workload\.traffic_classes.*'ttft_s'"):
+        compose([classes])

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from simulator.costs.compiled import Window
+from simulator.models.draft_tree import DraftTree
 from simulator.serving.cluster import Cluster, serve
 from simulator.serving.cluster_config import AffinityConfig
 from simulator.serving.deployment import ClusterPlan, Deployment
@@ -26,10 +27,11 @@ class FakeSteps:
     step_s: float = 1.0
     request_s: float = 0.0
     prompt_token_s: float = 0.0
+    tree: tuple = ()
 
     @property
     def query_tokens(self):
-        return self.gamma + 1
+        return DraftTree(self.tree).nodes(self.gamma) + 1
 
     def decode_window(self, requests, context_tokens):
         return Window(self.step_s + self.request_s * requests, 0.0, 0, 10**12, 0.0)
@@ -131,6 +133,7 @@ class Bench:
         steps,
         *,
         alpha=0.5,
+        acceptance=None,
         router="least_outstanding",
         seed=1,
         policy=None,
@@ -142,7 +145,7 @@ class Bench:
             deployment(steps, policy=policy, queue=queue, **settings),
             new_router(router),
             workload,
-            PositionAcceptance([alpha]),
+            acceptance or PositionAcceptance([alpha]),
             Streams(seed),
             requests_trace=self.requests,
             iterations_trace=self.iterations,

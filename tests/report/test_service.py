@@ -81,9 +81,11 @@ def test_classes_have_a_table_of_their_own_in_eighty_columns(summary, printed):
     promise(summary)
     times = {"p50": 0.1, "p90": 0.1234, "p99": None}
     arm = {"requests": 12345, "attainment": 0.987, "ttft_s": times, "tpot_s": times}
-    arm["goodput_per_s"] = 1.5
+    arm |= {"goodput_per_s": 1.5, "slo_missed": {"ttft_s": 0.01}}
     names = ("[interactive] chat", "batch")
-    summary["classes"] = [{"name": n, "baseline": arm, "speculative": arm} for n in names]
+    summary["classes"] = [
+        {"name": name, "slo": SLO, "baseline": arm, "speculative": arm} for name in names
+    ]
     text = printed(print_summary, summary | {"files": {}})
     figures = ["12,345", "123 ms", "123 ms", "1.50", "98.7 %"]
     for name in names:
@@ -115,6 +117,29 @@ def test_speculation_may_decide_whether_the_objective_is_met(summary):
     assert objective_advice(summary).startswith("Only SD off meets the SLO: 99.9 %")
 
 
+def test_the_class_that_falls_short_most_is_named(summary):
+    promise(summary)
+
+    def traffic_class(name, share, off, on):
+        missed = {"slo_missed": {"ttft_s": 0.02, "tpot_s": 0.03, "e2e_s": 0.27}}
+        met = {"baseline": off, "speculative": on}
+        arms = {arm: {"attainment": share} | missed for arm, share in met.items()}
+        return {"name": name, "slo": SLO | {"share": share}} | arms
+
+    summary["classes"] = [
+        traffic_class("chat", 0.99, 0.98, 0.999),
+        traffic_class("batch", 0.5, 0.55, 0.6),
+        traffic_class("agents", 0.9, 0.7, 0.95),
+        {"name": "free", "slo": None, "baseline": {}, "speculative": {}},
+    ]
+    assert objective_advice(summary).startswith(
+        "Only SD on meets the SLO: 70.0 % of the requests of class agents are in time with SD off, "
+        "95.0 % with SD on, where 90 % must be. With SD off 27 % take too long "
+    )
+    del summary["classes"][2], summary["classes"][0]
+    assert objective_advice(summary) is None
+
+
 CAUSES = [
     ({}, {}, "8 % decode too slowly"),
     ({"ttft_s": 0.3}, {}, "30 % wait too long for the first token, most of that in prefill"),
@@ -124,6 +149,8 @@ CAUSES = [
     ({"ttft_s": 0.3}, {"saturated": True}, "most of that in the queue: add replicas"),
     ({"e2e_s": 0.3}, {}, "30 % take too long from end to end"),
     ({}, {"outcome_shares": NOBODY | {"rejected": 0.2, "timed_out": 0.1}}, "30 % are turned away"),
+    ({}, {"outcome_shares": NOBODY | {"cancelled": 0.3}}, "30 % are given up by their clients"),
+    ({}, {"outcome_shares": NOBODY | {"failed": 0.3}}, "30 % are lost with replicas that fail"),
 ]
 
 

@@ -309,7 +309,7 @@ def test_classes_are_reported_by_name(promised):
         goodput = first[arm]["goodput_per_s"] + second[arm]["goodput_per_s"]
         assert goodput == pytest.approx(summary[arm]["goodput_per_s"])
         assert first[arm]["ttft_s"] == {"p50": 0.5, "p90": None, "p99": None}  # 600 requests
-        assert first[arm]["finished_share"] == 1.0
+        assert first[arm]["outcome_shares"]["finished"] == 1.0
     assert set(first["goodput"]) == {"value", "low", "high"}
 
 
