@@ -129,7 +129,7 @@ class Scenario:
             prefix_cache=scheduler.prefix_cache,
             front_end_request_s=self.engine.front_end_request_s,
             front_end_s=self.engine.front_end_s,
-            gpus=spread.gpus,
+            gpus=spread.gpus + (self.drafter_gpus if gamma else 0),
             kv_bytes_per_token=token_bytes,
             state_bytes=state_bytes,
         )
