@@ -84,6 +84,7 @@ class Scheduler:
         self.prefilling: list[Request] = []
         self._limits = limits
         self._separate_prefill = limits.separate_prefill
+        self._reserved_output = limits.reserved_output
         self._cache = cache
         self._queue = queue
         self._stepper = stepper
@@ -223,18 +224,19 @@ class Scheduler:
             running += 1
             start = found * self._cache.block_tokens
             end = min(request.prefill_tokens, start + left)
-            self._hold(request, found)
+            if found or self._reserved_output:
+                self._hold(request, found)
             self._extend(request, end)
             request.prefilled_tokens = request.found_tokens = start
             if not request.admitted:
-                request.admitted_s, request.cached_tokens = now_s, start
+                request.admitted, request.admitted_s, request.cached_tokens = True, now_s, start
             chunks.append((start, end))
             left -= end - start
         return chunks
 
     def _hold(self, request: Request, found: int) -> None:
         """Let a request that comes in hold the first blocks that were found."""
-        if self._limits.reserved_output:
+        if self._reserved_output:
             self._promised_blocks += self._blocks_at_end(request)
         if self._prefix is not None:
             self._prefix.claim(request, found)
@@ -285,7 +287,7 @@ class Scheduler:
         cache: the blocks taken with this prompt, and those that all who run will hold at their end
         if none are shared.
         """
-        cache, share = self._cache, self._limits.reserved_output
+        cache, share = self._cache, self._reserved_output
         blocks = cache.blocks(request.prefill_tokens)
         if self._prefix is not None:
             blocks -= self._prefix.in_use(request, found)
@@ -315,7 +317,7 @@ class Scheduler:
             self._cache.give(request.blocks)
         else:
             self._prefix.release(request, computed_tokens)
-        if self._limits.reserved_output:
+        if self._reserved_output:
             self._promised_blocks -= self._blocks_at_end(request)
         request.blocks = 0
 

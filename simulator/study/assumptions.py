@@ -55,7 +55,7 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
             f"kernels reach {engine.bandwidth_fraction:.0%} of the bandwidth and "
             f"{engine.compute_fraction:.0%} of the compute that tables or rooflines say (fitted)"
         )
-    found += [_prefill_cadence(scenario), *cluster_assumptions(scenario)]
+    found += [_prefill_cadence(scenario), *_queueing(scenario), *cluster_assumptions(scenario)]
     return [*found, *scenario.workload.assumptions]
 
 
@@ -70,6 +70,24 @@ def _prefill_cadence(scenario: Scenario) -> str:
     steps = scheduler.recv_interval
     often = "before every step" if steps == 1 else f"every {steps} steps while anything runs"
     return f"prompts run {how}; new ones are looked for {often}"
+
+
+def _queueing(scenario: Scenario) -> list[str]:
+    """Say where the scheduler knows more than a real one, or less."""
+    scheduler, workload = scenario.config.scheduler, scenario.config.workload
+    found = []
+    if scheduler.queue == "fair":
+        found.append(
+            "tenants are charged for prompt and output when a request comes in, as if the length "
+            "of its output were known"
+        )
+    if scheduler.prefix_cache and (workload.shared_prefix or workload.sessions):
+        pooled = " (its attention groups as one)" if scenario.parallelism.data > 1 else ""
+        found.append(
+            f"requests of a replica{pooled} that begin alike share KV blocks; one that lost its "
+            "blocks finds again only those that others share"
+        )
+    return found
 
 
 def _spread(parallelism: Parallelism) -> list[str]:
