@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
+from simulator.clusters import check_router, plan_cluster, pool_configs, sent_bytes, shown_pool
 from simulator.config import Config, HardwareConfig
-from simulator.costs.compiled import CompiledSteps
+from simulator.costs.compiled import CompiledSteps, Window
 from simulator.costs.engine import Engine, load_engine
 from simulator.costs.forward import ForwardCost
 from simulator.costs.memory import plan_memory
@@ -31,9 +32,10 @@ from simulator.models.catalog import default_drafter, load_drafter
 from simulator.models.drafters import Drafter, drafter_operators
 from simulator.models.forward import forward_operators
 from simulator.models.parallelism import COMMON_SIZES, Parallelism, check_parallelism
-from simulator.serving.cluster import Deployment
-from simulator.serving.replica import Limits
-from simulator.serving.router import ROUTERS, Router
+from simulator.serving.deployment import ClusterPlan, Deployment
+from simulator.serving.queues import QUEUES
+from simulator.serving.router import ROUTERS, NewRouter
+from simulator.serving.scheduler import Limits
 from simulator.speculation.acceptance import ACCEPTANCE, Acceptance
 from simulator.speculation.policies import FIXED, POLICIES
 from simulator.units import GIGA
@@ -62,6 +64,9 @@ class Scenario:
         The operator-by-operator cost model.
     acceptance, workload
         What is accepted, and what arrives.
+    pools
+        Of a cluster with pools each as a scenario of its own, of which this one shows the first
+        that decodes; else none.
     """
 
     config: Config
@@ -72,6 +77,7 @@ class Scenario:
     step_model: StepModel
     acceptance: Acceptance
     workload: Workload
+    pools: tuple[Scenario, ...] = ()
     _deployments: dict[int, Deployment] = field(default_factory=dict, init=False, compare=False)
 
     def deployment(self, gamma: int) -> Deployment:
@@ -83,6 +89,11 @@ class Scenario:
         if gamma not in self._deployments:
             self._deployments[gamma] = self._deploy(gamma)
         return self._deployments[gamma]
+
+    def cluster(self, gamma: int) -> ClusterPlan:
+        """Return all pools at a draft length, and what changes them."""
+        pools = self.pools or (self,)
+        return plan_cluster(self.config, [pool.deployment(gamma) for pool in pools])
 
     def _deploy(self, gamma: int) -> Deployment:
         # Engines schedule every attention group by itself, and every micro-batch of a pipeline.
@@ -98,6 +109,7 @@ class Scenario:
             draft_tokens=drafting.tree.nodes(gamma),
             own_gpus=drafting.own_gpus,
         )
+        token_bytes, state_bytes = sent_bytes(self.config.model, drafter)
         block = scheduler.block_tokens
         deployment = Deployment(
             costs=[CompiledSteps(self.step_model, gamma)],
@@ -108,11 +120,18 @@ class Scenario:
                 recv_interval=scheduler.recv_interval,
                 separate_prefill=bool(self.engine.separate_prefill),
                 reserved_output=self.engine.reserved_output,
+                max_queue=scheduler.max_queue,
+                queue_timeout_s=scheduler.queue_timeout_s,
             ),
             kv_capacity_tokens=spread.data * (memory.kv_capacity_tokens // block * block),
             block_tokens=block,
+            new_queue=QUEUES.get(scheduler.queue, "scheduler.queue"),
+            prefix_cache=scheduler.prefix_cache,
             front_end_request_s=self.engine.front_end_request_s,
             front_end_s=self.engine.front_end_s,
+            gpus=spread.gpus,
+            kv_bytes_per_token=token_bytes,
+            state_bytes=state_bytes,
         )
         if gamma == 0 or self.config.speculation.policy == FIXED:
             return deployment
@@ -125,8 +144,8 @@ class Scenario:
         speculation = replace(self.config.speculation, gamma=gamma)
         new_policy = POLICIES.get(speculation.policy, "speculation.policy")
 
-        def price(length: int, requests: int, context_tokens: int) -> float:
-            return costs[length].decode_s(requests, context_tokens)
+        def price(length: int, requests: int, context_tokens: int) -> Window:
+            return costs[length].decode_window(requests, context_tokens)
 
         return replace(deployment, costs=costs, new_policy=partial(new_policy, speculation, price))
 
@@ -135,9 +154,10 @@ class Scenario:
         """GPUs of a replica beyond those of the target, for the drafter alone."""
         return own_gpus(self.config.speculation, self.drafter, self.parallelism)
 
-    def router(self) -> Router:
-        """Return a fresh router."""
-        return ROUTERS.get(self.config.scheduler.router, "scheduler.router")()
+    def router(self) -> NewRouter:
+        """Return what makes the router of a run."""
+        new_router = ROUTERS.get(self.config.scheduler.router, "scheduler.router")
+        return partial(new_router, self.config.cluster.prefix_affinity)
 
 
 def build(
@@ -161,6 +181,19 @@ def build(
     SimulatorError
         If a name is unknown, or the model, its context or its drafter do not fit the hardware.
     """
+    if workload is None:
+        workload = build_workload(config.workload, config.run.requests)
+    check_router(config)
+    if not config.cluster.pools:
+        return _build(config, engine, drafter, workload)
+    pools = tuple(_build(own, engine, drafter, workload) for own in pool_configs(config))
+    return replace(pools[shown_pool(config.cluster)], config=config, pools=pools)
+
+
+def _build(
+    config: Config, engine: Engine | None, drafter: Drafter | None, workload: Workload
+) -> Scenario:
+    """Build the scenario of equal replicas."""
     target = config.model
     gpu = _load(load_gpu, "hardware.gpu", config.hardware.gpu)
     if engine is None:
@@ -169,12 +202,12 @@ def build(
         drafter_name = config.speculation.drafter or default_drafter(target.name)
         drafter = _load(load_drafter, "speculation.drafter", drafter_name)
     ROUTERS.get(config.scheduler.router, "scheduler.router")
+    QUEUES.get(config.scheduler.queue, "scheduler.queue")
     POLICIES.get(config.speculation.policy, "speculation.policy")
     acceptance = ACCEPTANCE.get(config.speculation.acceptance, "speculation.acceptance")
     law = ROUTING_LAWS.get(config.routing.law, "routing.law")
-    if workload is None:
-        workload = build_workload(config.workload, config.run.requests)
     _check_context(target, workload)
+    _check_queue(config, workload)
     if config.speculation.gamma:
         check_drafter(config.speculation, drafter, target)
     parallelism = _place(
@@ -261,6 +294,27 @@ def _check_context(target: Architecture, workload: Workload) -> None:
             f"{target.title} is limited to {target.max_context_tokens}. Lower "
             f"workload.max_prompt_tokens and workload.max_output_tokens, or pick a model with a "
             f"longer context."
+        )
+
+
+def _check_queue(config: Config, workload: Workload) -> None:
+    """Refuse queues that would spin, or order nothing."""
+    scheduler, classes = config.scheduler, config.workload.traffic_classes
+    if workload.concurrency is not None and scheduler.max_queue is not None:
+        raise ConfigError(
+            f"scheduler.max_queue={scheduler.max_queue} refuses requests, but the "
+            f"{workload.concurrency} users of a closed loop would ask again at once, for ever. "
+            "Leave it null, or take an open loop (workload.kind=preset)."
+        )
+    if scheduler.queue == "priority" and len({one.priority for one in classes}) < 2:
+        raise ConfigError(
+            "scheduler.queue=priority, but all requests have one priority; give "
+            "workload.traffic_classes different ones, or take scheduler.queue=fcfs."
+        )
+    if scheduler.queue == "fair" and sum(one.tenants for one in classes) < 2:
+        raise ConfigError(
+            "scheduler.queue=fair shares among tenants, but there is one; list "
+            "workload.traffic_classes, or their tenants, or take scheduler.queue=fcfs."
         )
 
 

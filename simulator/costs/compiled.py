@@ -22,6 +22,9 @@ from simulator.costs.step import StepModel
 LEADING_BITS = 5
 """Binary digits of a token count that tell the segments of a `Curve` apart."""
 
+SHARED_VALUES, BATCH_VALUES = 8192, 256
+"""Values that are remembered of a curve that all batches share, and of one of a single batch."""
+
 
 class Window(NamedTuple):
     """A line that a cost follows over a range of counts: ``base_s + slope_s * tokens``.
@@ -105,6 +108,39 @@ class Curve:
         return value, (self._function(first + width - 1) - value) / (width - 1)
 
 
+class Remembered(dict[int, float]):
+    """Values of a function of a count, each computed once: ``values[tokens]`` in 0.04 us.
+
+    A look-up in a `Curve` takes four times that. Prompts often have lengths that came before; where
+    they do not, memory stays bounded: what is full begins anew.
+
+    Parameters
+    ----------
+    function
+        The function, of an integer.
+    most
+        Values kept at most.
+
+    Examples
+    --------
+    >>> squares = Remembered(lambda n: float(n * n), most=2)
+    >>> squares[3], squares[4], squares[5], len(squares)
+    (9.0, 16.0, 25.0, 1)
+    """
+
+    __slots__ = ("_function", "_most")
+
+    def __init__(self, function: Callable[[int], float], most: int) -> None:
+        self._function = function
+        self._most = most
+
+    def __missing__(self, count: int) -> float:
+        if len(self) >= self._most:
+            self.clear()
+        value = self[count] = self._function(count)
+        return value
+
+
 @dataclass(frozen=True, slots=True)
 class _Batch:
     """The costs of steps with a given number of decoding requests, seconds.
@@ -120,6 +156,9 @@ class _Batch:
         round takes for look-ups and messages, included.
     experts_s
         Routed experts and the exchange around them, by prompt tokens that meet in them.
+    passes_s
+        Passes over prompts and what decodes beside them, attention, LM head and host work apart, by
+        prompt tokens; where all of these meet in the experts.
     sampled_s
         LM head, sampling, host work and what a draft-and-verify round adds, by prompt chunks of the
         busiest attention group.
@@ -133,9 +172,10 @@ class _Batch:
     plain_s: float
     attention_s: Curve
     experts_s: Curve
-    sampled_s: Curve
+    passes_s: Remembered
+    sampled_s: Remembered
     windows: dict[int, Window]
-    active_experts: Curve
+    active_experts: Remembered
 
 
 class CompiledSteps:
@@ -163,11 +203,11 @@ class CompiledSteps:
         self._stages, self._groups = model.parallelism.pipeline, model.parallelism.data
         self._alone = self._stages == self._groups == 1
         self._batches: dict[int, _Batch] = {}
-        self._dense_s = Curve(lambda tokens: total_s(model.target.dense(tokens)))
-        self._prompt_s = Curve(self._price_prompt)
+        self._dense_s = _shared(lambda tokens: total_s(model.target.dense(tokens)))
+        self._prompt_s = _shared(self._price_prompt)
         # A drafter on GPUs of its own reads prompts beside the target.
         self._reader = reader = None if model.drafting.own_gpus else drafter
-        self._draft_s = None if reader is None else Curve(self._price_draft_pass)
+        self._draft_s = None if reader is None else _shared(self._price_draft_pass)
         self._draft_gathered_s: Curve | None = None
         if reader is not None and reader.gathers:
             self._draft_gathered_s = Curve(lambda tokens: self._price_experts(reader, 0, 1, tokens))
@@ -192,7 +232,7 @@ class CompiledSteps:
         window = batch.windows.get(first)
         if window is None:
             attention_s, slope_s = batch.attention_s.line(first)
-            experts = batch.active_experts.at(0)
+            experts = batch.active_experts[0]
             window = Window(batch.plain_s + attention_s, slope_s, first, last, experts)
             batch.windows[first] = window
         return window
@@ -216,22 +256,17 @@ class CompiledSteps:
         """
         batch = self._batches.get(requests) or self._compile(requests)
         share, met_tokens = (chunks, 0) if self._alone else self._deal(chunks)
-        seconds = batch.attention_s.at(context_tokens) + batch.sampled_s.at(len(share))
-        prompt_s, prompt_tokens = self._prompt_s.at, 0
+        seconds = batch.attention_s.at(context_tokens) + batch.sampled_s[len(share)]
+        prompt_s, prompt_tokens = self._prompt_s, 0
         for start, end in share:
             prompt_tokens += end - start
             if start:  # a chunk costs no less than a fresh prompt of its length
-                seconds += max(prompt_s(end) - prompt_s(start), prompt_s(end - start))
+                seconds += max(prompt_s[end] - prompt_s[start], prompt_s[end - start])
             else:
-                seconds += prompt_s(end)
-        met_tokens = met_tokens or prompt_tokens
-        seconds += self._dense_s.at(batch.tokens + prompt_tokens)
-        seconds += batch.experts_s.at(met_tokens)
-        if self._draft_s is not None:
-            seconds += self._draft_s.at(prompt_tokens)
-        if self._draft_gathered_s is not None:
-            seconds += self._draft_gathered_s.at(met_tokens)
-        return seconds + self._prefill_launch_s
+                seconds += prompt_s[end]
+        if self._alone:
+            return seconds + batch.passes_s[prompt_tokens]
+        return seconds + self._passes_s(batch.tokens, batch.experts_s, prompt_tokens, met_tokens)
 
     def active_experts(self, requests: int, prompt_tokens: int) -> float:
         """Distinct experts that a step activates in one MoE layer.
@@ -239,7 +274,29 @@ class CompiledSteps:
         Prompt tokens count as spread evenly over the micro-batches of a pipeline.
         """
         batch = self._batches.get(requests) or self._compile(requests)
-        return batch.active_experts.at(-(-prompt_tokens // self._stages))
+        return batch.active_experts[-(-prompt_tokens // self._stages)]
+
+    def _passes_s(
+        self, tokens: int, experts_s: Curve, prompt_tokens: int, met_tokens: int
+    ) -> float:
+        """Time of the passes over prompts and what decodes beside them, see `_Batch.passes_s`.
+
+        Parameters
+        ----------
+        tokens, experts_s
+            Of the batch: query tokens of its busiest attention group, and its experts.
+        prompt_tokens
+            Prompt tokens of the busiest attention group.
+        met_tokens
+            Prompt tokens that meet in the experts.
+        """
+        seconds = self._prefill_launch_s + experts_s.at(met_tokens)
+        seconds += self._dense_s[tokens + prompt_tokens]
+        if self._draft_s is not None:
+            seconds += self._draft_s[prompt_tokens]
+        if self._draft_gathered_s is not None:
+            seconds += self._draft_gathered_s.at(met_tokens)
+        return seconds
 
     def _deal(self, chunks: Sequence[Chunk]) -> tuple[Sequence[Chunk], int]:
         """Return the chunks of the busiest attention group, and the tokens that it meets."""
@@ -262,8 +319,10 @@ class CompiledSteps:
             independent = self._model.law.independent_tokens(met, query_tokens, prompt)
             return target.active_experts(independent)
 
-        def experts_s(prompt: int) -> float:
-            return self._price_experts(target, met, query_tokens, prompt)
+        experts_s = Curve(lambda prompt: self._price_experts(target, met, query_tokens, prompt))
+
+        def passes_s(prompt: int) -> float:
+            return self._passes_s(tokens, experts_s, prompt, prompt)
 
         round_s = self._price_round(requests)
         sequences = self._model.sequences(share, query_tokens)
@@ -274,15 +333,16 @@ class CompiledSteps:
 
         plain_s = 0.0
         if requests:
-            plain_s = total_s(target.dense(tokens)) + experts_s(0) + sampled_s(0)
+            plain_s = total_s(target.dense(tokens)) + experts_s.at(0) + sampled_s(0)
         batch = self._batches[requests] = _Batch(
             tokens=tokens,
             plain_s=plain_s,
             attention_s=Curve(lambda context: self._price_attention(requests, context)),
-            experts_s=Curve(experts_s),
-            sampled_s=Curve(sampled_s),
+            experts_s=experts_s,
+            passes_s=Remembered(passes_s, BATCH_VALUES),
+            sampled_s=Remembered(Curve(sampled_s).at, BATCH_VALUES),
             windows={},
-            active_experts=Curve(active_experts),
+            active_experts=Remembered(Curve(active_experts).at, BATCH_VALUES),
         )
         return batch
 
@@ -333,3 +393,8 @@ class CompiledSteps:
         if self._reader is not None:
             seconds += total_s(self._reader.prefill_attention(0, tokens))
         return seconds
+
+
+def _shared(price: Callable[[int], float]) -> Remembered:
+    """Return the values of a curve that all batches share."""
+    return Remembered(Curve(price).at, SHARED_VALUES)

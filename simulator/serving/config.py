@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from simulator.errors import ConfigError
@@ -15,6 +16,16 @@ class SchedulerConfig:
     ----------
     router
         Kind of the router in front of the replicas.
+    queue
+        Who comes in next: ``fcfs``, ``priority`` or ``fair`` (`queues`; vLLM's
+        ``--scheduling-policy`` knows the first two).
+    max_queue
+        Requests that may wait at a replica; whoever comes then is refused. Null: no limit.
+    queue_timeout_s
+        How long a request may wait for its prefill to start, s. Null: for ever.
+    prefix_cache
+        Whether KV blocks are kept for requests that begin alike (vLLM's
+        ``--enable-prefix-caching``); costs nothing where the workload says of none that they do.
     max_num_seqs
         Most requests that an attention group of a replica runs at once (vLLM's
         ``--max-num-seqs``).
@@ -29,6 +40,10 @@ class SchedulerConfig:
     """
 
     router: str = "least_outstanding"
+    queue: str = "fcfs"
+    max_queue: int | None = None
+    queue_timeout_s: float | None = None
+    prefix_cache: bool = True
     max_num_seqs: int = 256
     max_batched_tokens: int = 8192
     recv_interval: int = 1
@@ -39,6 +54,16 @@ class SchedulerConfig:
             value = getattr(self, key)
             if value < 1:
                 raise ConfigError(f"scheduler.{key}={value!r} must be at least 1.")
+        if self.max_queue is not None and self.max_queue < 1:
+            raise ConfigError(
+                f"scheduler.max_queue={self.max_queue!r} would refuse every request; set it to at "
+                "least 1, or to null for no limit."
+            )
+        if self.queue_timeout_s is not None and not 0.0 < self.queue_timeout_s < math.inf:
+            raise ConfigError(
+                f"scheduler.queue_timeout_s={self.queue_timeout_s!r} must be above 0 s, or null "
+                "for no time-out."
+            )
         if self.max_num_seqs > 65_536:
             raise ConfigError(
                 f"scheduler.max_num_seqs={self.max_num_seqs!r} exceeds 65536; engines use 16-1024."

@@ -103,14 +103,17 @@ class SlotArray:
         done = self._context == self._end
         return tokens, self._release(done) if done.any() else ()
 
-    def evict_last(self) -> Request:
-        """Take out the last column."""
-        last = np.zeros(self.requests, np.bool_)
-        last[-1] = True
-        context_tokens = int(self._context[-1])
-        (request,) = self._release(last)
-        request.prefill_tokens = context_tokens
-        return request
+    def residents(self) -> Sequence[Request]:
+        """Return the decoding requests in the order in which they came."""
+        return self._residents
+
+    def evict(self, request: Request) -> None:
+        """Take out a request's column."""
+        leaving = np.zeros(self.requests, np.bool_)
+        column = self._residents.index(request)
+        leaving[column] = True
+        request.prefill_tokens = int(self._context[column])
+        self._release(leaving)
 
     def _release(self, leaving: NDArray[np.bool_]) -> Sequence[Request]:
         """Close the columns of requests that leave, and tell these what they did."""

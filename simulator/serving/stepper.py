@@ -41,9 +41,13 @@ class Stepper(Protocol):
         """
         ...
 
-    def evict_last(self) -> Request:
-        """Take out the request that came last.
+    def residents(self) -> Sequence[Request]:
+        """Return the decoding requests in the order in which they came to decode."""
+        ...
 
-        It knows the blocks it holds, and that its next prefill covers its tokens so far.
+    def evict(self, request: Request) -> None:
+        """Take out any request that decodes.
+
+        It then knows the blocks it holds, and that its next prefill covers its tokens so far.
         """
         ...

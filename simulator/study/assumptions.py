@@ -6,7 +6,8 @@ from simulator.experts.overlaps import measured_overlap
 from simulator.models.parallelism import Parallelism
 from simulator.scenario import Scenario
 from simulator.speculation.regime import RegimeAcceptance
-from simulator.trace.summary import Json
+from simulator.study.cluster_assumptions import cluster_assumptions
+from simulator.trace.json_file import Json
 
 WINDOW_ROUNDS = 10
 """Rounds over which the swings of acceptance are told."""
@@ -54,7 +55,21 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
             f"kernels reach {engine.bandwidth_fraction:.0%} of the bandwidth and "
             f"{engine.compute_fraction:.0%} of the compute that tables or rooflines say (fitted)"
         )
+    found += [_prefill_cadence(scenario), *cluster_assumptions(scenario)]
     return [*found, *scenario.workload.assumptions]
+
+
+def _prefill_cadence(scenario: Scenario) -> str:
+    """Say when prompts are computed: how they share steps with decoding, and how often."""
+    scheduler = scenario.config.scheduler
+    how = (
+        "in steps of their own, before decoding goes on"
+        if scenario.engine.separate_prefill
+        else f"beside decoding, in chunks of up to {scheduler.max_batched_tokens:,} tokens a step"
+    )
+    steps = scheduler.recv_interval
+    often = "before every step" if steps == 1 else f"every {steps} steps while anything runs"
+    return f"prompts run {how}; new ones are looked for {often}"
 
 
 def _spread(parallelism: Parallelism) -> list[str]:

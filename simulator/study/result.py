@@ -12,8 +12,9 @@ from simulator.speculation.config import SpeculationConfig
 from simulator.speculation.policies import FIXED
 from simulator.study.assumptions import assumptions
 from simulator.study.decomposition import best_draft_length, decompose
-from simulator.trace.json_file import write_json
-from simulator.trace.summary import Json, summarise
+from simulator.trace.fleet import summarise_fleet
+from simulator.trace.json_file import Json, write_json
+from simulator.trace.summary import summarise
 
 
 def conclude(scenario: Scenario, files: Mapping[str, Path]) -> Json:
@@ -42,6 +43,8 @@ def conclude(scenario: Scenario, files: Mapping[str, Path]) -> Json:
         "assumptions": assumptions(scenario, terms),
         "files": {name: str(path) for name, path in files.items()},
     }
+    if "events" in files:
+        summary["cluster"] = summarise_fleet(files["events"])
     write_json(files["summary"], summary)
     return summary
 
@@ -96,13 +99,10 @@ def draft_length(speculation: SpeculationConfig) -> str:
 def _scenario(scenario: Scenario) -> Json:
     """Return the lines that head a report."""
     config = scenario.config
-    each = scenario.parallelism.gpus + scenario.drafter_gpus
-    gpus = each * config.hardware.replicas
-    replicas = f", {config.hardware.replicas} replicas" if config.hardware.replicas > 1 else ""
     return {
         "title": config.title,
         "model": config.model.title,
-        "hardware": f"{gpus} x {scenario.gpu.title}, {scenario.parallelism}{replicas}",
+        "hardware": _hardware(scenario),
         "workload": scenario.workload.title,
         "speculation": f"{scenario.drafter.title}, {draft_length(config.speculation)}",
         "gamma": config.speculation.gamma,
@@ -111,3 +111,16 @@ def _scenario(scenario: Scenario) -> Json:
         "replications": config.run.replications,
         "seed": config.run.seed,
     }
+
+
+def _hardware(scenario: Scenario) -> str:
+    """Say which GPUs serve, pool by pool."""
+    if scenario.pools:
+        named = zip(scenario.config.cluster.pools, scenario.pools, strict=True)
+        return "; ".join(f"{pool.name}: {_hardware(part)}" for pool, part in named)
+    count, spread = scenario.config.hardware.replicas, scenario.parallelism
+    scaling = scenario.config.cluster.autoscaling
+    replicas = f", {count} replicas" if count > 1 else ""
+    if scaling is not None:
+        replicas = f", {scaling.min_replicas} to {scaling.max_replicas} replicas"
+    return f"{spread.gpus * count} x {scenario.gpu.title}, {spread}{replicas}"

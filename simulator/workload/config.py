@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from simulator.errors import ConfigError
 from simulator.workload.requests import MAX_TOKENS
+from simulator.workload.traits_config import SessionsConfig, SharedPrefixConfig, TrafficClassConfig
 
 MIN_RATE, MAX_RATE = 1e-6, 1e6
 """Accepted rates, requests/s: one request in eleven days to a million a second (kind: assumed)."""
@@ -22,18 +23,56 @@ _FOREIGN = {
     "closed_loop": {
         "rate": "in a closed loop requests enter as others finish: leave it null",
         "arrivals": "in a closed loop requests enter as others finish: leave it null",
+        "swing": "in a closed loop requests enter as others finish: leave it null",
         "path": "use workload.kind=trace to replay a file",
+        "sessions": "conversations need an open loop (workload.kind=preset): leave it null",
     },
     "trace": {
         "rate": "a trace has its own: scale it with workload.rate_scale",
         "arrivals": "a trace has its own: leave it null",
+        "swing": "a trace has its own: leave it null",
         "concurrency": "use workload.kind=closed_loop for a fixed number of users",
         "preset": "a trace brings its own requests: leave it null",
+        "sessions": "a trace brings its own lengths: leave it null",
         "prompt_tokens": "a trace brings its own lengths: cap them with workload.max_prompt_tokens",
         "output_tokens": "a trace brings its own lengths: cap them with workload.max_output_tokens",
     },
 }
 """Settings that mean nothing to a kind, and what to do instead."""
+
+
+MAX_PEAK_TO_MEAN = 20.0
+"""Highest peak of a swing (kind: assumed); the highest published hourly peak is 3.2."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwingConfig:
+    """How the rate of an open loop swings (`workload.swing`).
+
+    Parameters
+    ----------
+    period_s
+        Time from trough to trough, s.
+    peak_to_mean
+        Highest rate over mean rate, above 1.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range.
+    """
+
+    period_s: float = 86_400.0
+    peak_to_mean: float = 1.71
+
+    def __post_init__(self) -> None:
+        _within("swing.period_s", self.period_s, 1.0, 1e9, "s; a day has 86400")
+        if not 1.0 < self.peak_to_mean <= MAX_PEAK_TO_MEAN:
+            raise ConfigError(
+                f"workload.swing.peak_to_mean is {self.peak_to_mean}; set it above 1 and up to "
+                f"{MAX_PEAK_TO_MEAN:g}. Azure's conversations of 2024 have 1.71; "
+                "workload.swing=null keeps the mean rate."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +89,8 @@ class WorkloadConfig:
         Mean arrival rate, requests/s. Null: as measured in the preset's trace.
     arrivals
         Arrival law, ``poisson`` or ``gamma_modulated``. Null: the preset's.
+    swing
+        How the rate swings around its mean. Null: not at all.
     concurrency
         Users of a closed loop, each with one request in flight.
     path, format
@@ -63,6 +104,12 @@ class WorkloadConfig:
         1: all alike. Named after the option of InferenceX's load generator.
     max_prompt_tokens, max_output_tokens
         Longer lengths are cut to this many tokens. Null: the preset's own caps.
+    traffic_classes
+        What kinds of requests there are, for priorities, tenants and patience. None: one kind.
+    shared_prefix
+        What prompts begin with in common. Null: nothing.
+    sessions
+        Conversations that requests are turns of. Null: none.
 
     Raises
     ------
@@ -83,6 +130,7 @@ class WorkloadConfig:
     preset: str | None = None
     rate: float | None = None
     arrivals: str | None = None
+    swing: SwingConfig | None = None
     concurrency: int | None = None
     path: str | None = None
     format: str = "azure"
@@ -92,6 +140,9 @@ class WorkloadConfig:
     random_range_ratio: float = 1.0
     max_prompt_tokens: int | None = None
     max_output_tokens: int | None = None
+    traffic_classes: tuple[TrafficClassConfig, ...] = ()
+    shared_prefix: SharedPrefixConfig | None = None
+    sessions: SessionsConfig | None = None
 
     def __post_init__(self) -> None:
         self._check_ranges()
@@ -103,6 +154,12 @@ class WorkloadConfig:
                     f" workload.kind={self.kind}; {advice}."
                 )
         self._check_kind()
+        names = [one.name for one in self.traffic_classes]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ConfigError(
+                f"workload.traffic_classes has two classes named {twice!r}; name them differently."
+            )
 
     def _check_ranges(self) -> None:
         _within("rate", self.rate, MIN_RATE, MAX_RATE, "requests/s")

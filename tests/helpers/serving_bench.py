@@ -1,18 +1,22 @@
 """A small serving bench: fake step times, in-memory traces."""
 
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 
 import numpy as np
 
 from simulator.costs.compiled import Window
 from simulator.models.draft_tree import DraftTree
-from simulator.serving.cluster import Deployment, serve
-from simulator.serving.replica import Limits
+from simulator.serving.cluster import Cluster, serve
+from simulator.serving.cluster_config import AffinityConfig
+from simulator.serving.deployment import ClusterPlan, Deployment
+from simulator.serving.queues import QUEUES
 from simulator.serving.router import ROUTERS
+from simulator.serving.scheduler import Limits
 from simulator.speculation.acceptance import PositionAcceptance
 from simulator.streams import Streams
-from simulator.trace.schema import ITERATIONS, REQUESTS, row_columns
-from simulator.workload.requests import RequestBlock
+from simulator.trace.schema import EVENTS, ITERATIONS, REQUESTS, row_columns
+from simulator.workload.requests import RequestBlock, RequestTraits
 
 
 @dataclass
@@ -65,6 +69,7 @@ class FixedWorkload:
     output_tokens: list
     concurrency: int | None = None
     title: str = "fixed"
+    traits: RequestTraits | None = None
 
     @property
     def requests(self):
@@ -80,7 +85,24 @@ class FixedWorkload:
             np.array(self.arrival_s, float),
             np.array(self.prompt_tokens),
             np.array(self.output_tokens),
+            self.traits,
         )
+
+
+def make_traits(count, *, hash_tokens=1, prefixes=None, **columns):
+    """Traits of requests: columns by name, the rest as if nothing told them apart."""
+    defaults = {"traffic_class": 0, "tenant": 0, "priority": 0, "session": -1}
+    filled = {
+        name: np.array(columns.pop(name, [value] * count)) for name, value in defaults.items()
+    }
+    cancel_after_s = np.array(columns.pop("cancel_after_s", [np.inf] * count), float)
+    assert not columns
+    return RequestTraits(
+        **filled,
+        cancel_after_s=cancel_after_s,
+        prefixes=prefixes or [()] * count,
+        hash_tokens=hash_tokens,
+    )
 
 
 @dataclass
@@ -89,6 +111,7 @@ class Bench:
 
     requests: FakeTrace = field(default_factory=lambda: FakeTrace(row_columns(REQUESTS)))
     iterations: FakeTrace = field(default_factory=lambda: FakeTrace(row_columns(ITERATIONS)))
+    changes: FakeTrace = field(default_factory=lambda: FakeTrace(row_columns(EVENTS)))
     events: int = 0
 
     def run_scenario(self, scenario, gamma):
@@ -114,21 +137,13 @@ class Bench:
         router="least_outstanding",
         seed=1,
         policy=None,
+        queue="fcfs",
         **settings,
     ):
         """Serve; ``policy`` makes a draft policy, ``steps`` then have the longest draft."""
-        names = [field.name for field in fields(Limits)]
-        limits = {name: settings.pop(name) for name in names if name in settings}
-        limits = Limits(**({"max_num_seqs": 256, "max_batched_tokens": 8192} | limits))
-        lengths = range(steps.gamma + 1) if policy else [steps.gamma]
         self.events = serve(
-            Deployment(
-                costs=[replace(steps, gamma=gamma) for gamma in lengths],
-                limits=limits,
-                new_policy=policy,
-                **({"replicas": 1, "kv_capacity_tokens": 10**9} | settings),
-            ),
-            ROUTERS.get(router)(),
+            deployment(steps, policy=policy, queue=queue, **settings),
+            new_router(router),
             workload,
             acceptance or PositionAcceptance([alpha]),
             Streams(seed),
@@ -136,3 +151,39 @@ class Bench:
             iterations_trace=self.iterations,
         )
         return self
+
+    def run_cluster(
+        self, workload, pools, *, alpha=0.5, router="least_outstanding", seed=1, **plan
+    ):
+        """Serve with pools, and what changes them."""
+        self.events = Cluster(
+            ClusterPlan(pools=pools, **plan),
+            new_router(router),
+            workload,
+            PositionAcceptance([alpha]),
+            Streams(seed),
+            requests_trace=self.requests,
+            iterations_trace=self.iterations,
+            events_trace=self.changes,
+        ).run()
+        return self
+
+
+def deployment(steps, *, policy=None, queue="fcfs", **settings):
+    """Equal replicas; ``policy`` makes a draft policy, ``steps`` then have the longest draft."""
+    names = [field.name for field in fields(Limits)]
+    limits = {name: settings.pop(name) for name in names if name in settings}
+    limits = Limits(**({"max_num_seqs": 256, "max_batched_tokens": 8192} | limits))
+    lengths = range(steps.gamma + 1) if policy else [steps.gamma]
+    return Deployment(
+        costs=[replace(steps, gamma=gamma) for gamma in lengths],
+        limits=limits,
+        new_queue=QUEUES.get(queue),
+        new_policy=policy,
+        **({"replicas": 1, "kv_capacity_tokens": 10**9} | settings),
+    )
+
+
+def new_router(kind):
+    """What makes a router with its default settings."""
+    return partial(ROUTERS.get(kind), AffinityConfig())

@@ -1,9 +1,9 @@
-import math
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from helpers.trace_rows import request_row
 
 from simulator.errors import ConfigError, DataError
 from simulator.report.plots import plot_latencies, plot_target_efficiency
@@ -27,9 +27,10 @@ def trace(tmp_path):
                     arrival_s = 10.0 * index
                     first_s = arrival_s + 0.1 + rng.exponential(0.2)
                     finish_s = first_s + scale * rng.gamma(5.0)
-                    times = (arrival_s, first_s, finish_s) if finished else (math.nan,) * 3
-                    row = (index, 0, arrival_s, *times, 100, output_tokens, 10, 0, 0, 0)
-                    writer.rows.append(row)
+                    times = (arrival_s, first_s, finish_s) if finished else (arrival_s,)
+                    writer.rows.append(
+                        request_row(index, *times, output_tokens=output_tokens, rounds=10)
+                    )
         return merge(parts, tmp_path / "requests.parquet", {})
 
     return make

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import heapq
-import math
+import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers.trace_rows import Row, iteration_row, request_row
 
 from simulator.trace.merge import merge
 from simulator.trace.schema import ITERATIONS, REQUESTS
 from simulator.trace.writer import TraceWriter
 
-Rows = list[tuple[Any, ...]]
+Rows = list[Row]
 Runs = Mapping[tuple[str, int], Rows]
-WriteTrace = Callable[[Runs, Runs], tuple[Path, Path]]
+WriteTrace = Callable[..., tuple[Path, Path]]
 
 
 @pytest.fixture
 def write_trace(tmp_path: Path) -> WriteTrace:
     """Write rows by (arm, replication) through writer and merge, as a paired run does."""
 
-    def write(requests: Runs, iterations: Runs) -> tuple[Path, Path]:
-        paths = []
+    def write(
+        requests: Runs, iterations: Runs, config: Mapping[str, Any] | None = None
+    ) -> tuple[Path, Path]:
+        paths, notes = [], {"seed": "1", "config": json.dumps(config or {})}
         for name, schema, runs in (
             ("requests", REQUESTS, requests),
             ("iterations", ITERATIONS, iterations),
@@ -34,91 +37,29 @@ def write_trace(tmp_path: Path) -> WriteTrace:
             for (arm, replication), rows in runs.items():
                 part = tmp_path / "parts" / f"{name}-{arm}-{replication}.parquet"
                 constants = {"arm": arm, "replication": replication}
-                with TraceWriter(part, schema, {"seed": "1"}, constants) as writer:
+                with TraceWriter(part, schema, notes, constants) as writer:
                     writer.rows.extend(rows)
                 parts.append(part)
-            paths.append(merge(parts, tmp_path / f"{name}.parquet", {"seed": "1"}))
+            paths.append(merge(parts, tmp_path / f"{name}.parquet", notes))
         return paths[0], paths[1]
 
     return write
 
 
-@pytest.fixture
-def request_row() -> Callable[..., tuple[Any, ...]]:
+@pytest.fixture(name="request_row")
+def _request_row() -> Callable[..., Row]:
     """Make one row of the table of requests from the figures that matter to a test."""
-
-    def make(
-        request_id: int,
-        arrival_s: float,
-        first_token_s: float = math.nan,
-        finish_s: float = math.nan,
-        output_tokens: int = 1,
-        rounds: int = 0,
-        accepted: int = 0,
-        *,
-        admitted_s: float | None = None,
-        preemptions: int = 0,
-    ) -> tuple[Any, ...]:
-        if admitted_s is None:
-            admitted_s = math.nan if math.isnan(finish_s) else arrival_s
-        return (
-            request_id,
-            0,
-            arrival_s,
-            admitted_s,
-            first_token_s,
-            finish_s,
-            10,
-            output_tokens,
-            rounds,
-            accepted,
-            preemptions,
-            10 * preemptions,
-        )
-
-    return make
+    return request_row
 
 
-@pytest.fixture
-def iteration_row() -> Callable[..., tuple[Any, ...]]:
+@pytest.fixture(name="iteration_row")
+def _iteration_row() -> Callable[..., Row]:
     """Make one row of the table of iterations from the figures that matter to a test."""
-
-    def make(
-        index: int,
-        start_s: float,
-        duration_s: float,
-        decode_requests: int,
-        emitted_tokens: int,
-        *,
-        replica: int = 0,
-        prefill_tokens: int = 0,
-        waiting: int = 0,
-        active_experts: float = 0.0,
-        query_tokens: int = 1,
-        kv_usage: float = 0.5,
-    ) -> tuple[Any, ...]:
-        return (
-            replica,
-            index,
-            start_s,
-            duration_s,
-            decode_requests,
-            query_tokens,
-            prefill_tokens,
-            emitted_tokens,
-            100,
-            waiting,
-            active_experts,
-            kv_usage,
-        )
-
-    return make
+    return iteration_row
 
 
 @pytest.fixture
-def queue_run(
-    request_row: Callable[..., tuple[Any, ...]], iteration_row: Callable[..., tuple[Any, ...]]
-) -> Callable[..., tuple[Rows, Rows]]:
+def queue_run() -> Callable[..., tuple[Rows, Rows]]:
     """Run a batch server: `slots` requests in service, each taking an exponential time."""
 
     def run(
@@ -138,14 +79,12 @@ def queue_run(
             request_row(index, arrival, 0.9 * start + 0.1 * end, end, 11, 10, admitted_s=start)
             for index, (arrival, start, end) in enumerate(spans)
         ]
-        return rows, list(_iterations(np.array(spans), iteration_row))
+        return rows, list(_iterations(np.array(spans)))
 
     return run
 
 
-def _iterations(
-    spans: np.ndarray[Any, Any], iteration_row: Callable[..., tuple[Any, ...]]
-) -> Iterable[tuple[Any, ...]]:
+def _iterations(spans: np.ndarray[Any, Any]) -> Iterable[Row]:
     """Sample the server ten times per mean service, as iterations would."""
     times_s = np.arange(0.0, spans[:, 2].max(), 0.1)
     arrived, started, ended = (

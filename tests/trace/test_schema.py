@@ -1,6 +1,7 @@
 import pyarrow as pa
 import pytest
 
+from simulator.trace.definitions import DEFINITIONS
 from simulator.trace.schema import ARMS, CONSTANTS, TABLES, row_columns, versions, with_notes
 
 
@@ -25,17 +26,25 @@ def test_columns_of_the_requests_are_those_agreed_with_the_engine():
         "arm",
         "replication",
         "request_id",
+        "traffic_class",
+        "tenant",
+        "outcome",
         "replica",
+        "prefill_replica",
         "arrival_s",
         "admitted_s",
         "first_token_s",
         "finish_s",
+        "left_s",
         "prompt_tokens",
+        "cached_tokens",
         "output_tokens",
+        "emitted_tokens",
         "rounds",
         "accepted_draft_tokens",
         "preemptions",
         "recomputed_tokens",
+        "retries",
     ]
 
 
@@ -69,6 +78,13 @@ def test_the_latencies_are_defined_in_the_file_metadata():
     assert notes[b"moesim.ttft_s"] == b"first_token_s - arrival_s"
     assert b"undefined for one output token" in notes[b"moesim.tpot_s"]
     assert notes[b"moesim.e2e_s"] == b"finish_s - arrival_s"
+
+
+def test_the_files_define_every_figure_that_stands_on_them():
+    stated = {key for table in TABLES.values() for key in table.metadata}
+    assert {f"moesim.{name}".encode() for name in DEFINITIONS} <= stated
+    attainment = TABLES["requests"].metadata[b"moesim.attainment"].decode()
+    assert "rejected, timed out, cancelled and failed ones count as missed" in attainment
 
 
 def test_notes_are_prefixed_and_do_not_touch_the_shared_schema():
