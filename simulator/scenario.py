@@ -109,7 +109,9 @@ class Scenario:
             draft_tokens=drafting.tree.nodes(gamma),
             own_gpus=drafting.own_gpus,
         )
-        token_bytes, state_bytes = sent_bytes(self.config.model, drafter)
+        # A drafter on GPUs of its own reads the prompt itself, wherever the target prefills.
+        sent = None if drafting.own_gpus else drafter
+        token_bytes, state_bytes = sent_bytes(self.config.model, sent)
         block = scheduler.block_tokens
         deployment = Deployment(
             costs=[CompiledSteps(self.step_model, gamma)],
@@ -129,7 +131,7 @@ class Scenario:
             prefix_cache=scheduler.prefix_cache,
             front_end_request_s=self.engine.front_end_request_s,
             front_end_s=self.engine.front_end_s,
-            gpus=spread.gpus,
+            gpus=spread.gpus + (self.drafter_gpus if gamma else 0),
             kv_bytes_per_token=token_bytes,
             state_bytes=state_bytes,
         )

@@ -51,6 +51,7 @@ def test_its_gpus_count():
     assert (shared_gpus := scenario().drafter_gpus) == 0
     assert built.drafter_gpus == 1 + shared_gpus
     assert scenario(gamma=0, **OWN).drafter_gpus == 0
+    assert [built.deployment(gamma).gpus for gamma in (0, 3)] == [2, 3]
     assert "1 more GPUs a replica hold the drafter alone" in told(built)
     settings = SpeculationConfig(alpha=0.7, **OWN)
     assert own_gpus(settings, load_drafter("qwen2_0_5b"), Parallelism(tensor=2, data=4)) == 4
