@@ -157,10 +157,9 @@ def _drafting(scenario: Scenario) -> list[str]:
         )
     if scenario.drafter_gpus:
         found.append(
-            f"{scenario.drafter_gpus} more GPUs a replica hold the drafter alone, and only where "
-            f"speculation is on; it reads prompts beside the target, drafts before each "
-            f"verification, and each round waits for two messages of "
-            f"{speculation.link_s or 0.0:.0e} s"
+            f"the drafter has GPUs of its own, {scenario.drafter_gpus} a replica, which plain "
+            f"decoding does without; it reads prompts beside the target and drafts before each "
+            f"verification, and a round waits for two messages of {speculation.link_s:.0e} s"
         )
     return found
 

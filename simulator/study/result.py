@@ -123,4 +123,5 @@ def _hardware(scenario: Scenario) -> str:
     replicas = f", {count} replicas" if count > 1 else ""
     if scaling is not None:
         replicas = f", {scaling.min_replicas} to {scaling.max_replicas} replicas"
-    return f"{spread.gpus * count} x {scenario.gpu.title}, {spread}{replicas}"
+    gpus = (spread.gpus + scenario.drafter_gpus) * count
+    return f"{gpus} x {scenario.gpu.title}, {spread}{replicas}"
