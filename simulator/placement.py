@@ -1,4 +1,4 @@
-"""How a replica is spread over GPUs: as asked for, or over the fewest that hold the model."""
+"""How a replica is spread over GPUs: chosen, or checked against model, node and memory."""
 
 from __future__ import annotations
 
@@ -24,19 +24,20 @@ def place(
 
     Parameters
     ----------
-    config, gpu, engine
-        Model, settings and hardware.
+    config
+        With ``hardware.tensor_parallel``, or null for the fewest GPUs that hold the model and
+        `RESIDENT_REQUESTS`.
+    gpu, engine
+        Where it runs, and what the engine reserves.
     drafter
-        What drafts; None where speculation is off.
+        Loaded beside the model; None for none.
     workload
-        How long its requests are.
+        Bounds the longest request, which must fit.
 
     Raises
     ------
     ConfigError
-        If sizes do not fit the model or a node.
-    CapacityError
-        If the GPUs do not hold the model, its drafter and the longest request.
+        If sizes do not fit model or node, or a request does not fit the cache.
     """
     longest = _longest_tokens(config, workload)
     chosen = config.hardware.tensor_parallel
