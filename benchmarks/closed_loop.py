@@ -1,4 +1,4 @@
-"""The workload of the benchmarks: a closed loop of users on one replica, traced to Parquet.
+"""The workload of the benchmarks: a closed loop of users on replicas, traced to disk.
 
 It goes the way of ``moesim simulate``: the shipped chat scenario composed by Hydra, built, and one
 arm of one replication run.
@@ -9,23 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from simulator.compose import compose
 from simulator.config import Config
 from simulator.errors import InvariantError
 from simulator.scenario import Scenario
 from simulator.study.paired import Run, run_arm
+from simulator.trace.parts import read_part
 
 USERS = 64
 
 
-def full_batch(output_tokens: int, requests: int, *settings: str) -> Config:
-    """Compose the chat scenario with 64 users, prompts of 128 tokens and draft length 3."""
+def full_batch(output_tokens: int, requests: int, *settings: str, replicas: int = 1) -> Config:
+    """Compose chat with 64 users a replica, prompts of 128 tokens and draft length 3."""
     return compose(
         [
             "workload=fixed_batch",
-            f"workload.concurrency={USERS}",
+            f"workload.concurrency={replicas * USERS}",
+            f"hardware.replicas={replicas}",
             "workload.prompt_tokens=128",
             f"workload.output_tokens={output_tokens}",
             "speculation.gamma=3",
@@ -40,21 +42,20 @@ class Served:
     """What a run of one arm left: SimPy events, and its iterations as written."""
 
     events: int
-    iterations: pq.ParquetFile
+    iterations: pa.Table
 
     @property
     def rows(self) -> int:
-        return int(self.iterations.metadata.num_rows)
+        return int(self.iterations.num_rows)
 
 
 def serve(scenario: Scenario, arm: str, folder: Path) -> Served:
     """Run one arm; its trace goes to the folder."""
     run, tables = Run(arm, 0), (folder / "requests.parquet", folder / "iterations.parquet")
     events = run_arm(scenario, run, tables)
-    requests, iterations = (pq.ParquetFile(run.part(table)) for table in tables)
-    if requests.metadata.num_rows != scenario.config.run.requests:
+    requests, iterations = (read_part(run.part(table)) for table in tables)
+    if requests.num_rows != scenario.config.run.requests:
         raise InvariantError(
-            f"{requests.metadata.num_rows} of {scenario.config.run.requests} requests are in the "
-            "trace."
+            f"{requests.num_rows} of {scenario.config.run.requests} requests are in the trace."
         )
     return Served(events, iterations)

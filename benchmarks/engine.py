@@ -1,38 +1,41 @@
 """How fast the event loop turns, as a ratio to SimPy's own.
 
-64 users on one replica, trace on, against a bare SimPy loop: one process that yields timeouts. The
-two take turns, so that a busy machine slows both. Times are CPU times of the whole process, from
-drawing the requests to closing the Parquet files; pricing steps from the kernel tables is in them.
+64 users on one replica, or 64 on each of 32, trace on, against a bare SimPy loop: one process that
+yields timeouts. They take turns, so that a busy machine slows all. Times are CPU times of the whole
+process, from drawing the requests to reading the trace back; pricing steps from the kernel tables
+is in them.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Generator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import process_time
-from typing import Any
 
 import closed_loop
 import naive
 import numpy as np
-import pyarrow.parquet as pq
-import simpy
+from yardstick import timeouts_per_s
 
 from simulator.config import Config
 from simulator.costs.compiled import Window
 from simulator.errors import InvariantError
 from simulator.scenario import Scenario, build
 from simulator.serving.replica import StepTimes
+from simulator.trace.parts import read_part
 
 CASES = {
     "ring": ("speculative", 1024),
     "ring_short": ("speculative", 256),
     "ring_baseline": ("baseline", 1024),
     "slots": ("speculative", 1024),
+    "cluster": ("speculative", 1024),
 }
 """Name of a case: its arm, and the output tokens of its requests."""
+
+REPLICAS = {"cluster": 32}
+"""Replicas of a case behind the router, 64 users each; one where nothing is said."""
 
 SETTINGS = {
     "slots": (
@@ -63,22 +66,18 @@ def measure(*, rounds: int = 5, output_tokens: int = 10_000_000) -> dict[str, fl
         its CPU time for pricing all steps from empty tables, and ``lookup_s_per_iteration``, the
         same with the tables filled.
     """
-    configs = {
-        case: closed_loop.full_batch(
-            tokens, max(output_tokens // tokens, 4 * closed_loop.USERS), *SETTINGS.get(case, ())
-        )
-        for case, (_, tokens) in CASES.items()
-    }
+    configs = {case: _configuration(case, output_tokens) for case in CASES}
     rates: dict[str, list[float]] = {case: [] for case in ("simpy", *CASES, "naive")}
     figures: dict[str, float] = {}
     for _ in range(rounds):
-        rates["simpy"].append(_simpy_rate(200_000))
+        rates["simpy"].append(timeouts_per_s())
         for case, config in configs.items():
             scenario = build(config)  # afresh: step times compile in the turn that uses them
             with TemporaryDirectory() as folder:
                 began = process_time()
                 served = closed_loop.serve(scenario, CASES[case][0], Path(folder))
                 rates[case].append(served.rows / (process_time() - began))
+                _check(scenario, served)
                 if case == "ring":
                     figures = _facts(scenario, served)
                     rates["naive"].append(_naive_rate(config, served))
@@ -95,18 +94,11 @@ def measure(*, rounds: int = 5, output_tokens: int = 10_000_000) -> dict[str, fl
     return figures
 
 
-def _simpy_rate(events: int) -> float:
-    """Timeouts per CPU second of one SimPy process that does nothing else."""
-    environment = simpy.Environment()
-
-    def ticks() -> Generator[simpy.Event, Any, None]:
-        for _ in range(events):
-            yield environment.timeout(1.0)
-
-    environment.process(ticks())
-    began = process_time()
-    environment.run()
-    return events / (process_time() - began)
+def _configuration(case: str, output_tokens: int) -> Config:
+    """Compose a case that generates a number of tokens, with four requests a user at least."""
+    tokens, replicas = CASES[case][1], REPLICAS.get(case, 1)
+    requests = max(output_tokens // tokens, 4 * replicas * closed_loop.USERS)
+    return closed_loop.full_batch(tokens, requests, *SETTINGS.get(case, ()), replicas=replicas)
 
 
 def _naive_rate(config: Config, served: closed_loop.Served) -> float:
@@ -116,23 +108,32 @@ def _naive_rate(config: Config, served: closed_loop.Served) -> float:
         began = process_time()
         path = naive.serve(scenario, Path(folder))
         spent_s = process_time() - began
-        theirs, ours = pq.read_table(path), served.iterations.read()
+        theirs, ours = read_part(path), served.iterations
     for name in ("start_s", "decode_requests", "emitted_tokens", "context_tokens"):
         if not theirs[name].equals(ours[name]):
             raise InvariantError(f"the naive engine has other {name} than the ring.")
-    return theirs.num_rows / spent_s
+    return int(theirs.num_rows) / spent_s
+
+
+def _check(scenario: Scenario, served: closed_loop.Served) -> None:
+    """Refuse a trace that lacks tokens, or an iteration of a replica."""
+    names = ["prefill_tokens", "emitted_tokens", "replica", "iteration"]
+    table = served.iterations.select(names)
+    prefilled, emitted, replica, iteration = (table[name].to_numpy() for name in names)
+    prompts = scenario.workload.requests * scenario.workload.max_prompt_tokens
+    outputs = scenario.workload.requests * scenario.workload.max_output_tokens
+    if (prefilled.sum(), emitted.sum()) != (prompts, outputs):
+        raise InvariantError(f"the trace does not hold {prompts} prompt and {outputs} tokens.")
+    for index in range(scenario.config.hardware.replicas):
+        of_replica = iteration[replica == index]
+        if not np.array_equal(of_replica, np.arange(len(of_replica))):
+            raise InvariantError(f"the trace skips or repeats iterations of replica {index}.")
 
 
 def _facts(scenario: Scenario, served: closed_loop.Served) -> dict[str, float]:
     """What the trace says of the ring, and what its step times cost."""
-    table = served.iterations.read()
+    table = served.iterations
     column = {name: table[name].to_numpy() for name in table.column_names if name != "arm"}
-    prompts = scenario.workload.requests * scenario.workload.max_prompt_tokens
-    outputs = scenario.workload.requests * scenario.workload.max_output_tokens
-    if (column["prefill_tokens"].sum(), column["emitted_tokens"].sum()) != (prompts, outputs):
-        raise InvariantError(f"the trace does not hold {prompts} prompt and {outputs} tokens.")
-    if not np.array_equal(column["iteration"], np.arange(served.rows)):
-        raise InvariantError("the trace skips or repeats iterations.")
     names = ("decode_requests", "context_tokens", "prefill_tokens")
     shapes = list(zip(*(column[name].tolist() for name in names), strict=True))
     costs = build(scenario.config).deployment(scenario.config.speculation.gamma).costs[-1]

@@ -6,13 +6,13 @@ more rows than a trace block in both tables.
 
 from __future__ import annotations
 
-import resource
-import subprocess
+import json
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import closed_loop
+from process import figures_of, peak_bytes
 
 from simulator.scenario import build
 
@@ -33,7 +33,8 @@ def measure(*, requests: int = 40_000) -> dict[str, float]:
         ``short_peak_bytes`` of N requests, ``long_peak_bytes`` of 10 N, ``growth_ratio``, their
         ratio, and ``growth_bytes_per_request``.
     """
-    short, long = (_peak_bytes_of_process(count) for count in (requests, 10 * requests))
+    counts = (requests, 10 * requests)
+    short, long = (figures_of("memory.py", str(count))["peak_bytes"] for count in counts)
     return {
         "requests": float(requests),
         "short_peak_bytes": short,
@@ -43,23 +44,13 @@ def measure(*, requests: int = 40_000) -> dict[str, float]:
     }
 
 
-def _peak_bytes_of_process(requests: int) -> float:
-    command = [sys.executable, __file__, str(requests)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def _peak_bytes(requests: int) -> float:
+def _serve(requests: int) -> dict[str, float]:
     """Serve with speculation and the trace on; return the peak resident memory of this process."""
     with TemporaryDirectory() as folder:
         scenario = build(closed_loop.full_batch(OUTPUT_TOKENS, requests))
         closed_loop.serve(scenario, "speculative", Path(folder))
-    status = Path("/proc/self/status")
-    if not status.exists():  # macOS; its getrusage counts bytes
-        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-    # Linux's getrusage would count the process that started this one, too.
-    peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return float(peak.split()[1]) * 1024
+    return {"peak_bytes": peak_bytes()}
 
 
 if __name__ == "__main__":
-    print(_peak_bytes(int(sys.argv[1])))
+    print(json.dumps(_serve(int(sys.argv[1]))))

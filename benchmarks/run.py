@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import engine
 import memory
+import million
+import peer
+import w1
 from rich.console import Console
 from rich.table import Table
 
@@ -17,7 +21,9 @@ from simulator.errors import unknown
 
 BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "engine": engine.measure,
+    "w1": w1.measure,
     "memory": memory.measure,
+    "million": million.measure,
 }
 
 
@@ -25,7 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks/run.py", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    parser.add_argument(
+        "--peer-python", metavar="FILE", help=f"Python with the peer of w1; {peer.PYTHON_VARIABLE}"
+    )
     options = parser.parse_args(arguments)
+    if options.peer_python:
+        os.environ[peer.PYTHON_VARIABLE] = options.peer_python
     for name in options.names:
         if name not in BENCHMARKS:
             print(unknown("benchmark", name, BENCHMARKS, "benchmarks/run.py"), file=sys.stderr)

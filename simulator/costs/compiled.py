@@ -9,6 +9,8 @@ priced exactly, once. Requests and prompts are dealt out to attention groups and
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,6 +21,9 @@ from simulator.costs.step import StepModel
 
 LEADING_BITS = 5
 """Binary digits of a token count that tell the segments of a `Curve` apart."""
+
+SHARED_VALUES, BATCH_VALUES = 8192, 256
+"""Values that are remembered of a curve that all batches share, and of one of a single batch."""
 
 
 class Window(NamedTuple):
@@ -103,6 +108,39 @@ class Curve:
         return value, (self._function(first + width - 1) - value) / (width - 1)
 
 
+class Remembered(dict[int, float]):
+    """Values of a function of a count, each computed once: ``values[tokens]`` in 0.04 us.
+
+    A look-up in a `Curve` takes four times that. Prompts often have lengths that came before; where
+    they do not, memory stays bounded: what is full begins anew.
+
+    Parameters
+    ----------
+    function
+        The function, of an integer.
+    most
+        Values kept at most.
+
+    Examples
+    --------
+    >>> squares = Remembered(lambda n: float(n * n), most=2)
+    >>> squares[3], squares[4], squares[5], len(squares)
+    (9.0, 16.0, 25.0, 1)
+    """
+
+    __slots__ = ("_function", "_most")
+
+    def __init__(self, function: Callable[[int], float], most: int) -> None:
+        self._function = function
+        self._most = most
+
+    def __missing__(self, count: int) -> float:
+        if len(self) >= self._most:
+            self.clear()
+        value = self[count] = self._function(count)
+        return value
+
+
 @dataclass(frozen=True, slots=True)
 class _Batch:
     """The costs of steps with a given number of decoding requests, seconds.
@@ -114,9 +152,13 @@ class _Batch:
     plain_s
         A step without prefill, its attention apart.
     attention_s
-        Attention of the decoding requests, draft steps included, by summed context.
+        Attention of the decoding requests, by summed context; that of draft steps, and what a
+        round takes for look-ups and messages, included.
     experts_s
         Routed experts and the exchange around them, by prompt tokens that meet in them.
+    passes_s
+        Passes over prompts and what decodes beside them, attention, LM head and host work apart, by
+        prompt tokens; where all of these meet in the experts.
     sampled_s
         LM head, sampling, host work and what a draft-and-verify round adds, by prompt chunks of the
         busiest attention group.
@@ -130,9 +172,10 @@ class _Batch:
     plain_s: float
     attention_s: Curve
     experts_s: Curve
-    sampled_s: Curve
+    passes_s: Remembered
+    sampled_s: Remembered
     windows: dict[int, Window]
-    active_experts: Curve
+    active_experts: Remembered
 
 
 class CompiledSteps:
@@ -143,28 +186,31 @@ class CompiledSteps:
     model
         The operator-by-operator model.
     gamma
-        Draft length; 0 for plain decoding.
+        Depth of the draft; 0 for plain decoding.
     follows
         Whether the drafter reads the prompts also at draft length 0, to draft later on.
     """
 
     def __init__(self, model: StepModel, gamma: int, *, follows: bool = False) -> None:
         self.gamma = gamma
-        self.query_tokens = gamma + 1
+        self.query_tokens = model.drafting.query_tokens(gamma)
+        """Most target tokens of a decoding request; a step is priced at their mean."""
+        self._mean_query_tokens = model.drafting.mean_query_tokens(gamma)
+        self._passes = Counter(model.drafting.tree.pass_tokens(gamma)).items()
         self._model = model
         self._prefill_launch_s = model.prefill_launch_s
         self._drafter = drafter = model.drafter if gamma or follows else None
         self._stages, self._groups = model.parallelism.pipeline, model.parallelism.data
         self._alone = self._stages == self._groups == 1
         self._batches: dict[int, _Batch] = {}
-        self._dense_s = Curve(lambda tokens: total_s(model.target.dense(tokens)))
-        self._prompt_s = Curve(self._price_prompt)
-        self._draft_s = None if drafter is None else Curve(self._price_draft_pass)
+        self._dense_s = _shared(lambda tokens: total_s(model.target.dense(tokens)))
+        self._prompt_s = _shared(self._price_prompt)
+        # A drafter on GPUs of its own reads prompts beside the target.
+        self._reader = reader = None if model.drafting.own_gpus else drafter
+        self._draft_s = None if reader is None else _shared(self._price_draft_pass)
         self._draft_gathered_s: Curve | None = None
-        if drafter is not None and drafter.gathers:
-            self._draft_gathered_s = Curve(
-                lambda tokens: self._price_experts(drafter, 0, 1, tokens)
-            )
+        if reader is not None and reader.gathers:
+            self._draft_gathered_s = Curve(lambda tokens: self._price_experts(reader, 0, 1, tokens))
 
     def decode_window(self, requests: int, context_tokens: int) -> Window:
         """Time of a step without prefill, and of those that follow while the batch stays.
@@ -186,7 +232,7 @@ class CompiledSteps:
         window = batch.windows.get(first)
         if window is None:
             attention_s, slope_s = batch.attention_s.line(first)
-            experts = batch.active_experts.at(0)
+            experts = batch.active_experts[0]
             window = Window(batch.plain_s + attention_s, slope_s, first, last, experts)
             batch.windows[first] = window
         return window
@@ -210,22 +256,17 @@ class CompiledSteps:
         """
         batch = self._batches.get(requests) or self._compile(requests)
         share, met_tokens = (chunks, 0) if self._alone else self._deal(chunks)
-        seconds = batch.attention_s.at(context_tokens) + batch.sampled_s.at(len(share))
-        prompt_s, prompt_tokens = self._prompt_s.at, 0
+        seconds = batch.attention_s.at(context_tokens) + batch.sampled_s[len(share)]
+        prompt_s, prompt_tokens = self._prompt_s, 0
         for start, end in share:
             prompt_tokens += end - start
             if start:  # a chunk costs no less than a fresh prompt of its length
-                seconds += max(prompt_s(end) - prompt_s(start), prompt_s(end - start))
+                seconds += max(prompt_s[end] - prompt_s[start], prompt_s[end - start])
             else:
-                seconds += prompt_s(end)
-        met_tokens = met_tokens or prompt_tokens
-        seconds += self._dense_s.at(batch.tokens + prompt_tokens)
-        seconds += batch.experts_s.at(met_tokens)
-        if self._draft_s is not None:
-            seconds += self._draft_s.at(prompt_tokens)
-        if self._draft_gathered_s is not None:
-            seconds += self._draft_gathered_s.at(met_tokens)
-        return seconds + self._prefill_launch_s
+                seconds += prompt_s[end]
+        if self._alone:
+            return seconds + batch.passes_s[prompt_tokens]
+        return seconds + self._passes_s(batch.tokens, batch.experts_s, prompt_tokens, met_tokens)
 
     def active_experts(self, requests: int, prompt_tokens: int) -> float:
         """Distinct experts that a step activates in one MoE layer.
@@ -233,7 +274,29 @@ class CompiledSteps:
         Prompt tokens count as spread evenly over the micro-batches of a pipeline.
         """
         batch = self._batches.get(requests) or self._compile(requests)
-        return batch.active_experts.at(-(-prompt_tokens // self._stages))
+        return batch.active_experts[-(-prompt_tokens // self._stages)]
+
+    def _passes_s(
+        self, tokens: int, experts_s: Curve, prompt_tokens: int, met_tokens: int
+    ) -> float:
+        """Time of the passes over prompts and what decodes beside them, see `_Batch.passes_s`.
+
+        Parameters
+        ----------
+        tokens, experts_s
+            Of the batch: query tokens of its busiest attention group, and its experts.
+        prompt_tokens
+            Prompt tokens of the busiest attention group.
+        met_tokens
+            Prompt tokens that meet in the experts.
+        """
+        seconds = self._prefill_launch_s + experts_s.at(met_tokens)
+        seconds += self._dense_s[tokens + prompt_tokens]
+        if self._draft_s is not None:
+            seconds += self._draft_s[prompt_tokens]
+        if self._draft_gathered_s is not None:
+            seconds += self._draft_gathered_s.at(met_tokens)
+        return seconds
 
     def _deal(self, chunks: Sequence[Chunk]) -> tuple[Sequence[Chunk], int]:
         """Return the chunks of the busiest attention group, and the tokens that it meets."""
@@ -248,16 +311,18 @@ class CompiledSteps:
 
     def _compile(self, requests: int) -> _Batch:
         """Set up the curves of a number of decoding requests."""
-        target, query_tokens = self._model.target, self.query_tokens
+        target, query_tokens = self._model.target, self._mean_query_tokens
         share, met = self._share(requests)
-        tokens = share * query_tokens
+        tokens = math.ceil(share * query_tokens)
 
         def active_experts(prompt: int) -> float:
             independent = self._model.law.independent_tokens(met, query_tokens, prompt)
             return target.active_experts(independent)
 
-        def experts_s(prompt: int) -> float:
-            return self._price_experts(target, met, query_tokens, prompt)
+        experts_s = Curve(lambda prompt: self._price_experts(target, met, query_tokens, prompt))
+
+        def passes_s(prompt: int) -> float:
+            return self._passes_s(tokens, experts_s, prompt, prompt)
 
         round_s = self._price_round(requests)
         sequences = self._model.sequences(share, query_tokens)
@@ -268,41 +333,46 @@ class CompiledSteps:
 
         plain_s = 0.0
         if requests:
-            plain_s = total_s(target.dense(tokens)) + experts_s(0) + sampled_s(0)
+            plain_s = total_s(target.dense(tokens)) + experts_s.at(0) + sampled_s(0)
         batch = self._batches[requests] = _Batch(
             tokens=tokens,
             plain_s=plain_s,
             attention_s=Curve(lambda context: self._price_attention(requests, context)),
-            experts_s=Curve(experts_s),
-            sampled_s=Curve(sampled_s),
+            experts_s=experts_s,
+            passes_s=Remembered(passes_s, BATCH_VALUES),
+            sampled_s=Remembered(Curve(sampled_s).at, BATCH_VALUES),
             windows={},
-            active_experts=Curve(active_experts),
+            active_experts=Remembered(Curve(active_experts).at, BATCH_VALUES),
         )
         return batch
 
     def _price_attention(self, requests: int, context_tokens: int) -> float:
-        """Price attention of the decoding requests over a summed context, draft steps included."""
+        """Price attention over a summed context, draft steps, look-ups and messages included."""
         if not requests:
             return 0.0
         mean_tokens = max(context_tokens / requests, 1.0)
         share, _ = self._share(requests)
-        target = self._model.target_attention(share, self.query_tokens, mean_tokens)
-        if self._drafter is None:
-            return total_s(target)
-        draft = self._drafter.decode_attention(share, 1, mean_tokens)
-        return total_s(target) + self.gamma * total_s(draft)
+        target = self._model.target_attention(share, self._mean_query_tokens, mean_tokens)
+        seconds = total_s(target) + self._model.drafting.round_s(share, mean_tokens, self.gamma)
+        if self._drafter is not None:
+            for tokens, times in self._passes:
+                draft = self._drafter.decode_attention(share, tokens, mean_tokens)
+                seconds += times * total_s(draft)
+        return seconds
 
     def _price_round(self, requests: int) -> float:
         """Price draft steps without their attention, and rejection."""
         seconds = total_s(self._model.rejection(requests, self.gamma))
         if requests and self._drafter is not None:
-            attention = self._drafter.decode_attention(self._share(requests)[0], 1, 1.0)
-            step = self._model.draft_step(requests, 1.0)
-            seconds += self.gamma * (total_s(step) - total_s(attention))
+            share, _ = self._share(requests)
+            for tokens, times in self._passes:
+                attention = self._drafter.decode_attention(share, tokens, 1.0)
+                step = self._model.draft_step(requests, 1.0, tokens)
+                seconds += times * (total_s(step) - total_s(attention))
         return seconds
 
     def _price_experts(
-        self, forward: ForwardCost, requests: int, query_tokens: int, prompt_tokens: int
+        self, forward: ForwardCost, requests: int, query_tokens: float, prompt_tokens: int
     ) -> float:
         """Price the routed experts of a pass and the exchange around them."""
         law = self._model.law
@@ -311,15 +381,20 @@ class CompiledSteps:
 
     def _price_draft_pass(self, tokens: int) -> float:
         """Price the drafter's pass over prompts, attention apart; experts that gather apart too."""
-        drafter = self._drafter
-        if drafter is None:
+        reader = self._reader
+        if reader is None:
             return 0.0
-        seconds = total_s(drafter.dense(tokens))
-        return seconds if drafter.gathers else seconds + self._price_experts(drafter, 0, 1, tokens)
+        seconds = total_s(reader.dense(tokens))
+        return seconds if reader.gathers else seconds + self._price_experts(reader, 0, 1, tokens)
 
     def _price_prompt(self, tokens: int) -> float:
         """Price attention of a whole prompt, the drafter's included."""
         seconds = total_s(self._model.target.prefill_attention(0, tokens))
-        if self._drafter is not None:
-            seconds += total_s(self._drafter.prefill_attention(0, tokens))
+        if self._reader is not None:
+            seconds += total_s(self._reader.prefill_attention(0, tokens))
         return seconds
+
+
+def _shared(price: Callable[[int], float]) -> Remembered:
+    """Return the values of a curve that all batches share."""
+    return Remembered(Curve(price).at, SHARED_VALUES)

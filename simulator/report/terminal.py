@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.report.advice import FIXED_LENGTH, MATERIAL, advice, next_override
+from simulator.report.cluster import cluster_rows
 from simulator.report.figures import ABSENT, bounds, factor, number, percent, seconds
 from simulator.report.service import class_table, misses, objective, queue_row, service_rows
 from simulator.trace.latencies import LATENCIES, QUANTILES
@@ -100,6 +101,8 @@ def _table(summary: Json) -> Table:
     for heading, figure, write, ratio in _SCALARS:
         arms = (write(summary[arm].get(figure)) for arm in ARMS)
         table.add_row(heading, *arms, *(_speedup(summary, ratio) if ratio else ()))
+    for row in cluster_rows(summary):
+        table.add_row(*row)
     if (summary.get("scenario") or {}).get("policy", "fixed") != "fixed":
         lengths = (number(summary[arm].get("mean_draft_tokens")) for arm in ARMS)
         table.add_row("draft length", *lengths)

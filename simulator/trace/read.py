@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from simulator.errors import DataError
-from simulator.trace.schema import CONSTANTS, NAMES, PREFIX, SCHEMA_VERSION, TABLES
+from simulator.trace.schema import CONSTANTS, NAMES, notes_of, problem_of
 
 Column = np.ndarray[Any, np.dtype[Any]]
 Columns = dict[str, Column]
@@ -45,35 +45,24 @@ def open_trace(path: Path | str, table: str | None = None) -> pq.ParquetFile:
         file = pq.ParquetFile(path)
     except FileNotFoundError as error:
         raise DataError(
-            f"no trace {str(path)!r}; a run that was cut off leaves {Path(path).name}.incomplete."
+            f"no trace {str(path)!r}. What a run that was cut off has left: moesim recover "
+            f"{Path(path).parent}"
         ) from error
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"{str(path)!r} is not a readable Parquet file: {error}.") from error
-    problem = _problem(notes(file), table)
+    found = notes(file)
+    problem = problem_of(found, table)
+    if problem is None and found.get("complete") != "true":
+        problem = "is incomplete: its run was cut off. Run it again."
     if problem:
         file.close()
         raise DataError(f"{str(path)!r} {problem}")
     return file
 
 
-def _problem(found: dict[str, str], table: str | None) -> str | None:
-    if found.get("table") not in TABLES:
-        return "has no moesim metadata: it is not a trace, or another tool rewrote it."
-    if table not in (None, found["table"]):
-        return f"holds the table {found['table']}, not {table}."
-    if found.get("schema_version") != SCHEMA_VERSION:
-        version = found.get("schema_version")
-        return f"has trace schema {version}, this moesim reads {SCHEMA_VERSION}; run it again."
-    if found.get("complete") != "true":
-        return "is incomplete: its run was cut off. Run it again."
-    return None
-
-
 def notes(file: pq.ParquetFile) -> dict[str, str]:
     """Return the file metadata of ours, keys without prefix."""
-    pairs = (file.metadata.metadata or {}).items()
-    texts = ((key.decode(), value.decode()) for key, value in pairs if key != b"ARROW:schema")
-    return {key.removeprefix(PREFIX): value for key, value in texts if key.startswith(PREFIX)}
+    return notes_of(file.metadata.metadata)
 
 
 def chunks(path: Path | str, table: str, columns: Sequence[str]) -> Iterator[tuple[Run, Columns]]:

@@ -1,30 +1,17 @@
 """The benchmarks run and say what they promise; how fast is not a test's business."""
 
-import importlib
 import json
-import sys
-from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from simulator.scenario import build
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
-MODULES = ("closed_loop", "engine", "memory", "naive", "run")
 
-
-@pytest.fixture
-def benchmarks(monkeypatch):
-    """The modules as the script sees them, and gone afterwards."""
-    monkeypatch.syspath_prepend(FOLDER)
-    yield {name: importlib.import_module(name) for name in MODULES}
-    for name in MODULES:
-        del sys.modules[name]
-
-
-def test_engine_measures_the_ring_against_simpy(benchmarks):
+def test_engine_measures_the_ring_against_simpy(benchmarks, monkeypatch):
+    monkeypatch.setitem(benchmarks["engine"].REPLICAS, "cluster", 3)
     figures = benchmarks["engine"].measure(rounds=2, output_tokens=100_000)
-    for case in ("ring", "ring_short", "ring_baseline", "slots", "naive"):
+    for case in ("ring", "ring_short", "ring_baseline", "slots", "cluster", "naive"):
         assert figures[f"{case}_over_simpy"] > 0
         assert 0 < figures[f"{case}_iterations_per_s"] < figures["simpy_timeouts_per_s"]
     assert min(figures["ring_over_naive"], figures["slots_over_naive"]) > 0
@@ -77,3 +64,28 @@ def test_a_trace_with_missing_requests_is_noticed(benchmarks, monkeypatch, tmp_p
     )
     with pytest.raises(closed_loop.InvariantError, match="64 of 128 requests"):
         closed_loop.serve(full, "baseline", tmp_path)
+
+
+def test_the_python_of_the_peer_is_an_option(benchmarks, monkeypatch):
+    run, seen = benchmarks["run"], []
+    monkeypatch.setattr(run, "os", type("os", (), {"environ": {}}))
+    monkeypatch.setattr(run, "BENCHMARKS", {"w1": lambda: seen.append(dict(run.os.environ)) or {}})
+    assert run.main(["w1", "--peer-python", "/opt/peer/python"]) == 0
+    assert seen == [{"MOESIM_PEER_PYTHON": "/opt/peer/python"}]
+
+
+def test_a_trace_that_skips_an_iteration_of_a_replica_is_noticed(benchmarks, tmp_path):
+    engine, closed_loop = benchmarks["engine"], benchmarks["closed_loop"]
+    scenario = build(closed_loop.full_batch(16, 128, replicas=2))
+    served = closed_loop.serve(scenario, "baseline", tmp_path)
+    engine._check(scenario, served)
+    table = served.iterations.read()
+    numbers = table["iteration"].to_numpy().copy()
+    numbers[table["replica"].to_numpy() == 1] += 1
+    table = table.set_column(
+        table.column_names.index("iteration"), table.schema.field("iteration"), [numbers]
+    )
+    pq.write_table(table, tmp_path / "shifted.parquet")
+    shifted = closed_loop.Served(served.events, pq.ParquetFile(tmp_path / "shifted.parquet"))
+    with pytest.raises(engine.InvariantError, match="iterations of replica 1"):
+        engine._check(scenario, shifted)

@@ -14,7 +14,7 @@ from helpers.step_models import step_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.costs.compiled import CompiledSteps, Curve
+from simulator.costs.compiled import CompiledSteps, Curve, Remembered
 from simulator.costs.step import StepShape
 from simulator.experts.laws import Overlap
 
@@ -115,6 +115,16 @@ def test_evaluations_grow_with_the_logarithm_of_the_range():
     assert len(asked) <= 32 + 2 * 16 * 9  # nine octaves above 32, both ends of every segment
 
 
+def test_a_remembered_value_is_computed_once_and_few_are_kept():
+    asked = []
+    values = Remembered(lambda n: asked.append(n) or float(n), most=4)
+    assert [values[n] for n in (3, 5, 3, 5, 3)] == [3.0, 5.0, 3.0, 5.0, 3.0]
+    assert asked == [3, 5]
+    for n in range(100):
+        assert values[n] == n
+        assert len(values) <= 4
+
+
 # Steps.
 
 
@@ -146,6 +156,20 @@ def test_mixed_steps_are_within_two_percent(name, gamma, requests, mean_context,
     compiled = CompiledSteps(model, gamma).mixed_s(requests, context, prefill)
     exact = exact_s(model, gamma, requests, context, prefill)
     assert compiled == pytest.approx(exact, rel=MIXED_BOUND)
+
+
+@pytest.mark.parametrize(
+    ("name", "evaluations"), [("qwen3_30b_a3b", 1), ("pipeline", 3), ("attention groups", 3)]
+)
+def test_a_mixed_step_that_came_before_evaluates_few_curves(monkeypatch, name, evaluations):
+    """Attention, whose context is new at every step; on a grid of GPUs also where prompts meet."""
+    steps, asked = CompiledSteps(model_of(name), 3), []
+    first = steps.mixed_s(8, 900, [(0, 200), (0, 40)])
+    at = Curve.at
+    monkeypatch.setattr(Curve, "at", lambda curve, n: asked.append(n) or at(curve, n))
+    assert steps.mixed_s(8, 900, [(0, 200), (0, 40)]) == first
+    assert asked[0] == 900
+    assert len(asked) <= evaluations
 
 
 @pytest.mark.parametrize("gamma", [0, 3])

@@ -140,7 +140,7 @@ def test_limits_hold_for_every_attention_group():
     memory = plan_memory(
         *(scenario.gpu, scenario.engine, config.model, None, scenario.parallelism),
         max_num_seqs=config.scheduler.max_num_seqs,
-        gamma=0,
+        draft_tokens=0,
     )
     whole_blocks = memory.kv_capacity_tokens // 16
     assert deployment.kv_capacity_tokens == 8 * 16 * whole_blocks
