@@ -1,4 +1,4 @@
-"""The workload of the benchmarks: a closed loop of users on replicas, traced to disk.
+"""The workload of the benchmarks: a closed loop of users on replicas, traced to Parquet.
 
 It goes the way of ``moesim simulate``: the shipped chat scenario composed by Hydra, built, and one
 arm of one replication run.
@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
+import pyarrow.parquet as pq
 
 from simulator.compose import compose
 from simulator.config import Config
 from simulator.errors import InvariantError
 from simulator.scenario import Scenario
-from simulator.study.paired import Run, run_arm
-from simulator.trace.parts import read_part
+from simulator.study.paired import Run, run_arm, trace_metadata
+from simulator.trace.merge import merge
 
 USERS = 64
 
@@ -42,20 +42,24 @@ class Served:
     """What a run of one arm left: SimPy events, and its iterations as written."""
 
     events: int
-    iterations: pa.Table
+    iterations: pq.ParquetFile
 
     @property
     def rows(self) -> int:
-        return int(self.iterations.num_rows)
+        return int(self.iterations.metadata.num_rows)
 
 
 def serve(scenario: Scenario, arm: str, folder: Path) -> Served:
     """Run one arm; its trace goes to the folder."""
     run, tables = Run(arm, 0), (folder / "requests.parquet", folder / "iterations.parquet")
     events = run_arm(scenario, run, tables)
-    requests, iterations = (read_part(run.part(table)) for table in tables)
-    if requests.num_rows != scenario.config.run.requests:
+    metadata = trace_metadata(scenario.config)
+    requests, iterations = (
+        pq.ParquetFile(merge([run.part(table)], table, metadata)) for table in tables
+    )
+    if requests.metadata.num_rows != scenario.config.run.requests:
         raise InvariantError(
-            f"{requests.num_rows} of {scenario.config.run.requests} requests are in the trace."
+            f"{requests.metadata.num_rows} of {scenario.config.run.requests} requests are in the "
+            "trace."
         )
     return Served(events, iterations)

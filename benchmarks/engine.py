@@ -2,8 +2,8 @@
 
 64 users on one replica, or 64 on each of 32, trace on, against a bare SimPy loop: one process that
 yields timeouts. They take turns, so that a busy machine slows all. Times are CPU times of the whole
-process, from drawing the requests to reading the trace back; pricing steps from the kernel tables
-is in them.
+process, from drawing the requests to closing the Parquet files; pricing steps from the kernel
+tables is in them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from time import process_time
 import closed_loop
 import naive
 import numpy as np
+import pyarrow.parquet as pq
 from yardstick import timeouts_per_s
 
 from simulator.config import Config
@@ -23,7 +24,6 @@ from simulator.costs.compiled import Window
 from simulator.errors import InvariantError
 from simulator.scenario import Scenario, build
 from simulator.serving.replica import StepTimes
-from simulator.trace.parts import read_part
 
 CASES = {
     "ring": ("speculative", 1024),
@@ -108,17 +108,17 @@ def _naive_rate(config: Config, served: closed_loop.Served) -> float:
         began = process_time()
         path = naive.serve(scenario, Path(folder))
         spent_s = process_time() - began
-        theirs, ours = read_part(path), served.iterations
+        theirs, ours = pq.read_table(path), served.iterations.read()
     for name in ("start_s", "decode_requests", "emitted_tokens", "context_tokens"):
         if not theirs[name].equals(ours[name]):
             raise InvariantError(f"the naive engine has other {name} than the ring.")
-    return int(theirs.num_rows) / spent_s
+    return theirs.num_rows / spent_s
 
 
 def _check(scenario: Scenario, served: closed_loop.Served) -> None:
     """Refuse a trace that lacks tokens, or an iteration of a replica."""
     names = ["prefill_tokens", "emitted_tokens", "replica", "iteration"]
-    table = served.iterations.select(names)
+    table = served.iterations.read(columns=names)
     prefilled, emitted, replica, iteration = (table[name].to_numpy() for name in names)
     prompts = scenario.workload.requests * scenario.workload.max_prompt_tokens
     outputs = scenario.workload.requests * scenario.workload.max_output_tokens
@@ -132,7 +132,7 @@ def _check(scenario: Scenario, served: closed_loop.Served) -> None:
 
 def _facts(scenario: Scenario, served: closed_loop.Served) -> dict[str, float]:
     """What the trace says of the ring, and what its step times cost."""
-    table = served.iterations
+    table = served.iterations.read()
     column = {name: table[name].to_numpy() for name in table.column_names if name != "arm"}
     names = ("decode_requests", "context_tokens", "prefill_tokens")
     shapes = list(zip(*(column[name].tolist() for name in names), strict=True))

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from simulator.clusters import check_router, plan_cluster, pool_configs, sent_bytes, shown_pool
 from simulator.config import Config, HardwareConfig
-from simulator.costs.compiled import CompiledSteps
+from simulator.costs.compiled import CompiledSteps, Window
 from simulator.costs.engine import Engine, load_engine
 from simulator.costs.forward import ForwardCost
 from simulator.costs.memory import plan_memory
@@ -144,8 +144,8 @@ class Scenario:
         speculation = replace(self.config.speculation, gamma=gamma)
         new_policy = POLICIES.get(speculation.policy, "speculation.policy")
 
-        def price(length: int, requests: int, context_tokens: int) -> float:
-            return costs[length].decode_s(requests, context_tokens)
+        def price(length: int, requests: int, context_tokens: int) -> Window:
+            return costs[length].decode_window(requests, context_tokens)
 
         return replace(deployment, costs=costs, new_policy=partial(new_policy, speculation, price))
 

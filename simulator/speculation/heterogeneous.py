@@ -14,6 +14,9 @@ Floats = NDArray[np.float64]
 _FARTHEST, _POINTS = 8.5, 1025
 """Normal scores of the quadrature: equally spaced, converges exponentially on a normal density."""
 
+_LARGEST_LOGIT = 700.0
+"""Beyond, a rate is 0 or 1 in double precision, and its exponential would overflow."""
+
 
 class HeterogeneousAcceptance:
     """Every request has an acceptance rate of its own, with a normal random effect on the logit.
@@ -63,7 +66,8 @@ class HeterogeneousAcceptance:
 
     def rates(self, scores: Floats) -> Floats:
         """Return the acceptance rates of requests with given normal scores: float64[...]."""
-        return 1.0 / (1.0 + np.exp(-(self._logit + self._spread * scores)))
+        logits = np.clip(self._logit + self._spread * scores, -_LARGEST_LOGIT, _LARGEST_LOGIT)
+        return 1.0 / (1.0 + np.exp(-logits))
 
     def tokens_per_round(self, gamma: int) -> float:
         """Return the tokens of all rounds over their number, for requests of equal length.

@@ -97,11 +97,7 @@ def read_recorded(path: str, gamma: int) -> RecordedAcceptance:
     ConfigError
         If drafts of this length were not recorded.
     """
-    file = Path(path).expanduser()
-    if not file.is_file():
-        near = nearest(file.name, _neighbours(file))
-        hint = f" Did you mean {str(file.with_name(near))!r}?" if near else ""
-        raise DataError(f"speculation.path={path!r} is not a file.{hint}")
+    file = _existing(path)
     try:
         parquet = file.suffix == ".parquet"
         table, place = (_read_parquet(file), "row") if parquet else (_read_csv(file), "line")
@@ -118,11 +114,18 @@ def read_recorded(path: str, gamma: int) -> RecordedAcceptance:
     return model
 
 
-def _neighbours(file: Path) -> list[str]:
+def _existing(path: str) -> Path:
+    """Return the path of a regular file, or name the nearest of its folder."""
     try:
-        return [other.name for other in file.parent.iterdir()]
-    except OSError:
-        return []
+        file = Path(path).expanduser()
+        if file.is_file():
+            return file
+        others = [other.name for other in file.parent.iterdir()] if file.parent.is_dir() else []
+    except (OSError, ValueError, RuntimeError) as error:
+        raise DataError(f"speculation.path={path!r} cannot be opened: {error}.") from error
+    near = nearest(file.name, others)
+    hint = f" Did you mean {str(file.with_name(near))!r}?" if near and near != file.name else ""
+    raise DataError(f"speculation.path={path!r} is not a file.{hint}")
 
 
 def _read_parquet(file: Path) -> Counts:

@@ -12,6 +12,9 @@ from simulator.speculation.position import PositionAcceptance
 Floats = NDArray[np.float64]
 HIGH, LOW = 0, 1
 
+_NO_VARIANCE = 1e-12
+"""Variance of accepted tokens below which rounds are all alike, but for rounding."""
+
 
 class RegimeAcceptance:
     """A hidden state, easy or hard, follows a two-state Markov chain in token time.
@@ -99,6 +102,8 @@ class RegimeAcceptance:
         weighted = self._moment(gamma, 1)
         mean = float(start @ weighted.sum(axis=1))
         variance = float(start @ self._moment(gamma, 2).sum(axis=1)) - mean**2
+        if variance < _NO_VARIANCE:
+            return 1.0
         covariances, later = 0.0, weighted.sum(axis=1)
         for lag in range(1, rounds):
             covariances += (1.0 - lag / rounds) * float(start @ weighted @ later - mean**2)

@@ -122,7 +122,7 @@ _ITERATIONS = (
     Column("start_s", pa.float64(), "s", "Start of the iteration."),
     Column("duration_s", pa.float64(), "s", "Time until its tokens are out."),
     Column("decode_requests", pa.int32(), "requests", "Requests that decode in it."),
-    Column("query_tokens", pa.int16(), "tokens", "Per decoding request: 1; gamma + 1 to verify."),
+    Column("query_tokens", pa.int16(), "tokens", "Per decoding request: 1, or its draft and 1."),
     Column(
         "prefill_tokens", pa.int32(), "tokens", "Tokens prefilled beside them: prompts, recomputed."
     ),

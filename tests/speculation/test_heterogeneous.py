@@ -59,6 +59,15 @@ def test_every_draw_of_a_request_has_its_rate():
     assert np.corrcoef(halves.T)[0, 1] > 0.9
 
 
+@pytest.mark.parametrize("alpha", [5e-324, 1 - 2**-53])
+def test_rates_at_the_ends_stay_rates(alpha):
+    model = HeterogeneousAcceptance(alpha, 10.0, Candidates())
+    assert 1.0 <= model.tokens_per_round(4) <= 5.0
+    rates = model.rates(np.array([-40.0, 40.0]))
+    assert (rates >= 0.0).all()
+    assert (rates <= 1.0).all()
+
+
 def test_a_vanishing_spread_is_one_rate():
     close = HeterogeneousAcceptance(0.7, 1e-9, Candidates())
     assert close.tokens_per_round(4) == pytest.approx(PositionAcceptance([0.7]).tokens_per_round(4))

@@ -113,6 +113,12 @@ def test_a_missing_file_names_the_nearest(tmp_path):
         read_recorded(str(tmp_path / "acepted.csv"), 1)
     with pytest.raises(DataError, match="is not a file"):
         read_recorded(str(tmp_path / "nowhere" / "a.csv"), 1)
+    for impossible in ("~nobody-of-this-name/a.csv", "a" * 5000, "a\0b"):
+        with pytest.raises(DataError, match=r"cannot be opened|is not a file"):
+            read_recorded(impossible, 1)
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(DataError, match=r"is not a file\.$"):
+        read_recorded(str(tmp_path / "folder.csv"), 1)
 
 
 def test_drafts_longer_than_any_recorded_run_are_refused(tmp_path):

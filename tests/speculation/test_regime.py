@@ -63,6 +63,8 @@ def test_windows_of_rounds_swing_as_the_formula_says(gamma, rounds):
 def test_independent_rounds_have_no_inflation():
     assert model(alpha_high=0.6, alpha_low=0.6).variance_inflation(3, 10) == pytest.approx(1.0)
     assert model().variance_inflation(3, 1) == 1.0
+    for rate in (0.0, 1.0):
+        assert model(alpha_high=rate, alpha_low=rate).variance_inflation(3, 10) == 1.0
 
 
 def test_the_measured_values_reproduce_what_was_measured():
