@@ -200,7 +200,7 @@ class Replica:
     def _serve(self) -> Generator[simpy.Event, Any, None]:
         """Step after step: plan, price, wait, commit. One event per step."""
         env, stepper, scheduler, cache = self._env, self._stepper, self._scheduler, self._cache
-        arrived, deadlines = self._arrived, self._deadlines.heap
+        arrived, prefilled, deadlines = self._arrived, scheduler.prefilled, self._deadlines.heap
         trace, rows = self._iterations_trace, self._iterations_trace.rows
         iteration, gamma, costs = 0, scheduler.gamma, self._costs[-1]
         priced, (base_s, slope_s, first, last, experts) = 0, Window(0.0, 0.0, 0, -1, 0.0)
@@ -251,7 +251,7 @@ class Replica:
                     prompt_tokens,
                     emitted,
                     context_tokens,
-                    len(arrived) + scheduler.waiting,
+                    len(arrived) + scheduler.waiting + (len(prefilled) if prefilled else 0),
                     experts,
                     kv_usage,
                 )
