@@ -224,8 +224,8 @@ def _hashes(turn: Conversation) -> tuple[int, ...]:
 def _choose(uniforms: NDArray[np.float64], weights: NDArray[np.float64]) -> Indices:
     """Return indices drawn in proportion to weights."""
     steps = np.cumsum(weights)
-    found = np.searchsorted(steps, uniforms * steps[-1], side="right")
-    return np.minimum(found, len(weights) - 1)
+    found: Indices = np.searchsorted(steps, uniforms * steps[-1], side="right")
+    return np.minimum(found, len(weights) - 1, out=found)
 
 
 def _assumptions(workload: TraitedWorkload) -> Sequence[str]:
