@@ -45,7 +45,7 @@ class EmissionRing:
         self._block_tokens = block_tokens
         self._round = 0
         self._ring = np.zeros(1 << max_rounds.bit_length(), np.int64)
-        self._cells = memoryview(self._ring)  # the same cells, one by one at a third of the time
+        self._cells = self._ring.data  # the same cells, one by one at a third of the time
         self._cell = 0
         self._mask = len(self._ring) - 1
         self._ends: defaultdict[int, list[Request]] = defaultdict(list)
