@@ -15,7 +15,8 @@ from simulator.compose import compose
 from simulator.config import Config
 from simulator.errors import InvariantError
 from simulator.scenario import Scenario
-from simulator.study.paired import Run, run_arm
+from simulator.study.paired import Run, run_arm, trace_metadata
+from simulator.trace.merge import merge
 
 USERS = 64
 
@@ -52,7 +53,10 @@ def serve(scenario: Scenario, arm: str, folder: Path) -> Served:
     """Run one arm; its trace goes to the folder."""
     run, tables = Run(arm, 0), (folder / "requests.parquet", folder / "iterations.parquet")
     events = run_arm(scenario, run, tables)
-    requests, iterations = (pq.ParquetFile(run.part(table)) for table in tables)
+    metadata = trace_metadata(scenario.config)
+    requests, iterations = (
+        pq.ParquetFile(merge([run.part(table)], table, metadata)) for table in tables
+    )
     if requests.metadata.num_rows != scenario.config.run.requests:
         raise InvariantError(
             f"{requests.metadata.num_rows} of {scenario.config.run.requests} requests are in the "

@@ -16,6 +16,7 @@ from simulator.scenario import Scenario
 from simulator.serving.trajectories import draw_runs
 from simulator.streams import Streams
 from simulator.study.paired import Run, trace_metadata
+from simulator.trace.merge import merge
 from simulator.trace.schema import ITERATIONS
 from simulator.trace.writer import BLOCK_ROWS, TraceWriter
 
@@ -126,7 +127,8 @@ class Naive:
 def serve(scenario: Scenario, folder: Path) -> Path:
     """Serve the closed loop of a scenario; return its iterations as written."""
     path, run = folder / "iterations.parquet", Run("speculative", 0)
+    part, metadata = run.part(path), trace_metadata(scenario.config)
     constants = {"arm": run.arm, "replication": run.replication}
-    with TraceWriter(path, ITERATIONS, trace_metadata(scenario.config), constants) as trace:
+    with TraceWriter(part, ITERATIONS, metadata, constants) as trace:
         Naive(scenario, trace).run()
-    return path
+    return merge([part], path, metadata)

@@ -6,6 +6,7 @@ replication. The table of iterations is written as well, or only counted.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +18,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from simulator.config import Config
 from simulator.errors import InvariantError
 from simulator.scenario import Scenario
-from simulator.serving.cluster import Deployment, serve
+from simulator.serving.cluster import serve
+from simulator.serving.deployment import Deployment
 from simulator.streams import Streams
 from simulator.study.paired import trace_metadata
+from simulator.trace.merge import merge
+from simulator.trace.parts import SUFFIX
 from simulator.trace.schema import ITERATIONS, REQUESTS, row_columns
 from simulator.trace.writer import RowSink, TraceWriter
 
@@ -72,14 +75,15 @@ def run(scenario: Scenario, deployment: Deployment, *, iterations_trace: bool) -
         If a request or a token is missing from what was written or counted.
     """
     with TemporaryDirectory() as folder:
-        requests, iterations = (Path(folder) / f"{name}.parquet" for name in ("req", "iter"))
+        requests, iterations = (Path(folder) / f"{name}{SUFFIX}" for name in ("req", "iter"))
+        metadata = trace_metadata(scenario.config)
         counted = Counted()
         began = process_time()
         with ExitStack() as files:
-            written = files.enter_context(_writer(requests, REQUESTS, scenario.config))
+            written = files.enter_context(_writer(requests, REQUESTS, metadata))
             steps: RowSink = counted
             if iterations_trace:
-                steps = files.enter_context(_writer(iterations, ITERATIONS, scenario.config))
+                steps = files.enter_context(_writer(iterations, ITERATIONS, metadata))
             events = serve(
                 deployment,
                 scenario.router(),
@@ -89,10 +93,12 @@ def run(scenario: Scenario, deployment: Deployment, *, iterations_trace: bool) -
                 requests_trace=written,
                 iterations_trace=steps,
             )
+        parts = [requests, iterations] if iterations_trace else [requests]
+        tables = [merge([part], part.with_suffix(".parquet"), metadata) for part in parts]
         cpu_s = process_time() - began
-        table = pq.read_table(requests)
+        table = pq.read_table(tables[0])
         if iterations_trace:
-            emitted = pq.read_table(iterations, columns=["emitted_tokens"])["emitted_tokens"]
+            emitted = pq.read_table(tables[1], columns=["emitted_tokens"])["emitted_tokens"]
             count, tokens = len(emitted), int(emitted.to_numpy().sum())
         else:
             counted.flush()
@@ -110,9 +116,8 @@ def mean_latencies_s(requests: pa.Table) -> tuple[float, float]:
     return float((first_s - arrival_s).mean()), float(tpot_s.mean())
 
 
-def _writer(path: Path, schema: pa.Schema, config: Config) -> TraceWriter:
-    constants = {"arm": "speculative", "replication": 0}
-    return TraceWriter(path, schema, trace_metadata(config), constants)
+def _writer(path: Path, schema: pa.Schema, metadata: Mapping[str, str]) -> TraceWriter:
+    return TraceWriter(path, schema, metadata, {"arm": "speculative", "replication": 0})
 
 
 def _check(table: pa.Table, requests: int, iteration_tokens: int) -> None:

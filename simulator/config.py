@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from simulator.errors import ConfigError
 from simulator.experts.config import RoutingConfig
 from simulator.models.architecture import Architecture
+from simulator.serving.cluster_config import ClusterConfig
 from simulator.serving.config import SchedulerConfig
+from simulator.slo import SloConfig
 from simulator.speculation.config import SpeculationConfig
 from simulator.workload.config import WorkloadConfig
 
@@ -76,7 +78,7 @@ class RunConfig:
     workers
         Worker processes; null uses the cores of the machine. Results do not depend on it.
     picture
-        Whether to draw the latency distributions.
+        Whether to draw the latency distributions, and queue, batch and KV cache over time.
     """
 
     seed: int = 0
@@ -112,7 +114,7 @@ class Config:
     ----------
     title
         One line that says what the scenario is.
-    model, hardware, workload, speculation, routing, scheduler
+    model, hardware, workload, speculation, routing, scheduler, cluster, slo
         The config groups.
     run
         How long and how often to simulate.
@@ -125,14 +127,18 @@ class Config:
     speculation: SpeculationConfig
     routing: RoutingConfig = field(default_factory=RoutingConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    slo: SloConfig = field(default_factory=SloConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
-        tokens = self.scheduler.max_num_seqs * (self.speculation.gamma + 1)
+        self.cluster.check_beside(self.hardware.replicas)
+        query_tokens = self.speculation.draft_tokens + 1
+        tokens = self.scheduler.max_num_seqs * query_tokens
         if tokens > self.scheduler.max_batched_tokens:
             raise ConfigError(
                 f"scheduler.max_num_seqs={self.scheduler.max_num_seqs} requests verify "
-                f"{self.speculation.gamma + 1} tokens each, {tokens} in all, but "
+                f"{query_tokens} tokens each, {tokens} in all, but "
                 f"scheduler.max_batched_tokens={self.scheduler.max_batched_tokens}. Raise the "
                 f"latter to {tokens}, or lower scheduler.max_num_seqs or speculation.gamma."
             )

@@ -7,12 +7,20 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
+from simulator.clusters import check_router, plan_cluster, pool_configs, sent_bytes, shown_pool
 from simulator.config import Config, HardwareConfig
-from simulator.costs.compiled import CompiledSteps
+from simulator.costs.compiled import CompiledSteps, Window
 from simulator.costs.engine import Engine, load_engine
 from simulator.costs.forward import ForwardCost
 from simulator.costs.memory import plan_memory
-from simulator.costs.step import StepModel, StepShape
+from simulator.costs.step import StepModel
+from simulator.drafting import (
+    check_drafter,
+    check_own_memory,
+    drafter_parallelism,
+    drafting_of,
+    own_gpus,
+)
 from simulator.errors import CapacityError, ConfigError, SimulatorError, TableError
 from simulator.experts.config import RoutingConfig
 from simulator.experts.laws import ROUTING_LAWS
@@ -21,12 +29,12 @@ from simulator.hardware.gpu import Gpu, load_gpu
 from simulator.kernels.tables import KernelTables
 from simulator.models.architecture import Architecture
 from simulator.models.catalog import default_drafter, load_drafter
-from simulator.models.drafters import Drafter, drafter_operators, shares_vocabulary
+from simulator.models.drafters import Drafter, drafter_operators
 from simulator.models.forward import forward_operators
 from simulator.models.parallelism import COMMON_SIZES, Parallelism, check_parallelism
-from simulator.serving.cluster import Deployment
+from simulator.serving.deployment import ClusterPlan, Deployment
 from simulator.serving.queues import QUEUES
-from simulator.serving.router import ROUTERS, Router
+from simulator.serving.router import ROUTERS, NewRouter
 from simulator.serving.scheduler import Limits
 from simulator.speculation.acceptance import ACCEPTANCE, Acceptance
 from simulator.speculation.policies import FIXED, POLICIES
@@ -56,6 +64,9 @@ class Scenario:
         The operator-by-operator cost model.
     acceptance, workload
         What is accepted, and what arrives.
+    pools
+        Of a cluster with pools each as a scenario of its own, of which this one shows the first
+        that decodes; else none.
     """
 
     config: Config
@@ -66,6 +77,7 @@ class Scenario:
     step_model: StepModel
     acceptance: Acceptance
     workload: Workload
+    pools: tuple[Scenario, ...] = ()
     _deployments: dict[int, Deployment] = field(default_factory=dict, init=False, compare=False)
 
     def deployment(self, gamma: int) -> Deployment:
@@ -78,10 +90,15 @@ class Scenario:
             self._deployments[gamma] = self._deploy(gamma)
         return self._deployments[gamma]
 
+    def cluster(self, gamma: int) -> ClusterPlan:
+        """Return all pools at a draft length, and what changes them."""
+        pools = self.pools or (self,)
+        return plan_cluster(self.config, [pool.deployment(gamma) for pool in pools])
+
     def _deploy(self, gamma: int) -> Deployment:
         # Engines schedule every attention group by itself, and every micro-batch of a pipeline.
         scheduler, spread = self.config.scheduler, self.parallelism
-        drafter = self.drafter if gamma else None
+        drafter, drafting = self.drafter if gamma else None, self.step_model.drafting
         memory = plan_memory(
             self.gpu,
             self.engine,
@@ -89,8 +106,10 @@ class Scenario:
             drafter,
             spread,
             max_num_seqs=scheduler.max_num_seqs,
-            gamma=gamma,
+            draft_tokens=drafting.tree.nodes(gamma),
+            own_gpus=drafting.own_gpus,
         )
+        token_bytes, state_bytes = sent_bytes(self.config.model, drafter)
         block = scheduler.block_tokens
         deployment = Deployment(
             costs=[CompiledSteps(self.step_model, gamma)],
@@ -110,6 +129,9 @@ class Scenario:
             prefix_cache=scheduler.prefix_cache,
             front_end_request_s=self.engine.front_end_request_s,
             front_end_s=self.engine.front_end_s,
+            gpus=spread.gpus,
+            kv_bytes_per_token=token_bytes,
+            state_bytes=state_bytes,
         )
         if gamma == 0 or self.config.speculation.policy == FIXED:
             return deployment
@@ -122,14 +144,20 @@ class Scenario:
         speculation = replace(self.config.speculation, gamma=gamma)
         new_policy = POLICIES.get(speculation.policy, "speculation.policy")
 
-        def price(length: int, requests: int, context_tokens: int) -> float:
-            return costs[length].decode_s(requests, context_tokens)
+        def price(length: int, requests: int, context_tokens: int) -> Window:
+            return costs[length].decode_window(requests, context_tokens)
 
         return replace(deployment, costs=costs, new_policy=partial(new_policy, speculation, price))
 
-    def router(self) -> Router:
-        """Return a fresh router."""
-        return ROUTERS.get(self.config.scheduler.router, "scheduler.router")()
+    @property
+    def drafter_gpus(self) -> int:
+        """GPUs of a replica beyond those of the target, for the drafter alone."""
+        return own_gpus(self.config.speculation, self.drafter, self.parallelism)
+
+    def router(self) -> NewRouter:
+        """Return what makes the router of a run."""
+        new_router = ROUTERS.get(self.config.scheduler.router, "scheduler.router")
+        return partial(new_router, self.config.cluster.prefix_affinity)
 
 
 def build(
@@ -153,6 +181,19 @@ def build(
     SimulatorError
         If a name is unknown, or the model, its context or its drafter do not fit the hardware.
     """
+    if workload is None:
+        workload = build_workload(config.workload, config.run.requests)
+    check_router(config)
+    if not config.cluster.pools:
+        return _build(config, engine, drafter, workload)
+    pools = tuple(_build(own, engine, drafter, workload) for own in pool_configs(config))
+    return replace(pools[shown_pool(config.cluster)], config=config, pools=pools)
+
+
+def _build(
+    config: Config, engine: Engine | None, drafter: Drafter | None, workload: Workload
+) -> Scenario:
+    """Build the scenario of equal replicas."""
     target = config.model
     gpu = _load(load_gpu, "hardware.gpu", config.hardware.gpu)
     if engine is None:
@@ -165,17 +206,16 @@ def build(
     POLICIES.get(config.speculation.policy, "speculation.policy")
     acceptance = ACCEPTANCE.get(config.speculation.acceptance, "speculation.acceptance")
     law = ROUTING_LAWS.get(config.routing.law, "routing.law")
-    if workload is None:
-        workload = build_workload(config.workload, config.run.requests)
     _check_context(target, workload)
     _check_queue(config, workload)
     if config.speculation.gamma:
-        _check_vocabulary(drafter, target)
+        check_drafter(config.speculation, drafter, target)
     parallelism = _place(
         config, gpu, engine, drafter if config.speculation.gamma else None, workload
     )
     tables = KernelTables.load(gpu, engine.tables)
-    draft_operators = drafter_operators(drafter, target, parallelism)
+    draft_grid = drafter_parallelism(config.speculation, drafter, parallelism)
+    draft_operators = drafter_operators(drafter, target, draft_grid)
     step_model = StepModel(
         target=ForwardCost(forward_operators(target, parallelism), tables, engine),
         drafter=ForwardCost(draft_operators, tables, engine) if draft_operators else None,
@@ -184,6 +224,7 @@ def build(
         vocab=target.vocab,
         parallelism=parallelism,
         layers=target.layers,
+        drafting=drafting_of(config.speculation, drafter),
     )
     _check_measured(config, gpu, step_model)
     return Scenario(
@@ -233,7 +274,8 @@ def _check_measured(config: Config, gpu: Gpu, step_model: StepModel) -> None:
     """Price a step with everything in it: a kernel that was not measured must not stop the run."""
     gamma = config.speculation.gamma
     try:
-        step_model.step(StepShape(1, gamma + 1, gamma + 1, prefill=((0, 1),)), gamma)
+        shape = step_model.verify_shape(1, gamma, gamma + 1)
+        step_model.step(replace(shape, prefill=((0, 1),)), gamma)
     except TableError as error:
         target = config.model
         raise ConfigError(
@@ -276,15 +318,6 @@ def _check_queue(config: Config, workload: Workload) -> None:
         )
 
 
-def _check_vocabulary(drafter: Drafter, target: Architecture) -> None:
-    if not shares_vocabulary(drafter, target):
-        raise ConfigError(
-            f"speculation.drafter={drafter.name} has another vocabulary than {target.title} "
-            f"({target.vocab} tokens), so its drafts are not tokens of the target. Use "
-            f"speculation.drafter={default_drafter(target.name)}."
-        )
-
-
 def _place(
     config: Config, gpu: Gpu, engine: Engine, drafter: Drafter | None, workload: Workload
 ) -> Parallelism:
@@ -309,7 +342,8 @@ def _place(
 
 def _longest_tokens(config: Config, workload: Workload) -> int:
     """Return the KV slots that the longest request may take: whole blocks, draft included."""
-    tokens = workload.max_prompt_tokens + workload.max_output_tokens + config.speculation.gamma
+    tokens = workload.max_prompt_tokens + workload.max_output_tokens
+    tokens += config.speculation.draft_tokens
     block = config.scheduler.block_tokens
     return -(-tokens // block) * block
 
@@ -328,12 +362,22 @@ def _check_placement(
         check_parallelism(config.model, parallelism)
     except ConfigError as error:
         raise ConfigError(f"{_overrides(settings)}: {error}") from error
-    seqs, gamma = config.scheduler.max_num_seqs, config.speculation.gamma
+    seqs, own = config.scheduler.max_num_seqs, config.speculation.drafter_gpus == "own"
     memory = plan_memory(
-        gpu, engine, config.model, drafter, parallelism, max_num_seqs=seqs, gamma=gamma
+        gpu,
+        engine,
+        config.model,
+        drafter,
+        parallelism,
+        max_num_seqs=seqs,
+        draft_tokens=config.speculation.draft_tokens,
+        own_gpus=own,
     )
+    if drafter is not None and memory.drafter is not None:
+        check_own_memory(gpu, drafter, memory.drafter, tokens)
     if memory.kv_capacity_tokens < tokens:
-        what = config.model.title + (f" with drafter {drafter.title}" if drafter else "")
+        with_drafter = f" with drafter {drafter.title}" if drafter and not own else ""
+        what = config.model.title + with_drafter
         state = (
             f" and state of scheduler.max_num_seqs={seqs} requests" if memory.state_bytes else ""
         )

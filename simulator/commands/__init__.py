@@ -14,6 +14,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "simulate": Command("simulate", "one scenario with and without speculative decoding, paired"),
+    "recover": Command("recover", "what a run that was cut off has left of its trace"),
     "explain": Command("explain", "where the time of a step goes, and what holds SD back"),
     "validate": Command(
         "validate", "how far off predictions are: kernels, deployments, MoESD, an engine"

@@ -16,13 +16,14 @@ from simulator.errors import CapacityError, ConfigError
 from simulator.report.plots import plot_latencies
 from simulator.report.progress import progress
 from simulator.report.terminal import print_summary
+from simulator.report.timeline import plot_timeline
 from simulator.scenario import Scenario, build
 from simulator.study.paired import run_count, simulate
 from simulator.study.result import conclude
 
 
 def run(composed: DictConfig, folder: Path, overrides: list[str]) -> None:
-    """Run one composed scenario into a folder: trace, summary, picture, and a table on screen.
+    """Run one composed scenario into a folder: trace, summary, pictures, and a table on screen.
 
     Parameters
     ----------
@@ -59,13 +60,19 @@ def _results(scenario: Scenario, folder: Path) -> dict[str, Any]:
     """Simulate, draw and summarise."""
     settings = scenario.config.run
     files = {name: folder / f"{name}.parquet" for name in ("requests", "iterations")}
+    events = folder / "events.parquet"
+    if scenario.config.cluster.changes:
+        files["events"] = events
     files["summary"] = folder / "summary.json"
+    pictures = {"picture": folder / "latencies.png", "timeline": folder / "timeline.png"}
     if settings.picture:
-        files["picture"] = folder / "latencies.png"
-    for path in (*files.values(), folder / "latencies.png"):
+        files |= pictures
+    for path in (*files.values(), events, *pictures.values()):
         path.unlink(missing_ok=True)  # nothing stale beside new results
     with progress(run_count(scenario.config), "simulating") as bar:
-        simulate(scenario, files["requests"], files["iterations"], bar.advance)
+        simulate(scenario, files["requests"], files["iterations"], bar.advance, files.get("events"))
     if settings.picture:
-        plot_latencies(files["requests"], files["picture"], settings.warmup_fraction)
+        tables, warmup = (files["requests"], files["iterations"]), settings.warmup_fraction
+        plot_latencies(tables[0], pictures["picture"], warmup)
+        plot_timeline(*tables, pictures["timeline"], warmup)
     return dict(conclude(scenario, files))

@@ -57,8 +57,9 @@ def groups() -> tuple[str, ...]:
 
     Examples
     --------
-    >>> groups()
-    ('hardware', 'model', 'routing', 'scenario', 'scheduler', 'speculation', 'workload')
+    >>> groups()  # doctest: +NORMALIZE_WHITESPACE
+    ('cluster', 'hardware', 'model', 'routing', 'scenario', 'scheduler', 'slo', 'speculation',
+     'workload')
     """
     sections = {name.partition(".")[0] for name in setting_names()} | {"scenario"}
     folders = {entry.name for entry in files(_CONF).iterdir() if entry.is_dir()}

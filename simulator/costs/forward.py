@@ -207,7 +207,9 @@ class ForwardCost:
             self._add(parts, scatter, self.tables.reduce_scatter(message_bytes, scatter.gpus))
         return parts
 
-    def decode_attention(self, requests: float, query_tokens: int, context_tokens: float) -> Parts:
+    def decode_attention(
+        self, requests: float, query_tokens: float, context_tokens: float
+    ) -> Parts:
         """Price attention of short queries over long caches: the KV cache is read once per request.
 
         Linear attention reads the state of a request instead, whatever its context.

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from simulator.report.figures import bounds
+from simulator.report.objective import objective_advice
 from simulator.trace.schema import ARMS
 
 Json = Mapping[str, Any]
@@ -51,17 +52,17 @@ def advice(summary: Json) -> str:
     Returns
     -------
     str
-        Two to four sentences.
+        A few sentences.
     """
+    told = objective_advice(summary)
+    promised = [told] if told else []
     if _gamma(summary) == 0:
-        return (
-            "Speculation is off (gamma = 0), so both arms are the same run. "
-            "Try speculation.gamma=3."
-        )
+        same = "Speculation is off (gamma = 0), so both arms are the same run."
+        return " ".join([same, *promised, "Try speculation.gamma=3."])
     key = headline(summary)
     if key is None:
         return "No request was measured in both arms, so there is nothing to compare."
-    parts = [verdict(summary, key), *_side_effects(summary, key), *_limit(summary)]
+    parts = [verdict(summary, key), *_side_effects(summary, key), *_limit(summary), *promised]
     return " ".join([*parts, _suggestion(summary)])
 
 

@@ -16,7 +16,7 @@ from simulator.study.engines.replay import FIGURES
 from simulator.study.engines.search import Estimate
 from simulator.study.engines.unknowns import OVERHEAD
 from simulator.study.engines.validate import EngineValidation, metrics
-from simulator.trace.summary import Json
+from simulator.trace.json_file import Json
 
 _LATENCIES = {"ttft_s": "TTFT", "tpot_s": "TPOT", "e2e_s": "E2E"}
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from simulator.errors import ConfigError
 from simulator.report.figures import seconds
-from simulator.trace.metrics import Samples, latencies, read_requests
+from simulator.trace.latencies import Samples, latencies
+from simulator.trace.metrics import read_requests
 from simulator.trace.schema import ARMS
 from simulator.trace.windows import windows
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".svg", ".pdf")
 """Formats that a destination may ask for."""
 
-_ARMS = {"baseline": ("SD off", "#7a7a7a"), "speculative": ("SD on", "#0b6bcb")}
+ARM_STYLES = {"baseline": ("SD off", "#7a7a7a"), "speculative": ("SD on", "#0b6bcb")}
+"""Label and colour of each arm."""
+
 _CURVE_COLOURS = ("#0b6bcb", "#d1495b", "#2a9d5c", "#e08e0b", "#7251b5", "#7a7a7a")
 _PANELS = {
     "ttft_s": "time to first token (s)",
@@ -141,7 +144,7 @@ def _draw_distribution(axes: Axes, samples: Mapping[str, Samples], title: str) -
     shares = np.linspace(0.0, 1.0, _POINTS)
     medians = []
     for arm, values in samples.items():
-        label, colour = _ARMS[arm]
+        label, colour = ARM_STYLES[arm]
         if values.size:
             curve = np.quantile(values, shares)
             axes.plot(curve, shares, color=colour, label=label, linewidth=1.6)

@@ -12,8 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.report.advice import FIXED_LENGTH, MATERIAL, advice, next_override
+from simulator.report.cluster import cluster_rows
 from simulator.report.figures import ABSENT, bounds, factor, number, percent, seconds
-from simulator.trace.metrics import LATENCIES, QUANTILES
+from simulator.report.service import class_table, misses, objective, queue_row, service_rows
+from simulator.trace.latencies import LATENCIES, QUANTILES
 from simulator.trace.schema import ARMS
 
 Json = Mapping[str, Any]
@@ -53,6 +55,9 @@ def print_summary(summary: Json, console: Console) -> None:
     """
     _print_header(summary.get("scenario") or {}, console)
     console.print(_table(summary))
+    classes = class_table(summary)
+    if classes is not None:
+        console.print(classes)
     for note in _notes(summary):
         console.print(Text(note, style="dim"))
     _print_list("Warnings", summary.get("warnings") or [], console, "yellow")
@@ -84,10 +89,20 @@ def _table(summary: Json) -> Table:
         for label in QUANTILES:
             arms = (seconds(summary[arm][name][label]) for arm in ARMS)
             table.add_row(f"{key.upper()} {label}", *arms, *_speedup(summary, f"{key}_{label}"))
+        queued = queue_row(summary) if name == "ttft_s" else None
+        if queued:
+            table.add_row(*queued)
+        table.add_section()
+    special = list(service_rows(summary))
+    for row in special:
+        table.add_row(*row)
+    if special:
         table.add_section()
     for heading, figure, write, ratio in _SCALARS:
         arms = (write(summary[arm].get(figure)) for arm in ARMS)
         table.add_row(heading, *arms, *(_speedup(summary, ratio) if ratio else ()))
+    for row in cluster_rows(summary):
+        table.add_row(*row)
     if (summary.get("scenario") or {}).get("policy", "fixed") != "fixed":
         lengths = (number(summary[arm].get("mean_draft_tokens")) for arm in ARMS)
         table.add_row("draft length", *lengths)
@@ -117,6 +132,11 @@ def _notes(summary: Json) -> Iterable[str]:
         )
     if (summary.get("replications") or 0) > 1:
         yield "Speedups average the ratios within each replication; SD off and SD on pool all."
+    if misses(summary):
+        yield (
+            f"Goodput counts requests that finish within the SLO ({objective(summary['slo'])}); "
+            "what is rejected, times out, is cancelled or fails misses it."
+        )
     if _is_carried(summary):
         yield "Output tokens/s is the load that arrives: neither arm is at its limit."
     terms = summary.get("decomposition")

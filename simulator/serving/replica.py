@@ -19,7 +19,7 @@ from simulator.errors import InvariantError
 from simulator.serving.deadlines import Deadlines
 from simulator.serving.kv_cache import KvCache
 from simulator.serving.queues import WaitingQueue
-from simulator.serving.request import Request
+from simulator.serving.request import Request, request_row
 from simulator.serving.scheduler import Chunk, Limits, Scheduler
 from simulator.serving.stepper import Stepper
 from simulator.serving.tick import Tick
@@ -31,7 +31,10 @@ from simulator.trace.writer import BLOCK_ROWS, RowSink
 class StepTimes(Protocol):
     """What a replica asks of the cost model (`costs.compiled.CompiledSteps`)."""
 
+    gamma: int
+    """Depth of the drafts."""
     query_tokens: int
+    """Tokens that a decoding request may verify in a step: its draft and one more."""
 
     def decode_window(self, requests: int, context_tokens: int) -> Window:
         """Time of a step without prefill, as a line over the summed context."""
@@ -89,8 +92,9 @@ class Replica:
         self._costs = costs
         self._limits = limits
         self._cache = cache
-        max_gamma = costs[-1].query_tokens - 1
-        self._longest_tokens = cache.total_blocks * cache.block_tokens - max_gamma
+        query_tokens = {steps.gamma: steps.query_tokens for steps in costs}
+        lookahead_tokens = costs[-1].query_tokens - 1
+        self._longest_tokens = cache.total_blocks * cache.block_tokens - lookahead_tokens
         self._stepper = stepper
         self._scheduler = Scheduler(
             limits=limits,
@@ -98,7 +102,7 @@ class Replica:
             queue=queue,
             stepper=stepper,
             policy=policy,
-            max_gamma=max_gamma,
+            query_tokens=query_tokens,
         )
         self._requests_trace = requests_trace
         self._iterations_trace = iterations_trace
@@ -109,6 +113,16 @@ class Replica:
         self._due_tokens = 0
         self._wake: simpy.Event | None = None
         self._process = env.process(self._serve())
+
+    @property
+    def index(self) -> int:
+        """Its number."""
+        return self._index
+
+    @property
+    def kv_usage(self) -> float:
+        """Share of the KV blocks that are taken."""
+        return 1.0 - self._cache.free_blocks / self._cache.total_blocks
 
     @property
     def outstanding(self) -> int:
@@ -237,7 +251,7 @@ class Replica:
                     start_s,
                     duration_s,
                     requests,
-                    gamma + 1,
+                    costs.query_tokens,
                     prompt_tokens,
                     emitted,
                     context_tokens,
@@ -315,31 +329,8 @@ class Replica:
         """Write the row of a request that holds nothing any more; tell whoever waits for it."""
         request.left = True
         self._due_tokens -= request.total_tokens
-        traits, trace = request.traits, self._requests_trace
-        trace.rows.append(
-            (
-                request.request_id,
-                traits.traffic_class,
-                traits.tenant,
-                outcome,
-                self._index,
-                request.prefill_replica,
-                request.arrival_s,
-                request.admitted_s,
-                request.first_token_s,
-                finish_s,
-                self._env.now,
-                request.prompt_tokens,
-                request.cached_tokens,
-                request.output_tokens,
-                emitted,
-                request.rounds,
-                request.accepted,
-                request.preemptions,
-                request.recomputed_tokens,
-                request.retries,
-            )
-        )
+        trace, now_s = self._requests_trace, self._env.now
+        trace.rows.append(request_row(request, outcome, self._index, emitted, finish_s, now_s))
         if len(trace.rows) >= BLOCK_ROWS:
             trace.flush()
         if self._on_leave is not None:

@@ -9,7 +9,7 @@ new requests come in, while tokens, sequences and blocks last.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from simulator.serving.kv_cache import KvCache
@@ -62,8 +62,9 @@ class Scheduler:
         What it keeps to, the KV cache, who waits, and who follows what decodes.
     policy
         Chooses the draft length of every step; None keeps to one.
-    max_gamma
-        The longest draft; without a policy every draft is as long.
+    query_tokens
+        Tokens that a decoding request verifies, by draft length; the last is the longest, and
+        without a policy the only one.
     """
 
     def __init__(
@@ -74,11 +75,11 @@ class Scheduler:
         queue: WaitingQueue,
         stepper: Stepper,
         policy: DraftPolicy | None,
-        max_gamma: int,
+        query_tokens: Mapping[int, int],
     ) -> None:
         self.waiting = 0
         """How many requests wait."""
-        self.gamma = max_gamma
+        self.gamma = max(query_tokens)
         """Draft length of the step planned last."""
         self.prefilling: list[Request] = []
         self._limits = limits
@@ -87,7 +88,8 @@ class Scheduler:
         self._queue = queue
         self._stepper = stepper
         self._policy = policy
-        self._max_gamma = max_gamma
+        self._query_tokens = query_tokens
+        self._lookahead_tokens = query_tokens[self.gamma] - 1
         self._prefilled: deque[Request] = deque()
         self._prefix: PrefixCache | None = None  # until a request shares a prefix
         self._promised_blocks = 0
@@ -159,7 +161,8 @@ class Scheduler:
             cache.free_blocks -= blocks
         if not (self.waiting or self.prefilling) or self._separate_prefill:
             return stepper.requests, ()
-        budget_tokens = self._limits.max_batched_tokens - stepper.requests * (self.gamma + 1)
+        queries = stepper.requests * self._query_tokens[self.gamma]
+        budget_tokens = self._limits.max_batched_tokens - queries
         chunks = self._plan_prefill(budget_tokens, blocks, now_s, room=room)
         return stepper.requests, chunks
 
@@ -293,7 +296,7 @@ class Scheduler:
         return (1.0 - share) * taken + share * promised <= cache.total_blocks
 
     def _blocks_at_end(self, request: Request) -> int:
-        return self._cache.blocks(request.max_tokens + self._max_gamma)
+        return self._cache.blocks(request.max_tokens + self._lookahead_tokens)
 
     def advance_prefill(self, chunks: Sequence[Chunk]) -> Sequence[Request]:
         """Commit prompt chunks; return the requests whose prefill they complete."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate
+from math import exp
 from operator import mul
 
 import numpy as np
@@ -36,27 +37,30 @@ class AcceptanceEstimate:
 
     def __init__(self, gamma: int, memory_rounds: float) -> None:
         self._memory_rounds = memory_rounds
-        self._reached = np.zeros(gamma)
-        self._passed = np.zeros(gamma)
+        # Lists: at ten elements NumPy's calls would take longer than the arithmetic.
+        self._reached = [0.0] * gamma
+        self._passed = [0.0] * gamma
 
     def observe(self, gamma: int, accepted: NDArray[np.int64]) -> None:
         """Count a step: its draft length, and the drafted tokens accepted by request."""
         rounds = len(accepted)
         if not rounds:
             return
-        kept = np.exp(-rounds / self._memory_rounds)
-        self._reached *= kept
-        self._passed *= kept
+        kept = exp(-rounds / self._memory_rounds)
+        self._reached = [count * kept for count in self._reached]
+        self._passed = [count * kept for count in self._passed]
         if gamma:
-            exactly = np.bincount(accepted, minlength=gamma + 1)
-            at_least = exactly[::-1].cumsum()[::-1]
-            self._reached[:gamma] += at_least[:gamma]
-            self._passed[:gamma] += at_least[1 : gamma + 1]
+            exactly = np.bincount(accepted, minlength=gamma + 1).tolist()
+            at_least = rounds
+            for position in range(gamma):
+                self._reached[position] += at_least
+                at_least -= exactly[position]
+                self._passed[position] += at_least
 
     def rates(self) -> list[float]:
         """Return the conditional rates by position."""
-        rates: list[float] = ((self._passed + 1.0) / (self._reached + 1.0)).tolist()
-        return rates
+        pairs = zip(self._passed, self._reached, strict=True)
+        return [(passed + 1.0) / (reached + 1.0) for passed, reached in pairs]
 
     def tokens_by_gamma(self) -> list[float]:
         """Return the tokens that a round is expected to emit at each draft length, from 0 on.

@@ -18,8 +18,22 @@ from simulator.registry import Registry
 from simulator.speculation.config import SpeculationConfig
 from simulator.speculation.estimate import AcceptanceEstimate
 
-StepPrice = Callable[[int, int, int], float]
-"""Seconds of a step without prefill, by draft length, requests and their summed context."""
+
+class StepLine(Protocol):
+    """Time of a step without prefill, as a line over the summed context (`costs.compiled`)."""
+
+    @property
+    def base_s(self) -> float: ...  # noqa: D102
+    @property
+    def slope_s(self) -> float: ...  # noqa: D102
+    @property
+    def first_tokens(self) -> int: ...  # noqa: D102
+    @property
+    def last_tokens(self) -> int: ...  # noqa: D102
+
+
+StepPrice = Callable[[int, int, int], StepLine]
+"""Time of a step around a place, by draft length, requests and their summed context."""
 
 
 class Telemetry(NamedTuple):
@@ -143,17 +157,31 @@ class CostModel:
         self._gammas = range(gamma + 1)
         self._price = price
         self._estimate = AcceptanceEstimate(gamma, memory_rounds)
+        # Lines hold until the batch changes or the context leaves them: then they are asked anew.
+        self._requests, self._first, self._last = 0, 0, -1
+        self._lines: list[tuple[float, float]] = []
 
     def decide(self, telemetry: Telemetry) -> int:
         """Price every draft length; the shortest of equals."""
         requests, context_tokens, gamma, accepted = telemetry
         self._estimate.observe(gamma, accepted)
-        price = self._price
-        rates = [
-            tokens / price(length, requests, context_tokens)
-            for length, tokens in zip(self._gammas, self._estimate.tokens_by_gamma(), strict=True)
-        ]
-        return rates.index(max(rates))
+        if requests != self._requests or not self._first <= context_tokens <= self._last:
+            self._ask(requests, context_tokens)
+        best, most = 0, 0.0
+        emitted = self._estimate.tokens_by_gamma()
+        for length, (base_s, slope_s) in enumerate(self._lines):
+            rate = emitted[length] / (base_s + slope_s * context_tokens)
+            if rate > most:
+                best, most = length, rate
+        return best
+
+    def _ask(self, requests: int, context_tokens: int) -> None:
+        """Look the lines up, and where all of them hold."""
+        lines = [self._price(length, requests, context_tokens) for length in self._gammas]
+        self._requests = requests
+        self._first = max(line.first_tokens for line in lines)
+        self._last = min(line.last_tokens for line in lines)
+        self._lines = [(line.base_s, line.slope_s) for line in lines]
 
 
 @POLICIES.register(FIXED)

@@ -13,6 +13,9 @@ import numpy as np
 
 from simulator.errors import ConfigError
 
+Json = dict[str, Any]
+"""A JSON object."""
+
 
 def write_json(path: Path | str, content: Mapping[str, Any]) -> Path:
     """Write a JSON file that appears whole or not at all.

@@ -6,6 +6,7 @@ iteration by the part of its duration that lies in the window.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,9 @@ _COLUMNS = (
     "kv_usage",
 )
 
+LONGEST_QUEUE = 65_536
+"""Longer queues are counted as this long, so that memory is bounded."""
+
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -38,9 +42,11 @@ class Load:
     """Sums over the iterations of one run within its window.
 
     Units follow the names: ``batch_request_s`` is the integral of the decoding requests over
-    time, ``waiting_request_s`` that of the queue in each quarter of the window. A step is an
-    iteration that only decodes and starts in the window, a round the part of a request in an
-    iteration that starts there; a token counts when its iteration ends in the window.
+    time, ``waiting_request_s`` that of the queue of each replica in each quarter of the window,
+    ``[replicas, 4]``; ``waiting_s`` is the time at each length of the queue. A step is an iteration
+    that only decodes and starts in the window, a round the part of a request in an iteration that
+    starts there; a token counts when its iteration ends in the window. ``num_drafts`` and
+    ``num_draft_tokens`` count the whole run, as vLLM's counters do.
     """
 
     window: Window
@@ -57,8 +63,11 @@ class Load:
     emitted_tokens: int = 0
     steps: int = 0
     steps_s: float = 0.0
-    quarter_s: Floats = field(default_factory=lambda: np.zeros(4))
-    waiting_request_s: Floats = field(default_factory=lambda: np.zeros(4))
+    quarter_s: Floats = field(default_factory=lambda: np.zeros((0, 4)))
+    waiting_request_s: Floats = field(default_factory=lambda: np.zeros((0, 4)))
+    waiting_s: Floats = field(default_factory=lambda: np.zeros(0))
+    num_drafts: int = 0
+    num_draft_tokens: int = 0
 
     def add(self, rows: Columns) -> None:
         """Add iterations. O(rows)."""
@@ -82,13 +91,25 @@ class Load:
         self.rounds += int(rows["decode_requests"][begun].sum())
         drafted = rows["decode_requests"] * (rows["query_tokens"] - 1)
         self.draft_tokens += int(drafted[begun].sum())
+        self.num_draft_tokens += int(drafted.sum())
+        self.num_drafts += int(rows["decode_requests"][rows["query_tokens"] > 1].sum())
         steps = decoding & begun & (rows["prefill_tokens"] == 0)
         self.steps += int(steps.sum())
         self.steps_s += float(rows["duration_s"][steps].sum())
-        for quarter, (left_s, right_s) in enumerate(window.quarters_s()):
+        self._add_queue(rows, start_s, end_s, within_s)
+
+    def _add_queue(self, rows: Columns, start_s: Floats, end_s: Floats, within_s: Floats) -> None:
+        waiting = rows["waiting_requests"]
+        lengths = np.minimum(waiting, LONGEST_QUEUE)
+        self.waiting_s = _joined(self.waiting_s, np.bincount(lengths, within_s).astype(np.float64))
+        replica, replicas = rows["replica"], 1 + int(rows["replica"].max(initial=-1))
+        busy_s, waited_s = np.zeros((replicas, 4)), np.zeros((replicas, 4))
+        for quarter, (left_s, right_s) in enumerate(self.window.quarters_s()):
             part_s = _overlap_s(start_s, end_s, left_s, right_s)
-            self.quarter_s[quarter] += part_s.sum()
-            self.waiting_request_s[quarter] += part_s @ rows["waiting_requests"]
+            busy_s[:, quarter] = np.bincount(replica, part_s)
+            waited_s[:, quarter] = np.bincount(replica, part_s * waiting)
+        self.quarter_s = _joined(self.quarter_s, busy_s)
+        self.waiting_request_s = _joined(self.waiting_request_s, waited_s)
 
     @property
     def output_tokens_per_s(self) -> float | None:
@@ -132,13 +153,24 @@ class Load:
 
     @property
     def late_utilisation(self) -> float | None:
-        """Utilisation in the second half of the window."""
-        late_s = float(self.quarter_s[2:].sum())
-        return ratio(late_s, self.window.length_s / 2 * len(self.replicas))
+        """Utilisation in the second half of the window, of the replicas at which requests wait.
+
+        A replica weighs as much as its queue in the last quarter: one that cannot keep up is not
+        excused by another that is idle, such as those of another pool.
+        """
+        late_s = self.quarter_s[:, 2:].sum(axis=1)
+        queues = self.waiting_request_s[:, 3]
+        return ratio(float(late_s @ queues), self.window.length_s / 2 * float(queues.sum()))
 
     def waiting(self, quarter: int) -> float:
         """Mean queue of a replica in one quarter of the window, while it works."""
-        return ratio(float(self.waiting_request_s[quarter]), float(self.quarter_s[quarter])) or 0.0
+        waited_s, busy_s = (each[:, quarter] for each in (self.waiting_request_s, self.quarter_s))
+        return ratio(float(waited_s.sum()), float(busy_s.sum())) or 0.0
+
+    def waiting_beyond(self, requests: float) -> float | None:
+        """Share of the window at which more than a number of requests wait at a replica."""
+        beyond_s = float(self.waiting_s[math.floor(requests) + 1 :].sum())
+        return ratio(beyond_s, self.window.length_s * len(self.replicas))
 
 
 def ratio(numerator: float, denominator: float) -> float | None:
@@ -165,6 +197,14 @@ def loads(iterations_path: Path | str, windows: Mapping[Run, Window]) -> dict[Ru
         if run in found:
             found[run].add(rows)
     return found
+
+
+def _joined(total: Floats, more: Floats) -> Floats:
+    """Add arrays of different lengths."""
+    if len(more) > len(total):
+        total, more = more, total
+    total[: len(more)] += more
+    return total
 
 
 def _overlap_s(start_s: Floats, end_s: Floats, left_s: float, right_s: float) -> Floats:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from simulator.errors import InvariantError
-from simulator.trace.read import notes, open_trace
-from simulator.trace.schema import TABLES, with_notes
-from simulator.trace.writer import ParquetStream
+from simulator.trace.parquet import ParquetStream
+from simulator.trace.parts import open_part
+from simulator.trace.schema import TABLES, notes_of, with_notes
 
 ROW_GROUP_ROWS = 131_072
 """Rows in a row group of the merged file; the last group of each part holds what is left."""
@@ -48,14 +47,12 @@ def merge(parts: Sequence[Path], destination: Path, metadata: Mapping[str, str])
     """
     if not parts or destination in parts:
         raise InvariantError(f"cannot merge {[str(part) for part in parts]} into {destination}.")
-    with open_trace(parts[0]) as first:
-        table_name = notes(first)["table"]
+    table_name = notes_of(open_part(parts[0]).schema.metadata)["table"]
     stream = ParquetStream(destination, with_notes(TABLES[table_name], metadata))
     try:
         for part in parts:
-            with open_trace(part, table_name) as source:
-                for table in _regrouped(source):
-                    stream.write(table.replace_schema_metadata(None))
+            for table in regrouped(open_part(part, table_name).blocks):
+                stream.write(table)
     except BaseException:
         stream.abandon()
         raise
@@ -65,12 +62,13 @@ def merge(parts: Sequence[Path], destination: Path, metadata: Mapping[str, str])
     return stream.path
 
 
-def _regrouped(source: pq.ParquetFile) -> Iterator[pa.Table]:
+def regrouped(blocks: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Yield tables of ``ROW_GROUP_ROWS``, the last with what is left, without schema metadata."""
     waiting: list[pa.Table] = []
     rows = 0
-    for index in range(source.num_row_groups):
-        waiting.append(source.read_row_group(index))
-        rows += waiting[-1].num_rows
+    for block in blocks:
+        waiting.append(pa.Table.from_batches([block]).replace_schema_metadata(None))
+        rows += block.num_rows
         while rows >= ROW_GROUP_ROWS:
             table = pa.concat_tables(waiting)
             yield table.slice(0, ROW_GROUP_ROWS)

@@ -1,42 +1,40 @@
-"""Metrics of every run in a trace, from the trace alone.
+"""Metrics of every run in a trace, from the trace alone (:mod:`simulator.trace.definitions`).
 
-Latencies follow the field (vLLM's ``benchmarks/serve.py`` uses the same):
-
-- TTFT = first_token_s - arrival_s,
-- TPOT = (finish_s - first_token_s) / (output_tokens - 1), for two output tokens or more,
-- E2E latency = finish_s - arrival_s,
-
-over the finished requests that arrive in the window (:mod:`simulator.trace.windows`).
+Latencies are those of the finished requests that arrive in the window
+(:mod:`simulator.trace.windows`). Attainment and the shares of outcomes are over *all* requests that
+arrive in it: what was rejected, timed out, was cancelled or lost does not meet an objective.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from simulator.trace.classes import ClassMetrics, classes
+from simulator.trace.latencies import Samples, happened, times_s
 from simulator.trace.load import Load, loads, ratio
+from simulator.trace.objectives import Bools, Objectives, read_objectives
 from simulator.trace.read import Columns, Run, chunks
-from simulator.trace.saturation import is_saturated
+from simulator.trace.schema import FINISHED, OUTCOMES, REJECTED, TIMED_OUT
+from simulator.trace.tenants import Tenants, tenants
+from simulator.trace.verdict import Verdict, judge
 from simulator.trace.windows import Window, windows
 
-QUANTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99}
-"""The percentiles that are reported."""
-
-LATENCIES = ("ttft_s", "tpot_s", "e2e_s")
-"""The latencies that are reported."""
-
-Samples = np.ndarray[Any, np.dtype[np.float64]]
-"""One latency of every measured request, s, of shape ``[requests]``."""
-
 _COLUMNS = (
+    "traffic_class",
+    "tenant",
+    "outcome",
     "arrival_s",
     "admitted_s",
     "first_token_s",
     "finish_s",
+    "left_s",
+    "prompt_tokens",
+    "cached_tokens",
     "output_tokens",
+    "emitted_tokens",
     "rounds",
     "accepted_draft_tokens",
     "preemptions",
@@ -50,32 +48,65 @@ class RunMetrics:
     Parameters
     ----------
     latencies
-        Samples by name: ``ttft_s``, ``tpot_s``, ``e2e_s``.
+        Samples by name (`simulator.trace.latencies.TIMES`).
     window, load
         The measured stretch and the replicas' work in it.
-    requests_per_s
-        Requests finished per second of the window; None for an empty window.
-    completed, rejected
-        Requests of the whole run.
+    requests_per_s, goodput_per_s
+        Requests finished per second of the window, and those of them that met their objective;
+        None for an empty window, goodput also without an objective.
+    outcomes
+        Requests of the whole run by how they left.
+    outcome_shares, attainment, missed
+        Among the requests that arrive in the window: shares by how they left, of those that met
+        their objective, and of those that exceeded each of its bounds. None without requests or
+        without an objective.
+    prefix_hit_rate
+        Share of the prompt tokens of admitted requests that the prefix cache held.
     rounds, accepted_draft_tokens
         Sums over the measured requests.
+    num_accepted_tokens
+        Accepted draft tokens of the whole run.
     preemptions, preempted
         How often requests of the whole run lost their KV blocks, and how many requests did.
-    saturated
-        Whether it was overloaded (:mod:`simulator.trace.saturation`).
+    classes, tenants
+        By traffic class where there are several; by tenant where there are several.
+    verdict
+        Whether it kept up (:mod:`simulator.trace.verdict`).
     """
 
     latencies: dict[str, Samples]
     window: Window
     load: Load
     requests_per_s: float | None
-    completed: int
-    rejected: int
+    goodput_per_s: float | None
+    outcomes: dict[str, int]
+    outcome_shares: dict[str, float | None]
+    attainment: float | None
+    missed: dict[str, float | None]
+    prefix_hit_rate: float | None
     rounds: int
     accepted_draft_tokens: int
+    num_accepted_tokens: int
     preemptions: int
     preempted: int
-    saturated: bool
+    classes: dict[int, ClassMetrics]
+    tenants: Tenants | None
+    verdict: Verdict
+
+    @property
+    def completed(self) -> int:
+        """Requests of the whole run that finished."""
+        return self.outcomes["finished"]
+
+    @property
+    def rejected(self) -> int:
+        """Requests of the whole run that found the queue full."""
+        return self.outcomes["rejected"]
+
+    @property
+    def saturated(self) -> bool:
+        """Whether the queue grew to the end (:mod:`simulator.trace.saturation`)."""
+        return self.verdict.saturated
 
     @property
     def mean_acceptance_length(self) -> float | None:
@@ -86,9 +117,10 @@ class RunMetrics:
 def measure(
     requests_path: Path | str, iterations_path: Path | str, warmup_fraction: float
 ) -> dict[Run, RunMetrics]:
-    """Measure every run of a trace.
+    """Measure every run of a trace, against the objectives in its file metadata.
 
-    Memory grows with the number of requests (eight columns of them), not of iterations.
+    One pass over each file. Memory grows with the number of requests (the columns read here), not
+    of iterations.
 
     Parameters
     ----------
@@ -104,10 +136,11 @@ def measure(
     ConfigError
         If the fraction is outside [0, 1).
     """
+    objectives = read_objectives(requests_path)
     requests = read_requests(requests_path)
     spans = windows(requests, warmup_fraction)
     work = loads(iterations_path, spans)
-    return {run: _measure(columns, work[run]) for run, columns in requests.items()}
+    return {run: _measure(columns, work[run], objectives) for run, columns in requests.items()}
 
 
 def read_requests(path: Path | str) -> dict[Run, Columns]:
@@ -127,62 +160,50 @@ def read_requests(path: Path | str) -> dict[Run, Columns]:
     }
 
 
-def latencies(requests: Columns, start_s: float) -> dict[str, Samples]:
-    """Return TTFT, TPOT and E2E latency of the finished requests that arrive from a time on."""
-    kept = _kept(requests, start_s)
-    first_s, finish_s = requests["first_token_s"][kept], requests["finish_s"][kept]
-    later_tokens = requests["output_tokens"][kept] - 1
-    long = later_tokens > 0
-    return {
-        "ttft_s": first_s - requests["arrival_s"][kept],
-        "tpot_s": (finish_s - first_s)[long] / later_tokens[long],
-        "e2e_s": finish_s - requests["arrival_s"][kept],
-    }
-
-
-def percentile(samples: Samples, quantile: float) -> float | None:
-    """Return a percentile, or None if there are no samples.
-
-    Linear interpolation between order statistics (Hyndman and Fan's type 7).
-    """
-    return float(np.quantile(samples, quantile)) if samples.size else None
-
-
-def enough(samples: int, quantile: float) -> bool:
-    """Tell whether a percentile may be printed: from 100 / (1 - quantile) samples on.
-
-    So that about a hundred samples lie beyond it: p50 needs 200, p90 1,000, p99 10,000.
-
-    Examples
-    --------
-    >>> [enough(1000, q) for q in (0.5, 0.9, 0.99)]
-    [True, True, False]
-    """
-    return samples * (1.0 - quantile) >= 100.0 * (1.0 - 1e-9)  # 1 - 0.9 falls short of 0.1
-
-
-def _kept(requests: Columns, start_s: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    kept: np.ndarray[Any, np.dtype[np.bool_]] = (requests["arrival_s"] >= start_s) & ~np.isnan(
-        requests["finish_s"]
-    )
-    return kept
-
-
-def _measure(requests: Columns, load: Load) -> RunMetrics:
-    window, finish_s = load.window, requests["finish_s"]
-    kept = _kept(requests, window.start_s)
-    finished = (finish_s > window.start_s) & (finish_s <= window.end_s)
-    rejected = int(np.isnan(finish_s).sum())
+def _measure(requests: Columns, load: Load, objectives: Objectives) -> RunMetrics:
+    window = load.window
+    counts = np.bincount(requests["outcome"], minlength=len(OUTCOMES)).tolist()
+    finished = _within(requests["finish_s"], window)
+    times, missed = times_s(requests), {}
+    attained = requests["outcome"] == FINISHED
+    if objectives.given:
+        missed = objectives.missed(times, requests["traffic_class"])
+        attained = attained & ~np.logical_or.reduce(list(missed.values()))
+    kept = requests["arrival_s"] >= window.start_s
+    measured = {name: values[kept] for name, values in requests.items()}
+    shares = np.bincount(measured["outcome"], minlength=len(OUTCOMES)) / max(1, kept.sum())
+    admitted = ~np.isnan(measured["admitted_s"])
+    good = attained & finished if objectives.given else None
+    several = bool(requests["tenant"].any())
     return RunMetrics(
-        latencies=latencies(requests, window.start_s),
+        latencies={name: happened(values[kept]) for name, values in times.items()},
         window=window,
         load=load,
         requests_per_s=ratio(int(finished.sum()), window.length_s),
-        completed=finish_s.size - rejected,
-        rejected=rejected,
-        rounds=int(requests["rounds"][kept].sum()),
-        accepted_draft_tokens=int(requests["accepted_draft_tokens"][kept].sum()),
+        goodput_per_s=None if good is None else ratio(int(good.sum()), window.length_s),
+        outcomes=dict(zip(OUTCOMES, counts, strict=True)),
+        outcome_shares=dict(zip(OUTCOMES, shares.tolist(), strict=True)),
+        attainment=_share(attained[kept]) if objectives.given else None,
+        missed={name: _share(values[kept]) for name, values in missed.items()},
+        prefix_hit_rate=ratio(
+            int(measured["cached_tokens"][admitted].sum()),
+            int(measured["prompt_tokens"][admitted].sum()),
+        ),
+        rounds=int(measured["rounds"].sum()),
+        accepted_draft_tokens=int(measured["accepted_draft_tokens"].sum()),
+        num_accepted_tokens=int(requests["accepted_draft_tokens"].sum()),
         preemptions=int(requests["preemptions"].sum()),
         preempted=int((requests["preemptions"] > 0).sum()),
-        saturated=is_saturated(load),
+        classes=dict(classes(requests, kept, times, missed, attained, good, window)),
+        tenants=tenants(requests, kept, attained, attained & finished, window) if several else None,
+        verdict=judge(load, float(shares[REJECTED] + shares[TIMED_OUT])),
     )
+
+
+def _within(times: Samples, window: Window) -> Bools:
+    inside: Bools = (times > window.start_s) & (times <= window.end_s)
+    return inside
+
+
+def _share(values: Bools) -> float | None:
+    return ratio(int(values.sum()), values.size)

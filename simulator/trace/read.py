@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from simulator.errors import DataError
-from simulator.trace.schema import CONSTANTS, PREFIX, SCHEMA_VERSION, TABLES
+from simulator.trace.schema import CONSTANTS, NAMES, notes_of, problem_of
 
-Columns = dict[str, np.ndarray[Any, np.dtype[Any]]]
-"""Columns by name; nulls are NaN. All have the shape ``[rows]``."""
+Column = np.ndarray[Any, np.dtype[Any]]
+Columns = dict[str, Column]
+"""Columns by name; nulls are NaN, names the index they have in the schema. Shape ``[rows]``."""
 
 
 class Run(NamedTuple):
@@ -44,35 +45,24 @@ def open_trace(path: Path | str, table: str | None = None) -> pq.ParquetFile:
         file = pq.ParquetFile(path)
     except FileNotFoundError as error:
         raise DataError(
-            f"no trace {str(path)!r}; a run that was cut off leaves {Path(path).name}.incomplete."
+            f"no trace {str(path)!r}. What a run that was cut off has left: moesim recover "
+            f"{Path(path).parent}"
         ) from error
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"{str(path)!r} is not a readable Parquet file: {error}.") from error
-    problem = _problem(notes(file), table)
+    found = notes(file)
+    problem = problem_of(found, table)
+    if problem is None and found.get("complete") != "true":
+        problem = "is incomplete: its run was cut off. Run it again."
     if problem:
         file.close()
         raise DataError(f"{str(path)!r} {problem}")
     return file
 
 
-def _problem(found: dict[str, str], table: str | None) -> str | None:
-    if found.get("table") not in TABLES:
-        return "has no moesim metadata: it is not a trace, or another tool rewrote it."
-    if table not in (None, found["table"]):
-        return f"holds the table {found['table']}, not {table}."
-    if found.get("schema_version") != SCHEMA_VERSION:
-        version = found.get("schema_version")
-        return f"has trace schema {version}, this moesim reads {SCHEMA_VERSION}; run it again."
-    if found.get("complete") != "true":
-        return "is incomplete: its run was cut off. Run it again."
-    return None
-
-
 def notes(file: pq.ParquetFile) -> dict[str, str]:
     """Return the file metadata of ours, keys without prefix."""
-    pairs = (file.metadata.metadata or {}).items()
-    texts = ((key.decode(), value.decode()) for key, value in pairs if key != b"ARROW:schema")
-    return {key.removeprefix(PREFIX): value for key, value in texts if key.startswith(PREFIX)}
+    return notes_of(file.metadata.metadata)
 
 
 def chunks(path: Path | str, table: str, columns: Sequence[str]) -> Iterator[tuple[Run, Columns]]:
@@ -99,10 +89,21 @@ def chunks(path: Path | str, table: str, columns: Sequence[str]) -> Iterator[tup
         for index in range(file.num_row_groups):
             rows = file.read_row_group(index, columns=[*CONSTANTS, *columns])
             # Our own row groups hold one run; a file sorted by another tool may hold several.
-            for key in rows.select(CONSTANTS).group_by(CONSTANTS).aggregate([]).to_pylist():
+            keys = rows.select(CONSTANTS).group_by(CONSTANTS).aggregate([]).to_pylist()
+            for key in keys:
                 run = Run(str(key["arm"]), int(key["replication"]))
-                mine = pc.and_(
-                    pc.equal(rows["arm"], run.arm), pc.equal(rows["replication"], run.replication)
-                )
-                part = rows.filter(mine)
-                yield run, {name: part[name].to_numpy() for name in columns}
+                part = rows if len(keys) == 1 else rows.filter(_is_of(rows, run))
+                yield run, {name: _numbers(part[name], NAMES.get(name)) for name in columns}
+
+
+def _is_of(rows: pa.Table, run: Run) -> pa.ChunkedArray:
+    return pc.and_(pc.equal(rows["arm"], run.arm), pc.equal(rows["replication"], run.replication))
+
+
+def _numbers(column: pa.ChunkedArray, names: Sequence[str] | None) -> Column:
+    """Return a column as numbers; of names, wherever a tool put them, the index in ours."""
+    if names is None:
+        numbers: Column = column.to_numpy()
+    else:
+        numbers = pc.index_in(column.cast(pa.string()), pa.array(names)).to_numpy()
+    return numbers

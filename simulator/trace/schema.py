@@ -1,4 +1,4 @@
-"""The two tables of a trace: what each column means and its unit.
+"""The tables of a trace: what each column means and its unit.
 
 Units and descriptions travel in the field metadata of the Parquet file, definitions of derived
 figures in its file metadata, so that a trace explains itself to DuckDB, polars or pandas.
@@ -13,11 +13,20 @@ from importlib.metadata import PackageNotFoundError, version
 
 import pyarrow as pa
 
+from simulator.trace.definitions import (
+    EVENT_DEFINITIONS,
+    ITERATION_DEFINITIONS,
+    REQUEST_DEFINITIONS,
+    TIME_DEFINITIONS,
+)
+
 SCHEMA_VERSION = "3"
 """Rises when a column that a summary needs comes, changes its meaning, unit or type, or goes."""
 
 PREFIX = "moesim."
 """Prefix of our keys in the file metadata."""
+
+_PREFIX = PREFIX.encode()
 
 ARMS = ("baseline", "speculative")
 """The two arms of a paired run: decoding without and with speculation."""
@@ -29,7 +38,14 @@ OUTCOMES = ("finished", "rejected", "timed_out", "cancelled", "failed")
 """How a request leaves: served to its last token; refused at a full queue; waited too long in it;
 given up by its client; lost with a replica, retries exhausted."""
 
-NAMES = {"outcome": OUTCOMES}
+START, READY, DRAIN, STOP, LOST, LINK_SLOWER, LINK_BACK, END = range(8)
+"""What happens to a cluster, as the engine writes it: the index of its name in `EVENT_NAMES`."""
+
+EVENT_NAMES = ("start", "ready", "drain", "stop", "lost", "link_slower", "link_back", "end")
+"""A replica is asked for; takes requests; takes no more; is given up; fails. The link between
+prefill and decode loses bandwidth; has it back. The run ends for a replica that is there."""
+
+NAMES = {"outcome": OUTCOMES, "event": EVENT_NAMES}
 """Columns that hold names, of which the engine writes the index."""
 
 CONSTANTS = ("arm", "replication")
@@ -75,7 +91,9 @@ _REQUESTS = (
     Column("tenant", pa.int32(), "index", "Whom it belongs to; 0 where there is one tenant."),
     Column("outcome", pa.dictionary(pa.int8(), pa.string()), "name", f"One of {OUTCOMES}."),
     Column("replica", pa.int16(), "index", "Replica it was last at; -1 if it never reached one."),
-    Column("prefill_replica", pa.int16(), "index", "Replica of its first prefill; -1 without one."),
+    Column(
+        "prefill_replica", pa.int16(), "index", "Where its first prefill ended; -1 if none did."
+    ),
     Column("arrival_s", pa.float64(), "s", "Arrival at the router."),
     Column("admitted_s", pa.float64(), "s", "Start of its first prefill; null without one.", True),
     Column("first_token_s", pa.float64(), "s", "First output token; null without one.", True),
@@ -89,7 +107,13 @@ _REQUESTS = (
     Column("accepted_draft_tokens", pa.int32(), "tokens", "Draft tokens kept, over all rounds."),
     Column("preemptions", pa.int32(), "count", "How often it lost its KV blocks to another."),
     Column("recomputed_tokens", pa.int32(), "tokens", "Prefilled again after preemptions."),
-    Column("retries", pa.int16(), "count", "How often it began anew after the loss of a replica."),
+    Column(
+        "retries",
+        pa.int16(),
+        "count",
+        "How often it began anew after the loss of a replica, as a new request to the engine: all "
+        "but its arrival, preemptions and recomputed tokens is of the last attempt.",
+    ),
 )
 
 _ITERATIONS = (
@@ -98,7 +122,7 @@ _ITERATIONS = (
     Column("start_s", pa.float64(), "s", "Start of the iteration."),
     Column("duration_s", pa.float64(), "s", "Time until its tokens are out."),
     Column("decode_requests", pa.int32(), "requests", "Requests that decode in it."),
-    Column("query_tokens", pa.int16(), "tokens", "Per decoding request: 1; gamma + 1 to verify."),
+    Column("query_tokens", pa.int16(), "tokens", "Per decoding request: 1, or its draft and 1."),
     Column(
         "prefill_tokens", pa.int32(), "tokens", "Tokens prefilled beside them: prompts, recomputed."
     ),
@@ -109,12 +133,14 @@ _ITERATIONS = (
     Column("kv_usage", pa.float32(), "1", "Share of the KV blocks that are taken."),
 )
 
-_DEFINITIONS = {
-    "ttft_s": "first_token_s - arrival_s",
-    "tpot_s": "(finish_s - first_token_s) / (output_tokens - 1); undefined for one output token",
-    "e2e_s": "finish_s - arrival_s",
-    "mean_acceptance_length": "1 + sum(accepted_draft_tokens) / sum(rounds)",
-}
+_EVENTS = (
+    Column("time_s", pa.float64(), "s", "When it happened."),
+    Column("event", pa.dictionary(pa.int8(), pa.string()), "name", f"One of {EVENT_NAMES}."),
+    Column("replica", pa.int16(), "index", "Replica that it happened to; -1 for a link."),
+    Column("gpus", pa.int32(), "GPUs", "GPUs of that replica; 0 for a link."),
+    Column("requests", pa.int32(), "requests", "Requests that a lost replica held."),
+    Column("lost_tokens", pa.int64(), "tokens", "Output tokens of theirs, to be emitted again."),
+)
 
 
 def _table(name: str, columns: tuple[Column, ...], notes: Mapping[str, str]) -> pa.Schema:
@@ -123,15 +149,17 @@ def _table(name: str, columns: tuple[Column, ...], notes: Mapping[str, str]) -> 
     return pa.schema([column.field() for column in _RUN + columns], metadata=prefixed)
 
 
-REQUESTS: pa.Schema = _table("requests", _REQUESTS, _DEFINITIONS)
+REQUESTS: pa.Schema = _table("requests", _REQUESTS, TIME_DEFINITIONS | REQUEST_DEFINITIONS)
 """One row per request, written when it leaves."""
 
-ITERATIONS: pa.Schema = _table("iterations", _ITERATIONS, {})
+ITERATIONS: pa.Schema = _table("iterations", _ITERATIONS, ITERATION_DEFINITIONS)
 """One row per iteration of a replica."""
 
+EVENTS: pa.Schema = _table("events", _EVENTS, EVENT_DEFINITIONS)
+"""One row per change of the cluster; there is no such file where a cluster cannot change."""
 
-TABLES: dict[str, pa.Schema] = {"requests": REQUESTS, "iterations": ITERATIONS}
-"""Both schemas by the name of their table."""
+TABLES: dict[str, pa.Schema] = {"requests": REQUESTS, "iterations": ITERATIONS, "events": EVENTS}
+"""All schemas by the name of their table."""
 
 
 def row_columns(schema: pa.Schema) -> list[str]:
@@ -155,6 +183,43 @@ def with_notes(schema: pa.Schema, notes: Mapping[str, str]) -> pa.Schema:
     """
     prefixed = {(PREFIX + key).encode(): value.encode() for key, value in notes.items()}
     return schema.with_metadata({**(schema.metadata or {}), **prefixed})
+
+
+def notes_of(metadata: Mapping[bytes, bytes] | None) -> dict[str, str]:
+    """Return the notes of ours in the metadata of a file or schema, keys without prefix.
+
+    Examples
+    --------
+    >>> notes_of(with_notes(REQUESTS, {"seed": "7"}).metadata)["seed"]
+    '7'
+    """
+    ours = [(key, value) for key, value in (metadata or {}).items() if key.startswith(_PREFIX)]
+    return {key.removeprefix(_PREFIX).decode(): value.decode() for key, value in ours}
+
+
+def problem_of(notes: Mapping[str, str], table: str | None) -> str | None:
+    """Tell what keeps a file with these notes from being read as a table; None if nothing does.
+
+    Parameters
+    ----------
+    notes
+        As `notes_of` returns them.
+    table
+        The table that is wanted; None takes any.
+
+    Examples
+    --------
+    >>> problem_of(notes_of(REQUESTS.metadata), "iterations")
+    'holds the table requests, not iterations.'
+    """
+    if notes.get("table") not in TABLES:
+        return "has no moesim metadata: it is not a trace, or another tool rewrote it."
+    if table not in (None, notes["table"]):
+        return f"holds the table {notes['table']}, not {table}."
+    if notes.get("schema_version") != SCHEMA_VERSION:
+        version = notes.get("schema_version")
+        return f"has trace schema {version}, this moesim reads {SCHEMA_VERSION}; run it again."
+    return None
 
 
 def versions() -> dict[str, str]:

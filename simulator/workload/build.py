@@ -13,6 +13,7 @@ from simulator.workload.presets import Preset, read_preset
 from simulator.workload.readers import READERS, existing_file
 from simulator.workload.replay import TraceWorkload, open_trace
 from simulator.workload.requests import Workload
+from simulator.workload.swing import Swinging
 from simulator.workload.synthetic import SyntheticWorkload
 from simulator.workload.traits import TraitedWorkload
 
@@ -79,6 +80,8 @@ def preset_workload(config: WorkloadConfig, requests: int) -> SyntheticWorkload:
     rate = preset.rate if config.rate is None else config.rate
     law = config.arrivals or preset.arrivals
     arrivals = ARRIVALS.get(law, "workload.arrivals")(ArrivalParameters(rate, preset.modulations))
+    if config.swing is not None:
+        arrivals = Swinging(arrivals, config.swing)
     prompt, output = _length_laws(config, preset)
     assumptions = [arrivals.assumption, *preset.assumptions, *_prompt_notes(config)]
     if rate != preset.rate:

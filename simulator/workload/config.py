@@ -23,12 +23,14 @@ _FOREIGN = {
     "closed_loop": {
         "rate": "in a closed loop requests enter as others finish: leave it null",
         "arrivals": "in a closed loop requests enter as others finish: leave it null",
+        "swing": "in a closed loop requests enter as others finish: leave it null",
         "path": "use workload.kind=trace to replay a file",
         "sessions": "conversations need an open loop (workload.kind=preset): leave it null",
     },
     "trace": {
         "rate": "a trace has its own: scale it with workload.rate_scale",
         "arrivals": "a trace has its own: leave it null",
+        "swing": "a trace has its own: leave it null",
         "concurrency": "use workload.kind=closed_loop for a fixed number of users",
         "preset": "a trace brings its own requests: leave it null",
         "sessions": "a trace brings its own lengths: leave it null",
@@ -37,6 +39,40 @@ _FOREIGN = {
     },
 }
 """Settings that mean nothing to a kind, and what to do instead."""
+
+
+MAX_PEAK_TO_MEAN = 20.0
+"""Highest peak of a swing (kind: assumed); the highest published hourly peak is 3.2."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwingConfig:
+    """How the rate of an open loop swings (`workload.swing`).
+
+    Parameters
+    ----------
+    period_s
+        Time from trough to trough, s.
+    peak_to_mean
+        Highest rate over mean rate, above 1.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range.
+    """
+
+    period_s: float = 86_400.0
+    peak_to_mean: float = 1.71
+
+    def __post_init__(self) -> None:
+        _within("swing.period_s", self.period_s, 1.0, 1e9, "s; a day has 86400")
+        if not 1.0 < self.peak_to_mean <= MAX_PEAK_TO_MEAN:
+            raise ConfigError(
+                f"workload.swing.peak_to_mean is {self.peak_to_mean}; set it above 1 and up to "
+                f"{MAX_PEAK_TO_MEAN:g}. Azure's conversations of 2024 have 1.71; "
+                "workload.swing=null keeps the mean rate."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +89,8 @@ class WorkloadConfig:
         Mean arrival rate, requests/s. Null: as measured in the preset's trace.
     arrivals
         Arrival law, ``poisson`` or ``gamma_modulated``. Null: the preset's.
+    swing
+        How the rate swings around its mean. Null: not at all.
     concurrency
         Users of a closed loop, each with one request in flight.
     path, format
@@ -92,6 +130,7 @@ class WorkloadConfig:
     preset: str | None = None
     rate: float | None = None
     arrivals: str | None = None
+    swing: SwingConfig | None = None
     concurrency: int | None = None
     path: str | None = None
     format: str = "azure"

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from simulator.errors import ConfigError
+from simulator.slo import SloConfig
 from simulator.workload.requests import MAX_TOKENS
 
 MAX_COUNT = 1_000_000
@@ -28,6 +29,8 @@ class TrafficClassConfig:
         Whom its requests belong to: so many tenants, equally active, no two classes' the same.
     cancel_after_s
         Mean of the exponential time after which its clients give up, s. Null: they never do.
+    slo
+        What its requests are promised, in place of the config group ``slo``. Null: the same as all.
     """
 
     name: str
@@ -35,6 +38,7 @@ class TrafficClassConfig:
     priority: int = 0
     tenants: int = 1
     cancel_after_s: float | None = None
+    slo: SloConfig | None = None
 
     def __post_init__(self) -> None:
         where = f"workload.traffic_classes, {self.name!r}"

@@ -1,7 +1,6 @@
 """Speed held by counts, which no busy machine disturbs: events, processes, prices, rows, draws."""
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import simpy
 from helpers.scenarios import fixed_batch
@@ -10,6 +9,7 @@ from helpers.serving_bench import Bench, FakeSteps, FixedWorkload
 from simulator.costs.forward import ForwardCost
 from simulator.streams import Streams
 from simulator.study.paired import Run, run_arm
+from simulator.trace.parts import read_part
 from simulator.workload.requests import BLOCK_REQUESTS
 
 
@@ -100,7 +100,7 @@ def test_every_iteration_and_request_is_a_row(tmp_path):
     tables = tmp_path / "requests.parquet", tmp_path / "iterations.parquet"
     run = Run("speculative", 0)
     events = run_arm(scenario, run, tables)
-    requests, iterations = (pq.read_table(run.part(table)) for table in tables)
+    requests, iterations = (read_part(run.part(table)) for table in tables)
     assert iterations.num_rows == events - 1
     assert iterations["iteration"].to_pylist() == list(range(iterations.num_rows))
     assert sorted(requests["request_id"].to_pylist()) == list(range(100))

@@ -39,9 +39,13 @@ class Stand:
         ring = self.kind == "ring"
         cache = KvCache(self.blocks * self.block_tokens, self.block_tokens)
         stepper = (
-            EmissionRing(gamma=GAMMA, block_tokens=self.block_tokens, max_rounds=64)
+            EmissionRing(lookahead_tokens=GAMMA, block_tokens=self.block_tokens, max_rounds=64)
             if ring
-            else SlotArray(block_tokens=self.block_tokens, max_rounds=64)
+            else SlotArray(
+                block_tokens=self.block_tokens,
+                max_rounds=64,
+                lookahead_tokens=range(GAMMA + 1),
+            )
         )
         self.caches.append(cache)
         return Replica(
@@ -68,7 +72,7 @@ class Stand:
                 np.array([output]),
                 np.array([prompt + 1]),
                 np.array([output - 1]),
-                gamma=GAMMA,
+                lookahead_tokens=GAMMA,
                 block_tokens=self.block_tokens,
             )
         return Request(number, 0.0, prompt, output, runs, trajectory)

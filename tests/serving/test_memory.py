@@ -4,17 +4,20 @@ import gc
 import tracemalloc
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from helpers.serving_bench import FakeSteps
 
-from simulator.serving.cluster import Deployment, serve
+from simulator.serving.cluster import serve
+from simulator.serving.cluster_config import AffinityConfig
+from simulator.serving.deployment import Deployment
 from simulator.serving.router import LeastOutstanding
 from simulator.serving.scheduler import Limits
 from simulator.speculation.acceptance import PositionAcceptance
 from simulator.streams import Streams
+from simulator.trace.parts import open_part
 from simulator.trace.schema import ITERATIONS, REQUESTS
 from simulator.trace.writer import TraceWriter
 from simulator.workload.requests import RequestBlock
@@ -67,14 +70,14 @@ def run(folder, requests, concurrency):
                 limits=Limits(max_num_seqs=USERS, max_batched_tokens=8192),
                 kv_capacity_tokens=100_000,
             ),
-            LeastOutstanding(),
+            partial(LeastOutstanding, AffinityConfig()),
             stream,
             PositionAcceptance([0.7]),
             Streams(1),
             requests_trace=done,
             iterations_trace=steps,
         )
-    assert pq.read_metadata(folder / "requests").num_rows == requests
+    assert sum(block.num_rows for block in open_part(folder / "requests").blocks) == requests
     return stream
 
 
@@ -103,7 +106,7 @@ def test_ten_times_the_requests_take_the_same_memory(tmp_path, concurrency):
     long = peak_bytes(tmp_path / "long", 80 * BLOCK, concurrency)
     # No Python object is smaller than 16 bytes: one left behind by every request would show.
     # Measured: 5 bytes a request, most of it from blocks of other sizes; from 20,000 to 200,000
-    # requests 0.2, the footer of the Parquet files.
+    # requests 0.2.
     assert long < short + 16 * 72 * BLOCK
 
 

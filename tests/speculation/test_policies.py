@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulator.costs.compiled import Window
 from simulator.errors import ConfigError
 from simulator.speculation.acceptance import PositionAcceptance
 from simulator.speculation.config import SpeculationConfig
@@ -16,7 +17,15 @@ from simulator.speculation.policies import POLICIES, CostModel, Telemetry, Thres
 NOTHING = np.empty(0, np.int64)
 
 
-def make(policy, price=lambda *_: 1.0, **settings):
+def priced(seconds):
+    """Lines of a step time that depends on draft length and batch, and on no context."""
+    return lambda gamma, requests, _: Window(seconds(gamma, requests), 0.0, 0, 10**9, 0.0)
+
+
+SECOND = priced(lambda *_: 1.0)
+
+
+def make(policy, price=SECOND, **settings):
     """Make a policy as a scenario does."""
     config = SpeculationConfig(alpha=0.7, policy=policy, **({"gamma": 4} | settings))
     return POLICIES.get(policy)(config, price)
@@ -62,26 +71,49 @@ def test_a_threshold_comes_back_when_acceptance_does():
 
 def linear(per_draft):
     """Step time that grows by a share with every drafted token."""
-    return lambda gamma, requests, context: 1.0 + per_draft * gamma
+    return lambda gamma, _: 1.0 + per_draft * gamma
 
 
 @pytest.mark.parametrize("alphas", [[0.8], [0.9, 0.6, 0.3], [0.4], [0.0], [1.0]])
 @pytest.mark.parametrize("per_draft", [0.05, 0.3, 2.0])
 def test_the_cost_model_finds_the_best_draft_length(alphas, per_draft):
     acceptance, price = PositionAcceptance(alphas), linear(per_draft)
-    goodput = [acceptance.tokens_per_round(gamma) / price(gamma, 16, 0) for gamma in range(7)]
-    chosen = drive(CostModel(6, price, memory_rounds=10_000.0), acceptance, 1500)
+    goodput = [acceptance.tokens_per_round(gamma) / price(gamma, 16) for gamma in range(7)]
+    chosen = drive(CostModel(6, priced(price), memory_rounds=10_000.0), acceptance, 1500)
     reached = sum(acceptance.tokens_per_round(gamma) for gamma in chosen)
-    spent = sum(price(gamma, 16, 0) for gamma in chosen)
+    spent = sum(price(gamma, 16) for gamma in chosen)
     assert reached / spent > 0.98 * max(goodput)
 
 
 def test_the_cost_model_follows_the_price_of_the_batch():
     """Drafts that are free at a small batch and dear at a large one."""
-    policy = CostModel(4, lambda gamma, n, _: 1.0 + (gamma if n > 8 else 0.0), 1000.0)
+    policy = CostModel(4, priced(lambda gamma, n: 1.0 + (gamma if n > 8 else 0.0)), 1000.0)
     acceptance = PositionAcceptance([0.8])
     assert set(drive(policy, acceptance, 100, requests=4)[20:]) == {4}
     assert drive(policy, acceptance, 100, requests=32)[20:].count(0) > 70
+
+
+def test_the_cost_model_asks_for_prices_only_where_the_last_ones_do_not_hold():
+    asked = []
+
+    def price(gamma, requests, context):
+        asked.append((gamma, requests, context))
+        first = context // 100 * 100
+        return Window(1.0, gamma * 1e-3, first, first + 99, 0.0)
+
+    policy = CostModel(2, price, 1000.0)
+    for requests, context in [(4, 10), (4, 99), (4, 100), (4, 150), (5, 150), (5, 160)]:
+        policy.decide(Telemetry(requests, context, 0, NOTHING))
+    assert [place for gamma, *place in asked if gamma == 2] == [[4, 10], [4, 100], [5, 150]]
+    assert len(asked) == 9
+
+
+def test_the_cost_model_reads_the_context_off_its_lines():
+    """A draft that pays on a short context and not on a long one, on the same line."""
+    policy = CostModel(1, lambda gamma, *_: Window(1.0, gamma * 1e-3, 0, 10**6, 0.0), 1000.0)
+    accepted = np.repeat([0, 1], 50)
+    assert policy.decide(Telemetry(100, 400, 1, accepted)) == 1  # 1.5 tokens in 1.4 s
+    assert policy.decide(Telemetry(100, 700, 1, NOTHING)) == 0  # and in 1.7 s
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=5), st.integers(1, 5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,17 @@ from simulator.trace.writer import TraceWriter
 
 Rows = list[Row]
 Runs = Mapping[tuple[str, int], Rows]
-WriteTrace = Callable[[Runs, Runs], tuple[Path, Path]]
+WriteTrace = Callable[..., tuple[Path, Path]]
 
 
 @pytest.fixture
 def write_trace(tmp_path: Path) -> WriteTrace:
     """Write rows by (arm, replication) through writer and merge, as a paired run does."""
 
-    def write(requests: Runs, iterations: Runs) -> tuple[Path, Path]:
-        paths = []
+    def write(
+        requests: Runs, iterations: Runs, config: Mapping[str, Any] | None = None
+    ) -> tuple[Path, Path]:
+        paths, notes = [], {"seed": "1", "config": json.dumps(config or {})}
         for name, schema, runs in (
             ("requests", REQUESTS, requests),
             ("iterations", ITERATIONS, iterations),
@@ -34,10 +37,10 @@ def write_trace(tmp_path: Path) -> WriteTrace:
             for (arm, replication), rows in runs.items():
                 part = tmp_path / "parts" / f"{name}-{arm}-{replication}.parquet"
                 constants = {"arm": arm, "replication": replication}
-                with TraceWriter(part, schema, {"seed": "1"}, constants) as writer:
+                with TraceWriter(part, schema, notes, constants) as writer:
                     writer.rows.extend(rows)
                 parts.append(part)
-            paths.append(merge(parts, tmp_path / f"{name}.parquet", {"seed": "1"}))
+            paths.append(merge(parts, tmp_path / f"{name}.parquet", notes))
         return paths[0], paths[1]
 
     return write

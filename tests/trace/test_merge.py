@@ -15,7 +15,7 @@ from simulator.trace.writer import TraceWriter
 @pytest.fixture
 def part(tmp_path, request_row):
     def make(arm, replication, blocks):
-        path = tmp_path / f"{arm}-{replication}.parquet"
+        path = tmp_path / f"{arm}-{replication}.arrows"
         constants = {"arm": arm, "replication": replication}
         with TraceWriter(path, REQUESTS, {"seed": "7"}, constants) as writer:
             for size in blocks:
@@ -56,6 +56,15 @@ def test_row_groups_are_full_and_never_span_parts(part, tmp_path, monkeypatch):
         assert statistics.min == statistics.max
 
 
+def test_only_the_names_are_dictionary_encoded(part, tmp_path):
+    path = merge([part("baseline", 0, [1])], tmp_path / "all.parquet", {})
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    for index in range(group.num_columns):
+        column = group.column(index)
+        assert column.compression == "ZSTD"
+        assert column.has_dictionary_page == (column.path_in_schema in ("arm", "outcome"))
+
+
 def test_groups_and_rows_do_not_depend_on_how_the_parts_were_flushed(part, tmp_path, monkeypatch):
     monkeypatch.setattr(merge_room, "ROW_GROUP_ROWS", 8)
     files = []
@@ -87,13 +96,13 @@ def test_empty_parts_make_an_empty_table(part, tmp_path):
 
 def test_a_missing_part_leaves_the_others_and_no_file(part, tmp_path):
     good = part("baseline", 0, [1])
-    with pytest.raises(DataError, match=r"no trace .*cut off leaves gone.parquet.incomplete"):
-        merge([good, tmp_path / "gone.parquet"], tmp_path / "all.parquet", {})
-    assert sorted(os.listdir(tmp_path)) == ["all.parquet.incomplete", "baseline-0.parquet"]
+    with pytest.raises(DataError, match=r"no part .*cut off leaves gone.arrows.incomplete"):
+        merge([good, tmp_path / "gone.arrows"], tmp_path / "all.parquet", {})
+    assert sorted(os.listdir(tmp_path)) == ["all.parquet.incomplete", "baseline-0.arrows"]
 
 
 def test_parts_of_different_tables_are_refused(part, tmp_path):
-    other = tmp_path / "iterations.parquet"
+    other = tmp_path / "iterations.arrows"
     with TraceWriter(other, ITERATIONS, {}, {"arm": "baseline", "replication": 0}):
         pass
     with pytest.raises(DataError, match="holds the table iterations, not requests"):

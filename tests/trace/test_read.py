@@ -5,9 +5,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from simulator.errors import DataError
+from simulator.trace.parquet import ParquetStream
 from simulator.trace.read import Run, chunks, open_trace
 from simulator.trace.schema import REQUESTS, SCHEMA_VERSION, with_notes
-from simulator.trace.writer import TraceWriter
 
 RUN = {"arm": "baseline", "replication": 0}
 
@@ -59,8 +59,8 @@ def test_an_empty_trace_has_no_chunks(write_trace):
     assert list(chunks(iterations, "iterations", ["start_s"])) == []
 
 
-def test_a_missing_file_names_what_a_cut_off_run_leaves(tmp_path):
-    with pytest.raises(DataError, match=r"no trace '.*x.parquet'; .* x.parquet.incomplete"):
+def test_a_missing_file_names_the_command_for_what_a_cut_off_run_leaves(tmp_path):
+    with pytest.raises(DataError, match=rf"no trace '.*x.parquet'.* moesim recover {tmp_path}"):
         open_trace(tmp_path / "x.parquet")
 
 
@@ -95,7 +95,6 @@ def test_another_schema_version_is_refused(tmp_path):
 
 
 def test_an_incomplete_file_is_refused(tmp_path):
-    writer = TraceWriter(tmp_path / "x.parquet", REQUESTS, {}, RUN)
-    writer.abandon()
+    ParquetStream(tmp_path / "x.parquet", REQUESTS).abandon()
     with pytest.raises(DataError, match="is incomplete: its run was cut off"):
         open_trace(tmp_path / "x.parquet.incomplete", "requests")

@@ -1,6 +1,7 @@
 import pyarrow as pa
 import pytest
 
+from simulator.trace.definitions import DEFINITIONS
 from simulator.trace.schema import ARMS, CONSTANTS, TABLES, row_columns, versions, with_notes
 
 
@@ -77,6 +78,13 @@ def test_the_latencies_are_defined_in_the_file_metadata():
     assert notes[b"moesim.ttft_s"] == b"first_token_s - arrival_s"
     assert b"undefined for one output token" in notes[b"moesim.tpot_s"]
     assert notes[b"moesim.e2e_s"] == b"finish_s - arrival_s"
+
+
+def test_the_files_define_every_figure_that_stands_on_them():
+    stated = {key for table in TABLES.values() for key in table.metadata}
+    assert {f"moesim.{name}".encode() for name in DEFINITIONS} <= stated
+    attainment = TABLES["requests"].metadata[b"moesim.attainment"].decode()
+    assert "rejected, timed out, cancelled and failed ones count as missed" in attainment
 
 
 def test_notes_are_prefixed_and_do_not_touch_the_shared_schema():

@@ -4,30 +4,12 @@ import numpy as np
 import pytest
 from helpers.trace_rows import request_column
 
+from simulator.trace.definitions import DEFINITIONS
 from simulator.trace.json_file import write_json
 from simulator.trace.summary import summarise
 
 FIGURES = {
-    "ttft_s",
-    "tpot_s",
-    "e2e_s",
-    "output_tokens_per_s",
-    "requests_per_s",
-    "mean_batch",
-    "mean_context_tokens",
-    "active_experts",
-    "step_s",
-    "utilisation",
-    "kv_usage",
-    "kv_usage_peak",
-    "mean_draft_tokens",
-    "preemptions",
-    "preempted",
-    "mean_acceptance_length",
-    "completed",
-    "rejected",
-    "measured",
-    "saturated",
+    *(set(DEFINITIONS) - {"percentiles"}),
     "intervals",
 }
 TIMES = ("arrival_s", "admitted_s", "first_token_s", "finish_s")
@@ -78,7 +60,7 @@ def test_the_summary_has_the_agreed_keys(paired):
         "warnings",
     }
     ratios = {f"{name}_{p}" for name in ("ttft", "tpot", "e2e") for p in ("p50", "p90", "p99")}
-    assert set(summary["speedup"]) == {"throughput"} | ratios
+    assert set(summary["speedup"]) == {"throughput", "goodput"} | ratios
     for interval in summary["speedup"].values():
         assert set(interval) == {"value", "low", "high"}
     for arm in ("baseline", "speculative"):
@@ -103,7 +85,7 @@ def test_equal_arms_are_exactly_equal(write_trace, queue_run):
     summary = summarise(*write_trace(requests, iterations), warmup_fraction=0.1, extra={})
     assert summary["baseline"] == summary["speculative"]
     for key, interval in summary["speedup"].items():
-        expected = None if key.endswith("p99") else 1.0
+        expected = None if key.endswith("p99") or key == "goodput" else 1.0
         assert interval == dict.fromkeys(("value", "low", "high"), expected)
 
 
@@ -140,7 +122,8 @@ def test_scalars_are_means_over_replications_with_their_intervals(paired):
     arm = summary["baseline"]
     for name, interval in arm["intervals"].items():
         assert interval["value"] == arm[name]
-        assert interval["low"] <= interval["value"] <= interval["high"]
+        if name not in ("goodput_per_s", "attainment"):  # nothing was promised
+            assert interval["low"] <= interval["value"] <= interval["high"]
 
 
 def test_the_acceptance_length_pools_rounds(paired):
@@ -189,7 +172,7 @@ def test_rejections_are_counted_and_told(write_trace, request_row):
     both = {("baseline", 0): rows, ("speculative", 0): rows}
     summary = summarise(*write_trace(both, no_rows(both)), warmup_fraction=0.0, extra={})
     assert (summary["baseline"]["completed"], summary["baseline"]["rejected"]) == (9, 1)
-    assert "baseline: 1 requests (10.0%) were rejected." in summary["warnings"]
+    assert "baseline: 1 requests (10.0%) were rejected at a full queue." in summary["warnings"]
 
 
 def test_preemptions_are_counted_and_told(write_trace, request_row):
@@ -261,3 +244,113 @@ def test_a_saved_trace_gives_the_same_numbers_again(write_trace, queue_run):
     paths = write_trace(*runs)
     first = summarise(*paths, warmup_fraction=0.1, extra={})
     assert summarise(*paths, warmup_fraction=0.1, extra={}) == first
+
+
+SLO = {"ttft_s": 1.0, "tpot_s": None, "e2e_s": None, "share": 0.9}
+
+
+@pytest.fixture
+def promised(write_trace, request_row):
+    """Summarise arms whose requests have a TTFT of 0.5 s or, some of them, of 1.5 s."""
+
+    def run(late, replications=3, classes=1, tenants=1, requests=400):
+        tables = {}
+        for arm, share in late.items():
+            for replication in range(replications):
+                tables[(arm, replication)] = [
+                    request_row(
+                        i,
+                        float(i),
+                        i + (1.5 if (i + replication) % 10 < 10 * share else 0.5),
+                        i + 2.5,
+                        11,
+                        traffic_class=i % classes,
+                        tenant=(i // 2) % tenants,
+                    )
+                    for i in range(requests)
+                ]
+        names = [{"name": f"class {index} of mine"} for index in range(classes)]
+        config = {"slo": SLO, "workload": {"traffic_classes": names}}
+        paths = write_trace(tables, no_rows(tables), config)
+        return summarise(*paths, warmup_fraction=0.0, extra={})
+
+    return run
+
+
+def test_goodput_and_attainment_are_compared_in_pairs(promised):
+    summary = promised({"baseline": 0.2, "speculative": 0.1})
+    assert summary["baseline"]["attainment"] == pytest.approx(0.8)
+    assert summary["speculative"]["attainment"] == pytest.approx(0.9)
+    assert summary["baseline"]["slo_missed"]["ttft_s"] == pytest.approx(0.2)
+    gain = summary["slo"].pop("attainment_gain")
+    assert summary["slo"] == SLO
+    assert gain["value"] == pytest.approx(0.1)
+    assert gain["low"] == pytest.approx(0.1)
+    ratio = summary["speedup"]["goodput"]
+    assert ratio["low"] <= ratio["value"] == pytest.approx(0.9 / 0.8, rel=0.01)
+    assert summary["classes"] == summary["tenants"] == []
+
+
+def test_where_an_arm_has_no_goodput_the_gain_still_stands(promised):
+    summary = promised({"baseline": 1.0, "speculative": 0.1})
+    assert summary["baseline"]["goodput_per_s"] == 0.0
+    assert summary["speedup"]["goodput"] == NOTHING
+    assert summary["slo"]["attainment_gain"]["value"] == pytest.approx(0.9)
+
+
+def test_classes_are_reported_by_name(promised):
+    summary = promised({"baseline": 0.2, "speculative": 0.1}, classes=2)
+    first, second = summary["classes"]
+    assert (first["name"], second["name"]) == ("class 0 of mine", "class 1 of mine")
+    assert first["slo"] == SLO
+    arms = "baseline", "speculative"
+    for arm in arms:
+        assert first[arm]["requests"] + second[arm]["requests"] == summary[arm]["measured"]
+        goodput = first[arm]["goodput_per_s"] + second[arm]["goodput_per_s"]
+        assert goodput == pytest.approx(summary[arm]["goodput_per_s"])
+        assert first[arm]["ttft_s"] == {"p50": 0.5, "p90": None, "p99": None}  # 600 requests
+        assert first[arm]["outcome_shares"]["finished"] == 1.0
+    assert set(first["goodput"]) == {"value", "low", "high"}
+
+
+def test_tenants_are_listed_largest_first_and_compared_by_jain(promised):
+    summary = promised({"baseline": 0.2, "speculative": 0.1}, tenants=30)
+    assert len(summary["tenants"]) == 20
+    demands = [tenant["baseline"]["demand_tokens"] for tenant in summary["tenants"]]
+    assert demands == sorted(demands, reverse=True)
+    first = summary["tenants"][0]["speculative"]
+    window_s = 3 * 399.0
+    assert first["goodput_per_s"] == pytest.approx(
+        first["attainment"] * first["requests"] / window_s, rel=0.1
+    )
+    assert 0.99 < summary["baseline"]["jain_service"] <= 1.0
+    json.dumps(summary, allow_nan=False)
+
+
+def test_what_vllm_counts_is_counted_over_the_whole_run(write_trace, request_row, iteration_row):
+    rows = [request_row(i, float(i), i + 0.5, i + 0.9, 6, 3, 2) for i in range(9)]
+    steps = [
+        iteration_row(0, 0.0, 0.5, 4, 6, query_tokens=4),
+        iteration_row(1, 0.5, 0.5, 4, 4, query_tokens=1),  # a policy left the drafts out
+        iteration_row(2, 99.0, 0.5, 2, 5, query_tokens=3),  # after the window
+    ]
+    runs = {("speculative", 0): rows, ("speculative", 1): rows}
+    summary = summarise(
+        *write_trace(runs, dict.fromkeys(runs, steps)), warmup_fraction=0.5, extra={}
+    )
+    arm = summary["speculative"]
+    assert arm["num_drafts"] == 2 * (4 + 2)
+    assert arm["num_draft_tokens"] == 2 * (4 * 3 + 2 * 2)
+    assert arm["num_accepted_tokens"] == 2 * 9 * 2
+
+
+def test_a_backlog_is_told_with_its_signal(write_trace, request_row, iteration_row):
+    rows = [request_row(i, float(i), i + 0.5, i + 0.9, 2, 1) for i in range(99)]
+    steps = [iteration_row(i, float(i), 1.0, 8, 8, waiting=20 * (30 < i < 60)) for i in range(99)]
+    both = {("baseline", 0): rows, ("speculative", 0): rows}
+    summary = summarise(*write_trace(both, dict.fromkeys(both, steps)), warmup_fraction=0, extra={})
+    verdict = summary["baseline"]["verdict"]
+    assert verdict["label"] == "backlogged"
+    assert verdict["runs"] == {"stable": 0, "backlogged": 1, "overloaded": 0}
+    assert f"baseline: backlogged, {verdict['signal']}." in summary["warnings"]
+    assert not summary["baseline"]["saturated"]

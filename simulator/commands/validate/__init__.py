@@ -8,6 +8,9 @@ SUBJECTS = {
     "engine": Subject(f"{__name__}.engine", "a real engine: calibrated, predicted, replayed"),
     "kernels": Subject(f"{__name__}.kernels", "kernel tables, each measured shape left out once"),
     "moesd": Subject(f"{__name__}.moesd", "the curves of MoESD, simulated end to end"),
+    "policies": Subject(
+        f"{__name__}.policies", "draft-length policies against fixed draft lengths"
+    ),
     "silicon": Subject(f"{__name__}.silicon", "served deployments whose latencies were published"),
 }
 """What can be validated."""

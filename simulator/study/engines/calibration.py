@@ -13,7 +13,7 @@ from simulator.study.engines.fit import EngineFit, fit_engine
 from simulator.study.engines.observations import Coefficients
 from simulator.study.engines.step_rows import LEAST_ROWS, StepRow
 from simulator.study.engines.times import Bench, StepTimes
-from simulator.trace.summary import Json
+from simulator.trace.json_file import Json
 
 
 @dataclass(frozen=True, slots=True)

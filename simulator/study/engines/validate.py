@@ -23,7 +23,7 @@ from simulator.study.engines.models import Measured, read_models
 from simulator.study.engines.replay import FIGURES, Replay, replay
 from simulator.study.engines.requests import MeasuredRun, read_runs
 from simulator.study.engines.step_rows import StepRow, read_steps
-from simulator.trace.summary import Json
+from simulator.trace.json_file import Json
 
 FILES = ("models.yaml", "steps.csv", "requests.csv")
 

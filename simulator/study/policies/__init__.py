@@ -1,0 +1,1 @@
+"""Draft-length policies against the best fixed draft length, paired, in goodput."""
