@@ -105,7 +105,9 @@ class Scenario:
             draft_tokens=drafting.tree.nodes(gamma),
             own_gpus=drafting.own_gpus,
         )
-        token_bytes, state_bytes = sent_bytes(self.config.model, drafter)
+        # A drafter on GPUs of its own reads the prompt itself, wherever the target prefills.
+        sent = None if drafting.own_gpus else drafter
+        token_bytes, state_bytes = sent_bytes(self.config.model, sent)
         block = scheduler.block_tokens
         deployment = Deployment(
             costs=[CompiledSteps(self.step_model, gamma)],

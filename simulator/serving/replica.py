@@ -155,7 +155,6 @@ class Replica:
         if timeout_s is not None and not request.admitted:
             self._deadlines.add(self._env.now + timeout_s, request, TIMED_OUT)
         self._arrived.append(request)
-        self._rouse()
 
     def accept(self, request: Request) -> None:
         """Take a request whose prefill was done elsewhere: it waits for blocks, then decodes.
@@ -167,7 +166,6 @@ class Replica:
         """
         self._take(request)
         self._scheduler.join_prefilled(request)
-        self._rouse()
 
     def evacuate(self) -> list[Request]:
         """Lose everything, as when the machine fails; return the requests that were here.
@@ -185,26 +183,24 @@ class Replica:
         return found
 
     def _take(self, request: Request) -> None:
-        """Count a request in."""
+        """Count a request in; wakes the replica if it is idle."""
         if request.max_tokens > self._longest_tokens:
             raise InvariantError(
                 f"request {request.request_id} may hold {request.max_tokens} tokens besides drafts "
                 f"where replica {self._index} has KV blocks for {self._longest_tokens}: it would "
                 "wait for ever."
             )
-        self._due_tokens += request.total_tokens
+        self._due_tokens += request.prompt_tokens + request.output_tokens
         cancel_after_s = request.traits.cancel_after_s
         if cancel_after_s < math.inf:
             self._deadlines.add(request.arrival_s + cancel_after_s, request, CANCELLED)
-
-    def _rouse(self) -> None:
         if self._wake is not None and not self._wake.triggered:
             self._wake.succeed()
 
     def _serve(self) -> Generator[simpy.Event, Any, None]:
         """Step after step: plan, price, wait, commit. One event per step."""
         env, stepper, scheduler, cache = self._env, self._stepper, self._scheduler, self._cache
-        arrived, deadlines = self._arrived, self._deadlines.heap
+        arrived, prefilled, deadlines = self._arrived, scheduler.prefilled, self._deadlines.heap
         trace, rows = self._iterations_trace, self._iterations_trace.rows
         iteration, gamma, costs = 0, scheduler.gamma, self._costs[-1]
         priced, (base_s, slope_s, first, last, experts) = 0, Window(0.0, 0.0, 0, -1, 0.0)
@@ -243,7 +239,7 @@ class Replica:
                 for request in finished:
                     self._finish(request)
             if chunks:
-                emitted += self._advance_prefill(chunks)
+                emitted += self._start_decode(scheduler.advance_prefill(chunks))
             rows.append(
                 (
                     self._index,
@@ -255,7 +251,7 @@ class Replica:
                     prompt_tokens,
                     emitted,
                     context_tokens,
-                    len(arrived) + scheduler.waiting,
+                    len(arrived) + scheduler.waiting + (len(prefilled) if prefilled else 0),
                     experts,
                     kv_usage,
                 )
@@ -299,26 +295,24 @@ class Replica:
         yield self._wake
         self._wake = None
 
-    def _advance_prefill(self, chunks: Sequence[Chunk]) -> int:
-        """Commit prompt chunks; return the tokens that finished prompts emit."""
-        done = self._scheduler.advance_prefill(chunks)
-        for request in done:
-            self._start_decode(request)
-        return len(done)
+    def _start_decode(self, requests: Sequence[Request]) -> int:
+        """Emit the tokens that follow prefills, one each; return how many.
 
-    def _start_decode(self, request: Request) -> None:
-        """Emit the token that follows a prefill; after it the request decodes, or is finished."""
-        if request.prefill_tokens == request.prompt_tokens:
-            request.first_token_s = self._env.now
-            request.prefill_replica = self._index
-        if request.prefill_tokens == request.max_tokens:
-            self._finish(request)
-        elif self._hand_over is not None:
-            self._scheduler.release(request, request.prefill_tokens)
-            self._due_tokens -= request.total_tokens
-            self._hand_over(request)
-        else:
-            self._stepper.enter(request)
+        After it a request decodes, here or elsewhere, or is finished.
+        """
+        for request in requests:
+            if request.prefill_tokens == request.prompt_tokens:
+                request.first_token_s = self._env.now
+                request.prefill_replica = self._index
+            if request.prefill_tokens == request.max_tokens:
+                self._finish(request)
+            elif self._hand_over is not None:
+                self._scheduler.release(request, request.prefill_tokens)
+                self._due_tokens -= request.prompt_tokens + request.output_tokens
+                self._hand_over(request)
+            else:
+                self._stepper.enter(request)
+        return len(requests)
 
     def _finish(self, request: Request) -> None:
         """Free the blocks; the request leaves with all of its output."""
@@ -328,7 +322,7 @@ class Replica:
     def _leave(self, request: Request, outcome: int, emitted: int, finish_s: float) -> None:
         """Write the row of a request that holds nothing any more; tell whoever waits for it."""
         request.left = True
-        self._due_tokens -= request.total_tokens
+        self._due_tokens -= request.prompt_tokens + request.output_tokens
         trace, now_s = self._requests_trace, self._env.now
         trace.rows.append(request_row(request, outcome, self._index, emitted, finish_s, now_s))
         if len(trace.rows) >= BLOCK_ROWS:

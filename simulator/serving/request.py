@@ -51,6 +51,7 @@ class Request:
 
     __slots__ = (
         "accepted",
+        "admitted",
         "admitted_s",
         "arrival_s",
         "blocks",
@@ -112,10 +113,12 @@ class Request:
         """Tokens prefilled before the last time it did."""
         self.prefill_replica = -1
         """Replica that prefilled its prompt; -1 before."""
+        self.admitted = False
+        """Whether its first prefill has started."""
         self.admitted_s = math.nan
-        """When its first prefill started; NaN before."""
+        """When it did; NaN before."""
         self.first_token_s = math.nan
-        """When that prefill ended; NaN before."""
+        """When its first prefill ended; NaN before."""
         self.left = False
         """Whether its row is written."""
 
@@ -125,19 +128,9 @@ class Request:
         return self.prompt_tokens + self.output_tokens - 1
 
     @property
-    def total_tokens(self) -> int:
-        """Prompt and output."""
-        return self.prompt_tokens + self.output_tokens
-
-    @property
     def emitted_tokens(self) -> int:
         """Output tokens so far, while it does not decode."""
         return self.prefill_tokens - self.prompt_tokens
-
-    @property
-    def admitted(self) -> bool:
-        """Whether its first prefill has started."""
-        return not math.isnan(self.admitted_s)
 
     @property
     def computed_tokens(self) -> int:
@@ -173,6 +166,7 @@ class Request:
         self.trajectory = None
         self.rounds = self.accepted = self.cached_tokens = 0
         self.prefill_replica = -1
+        self.admitted = False
         self.admitted_s = self.first_token_s = math.nan
 
     def keep_first_token(self) -> None:
