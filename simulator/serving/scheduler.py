@@ -102,11 +102,6 @@ class Scheduler:
         return len(self.prefilling) + self._stepper.requests
 
     @property
-    def outstanding(self) -> int:
-        """How many requests it has."""
-        return self.waiting + len(self.prefilled) + self.running
-
-    @property
     def tokens_behind(self) -> int:
         """Tokens prefilled and emitted, of the requests it has; none of those lost."""
         prefilled = sum(
