@@ -2,8 +2,8 @@
 
 64 users on one replica, or 64 on each of 32, trace on, against a bare SimPy loop: one process that
 yields timeouts. They take turns, so that a busy machine slows all. Times are CPU times of the whole
-process, from drawing the requests to closing the Parquet files; pricing steps from the kernel tables
-is in them.
+process, from drawing the requests to closing the Parquet files; pricing steps from the kernel
+tables is in them.
 """
 
 from __future__ import annotations
