@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from heapq import heappop, heappush, heapreplace
 from typing import Protocol
 
@@ -62,11 +63,8 @@ class Fcfs:
         self._line: deque[Request] = deque()
         self.join = self._line.append
         self.rejoin = self._line.appendleft
+        self.head = partial(self._line.__getitem__, 0)
         self.pop = self._line.popleft
-
-    def head(self) -> Request:
-        """Return who came first."""
-        return self._line[0]
 
     def remove(self, request: Request) -> bool:
         """Take out any request."""
