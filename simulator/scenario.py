@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from simulator.clusters import check_router, plan_cluster, pool_configs, sent_bytes, shown_pool
-from simulator.config import Config, HardwareConfig
+from simulator.config import Config
 from simulator.costs.compiled import CompiledSteps, Window
 from simulator.costs.engine import Engine, load_engine
 from simulator.costs.forward import ForwardCost
@@ -16,12 +16,11 @@ from simulator.costs.memory import plan_memory
 from simulator.costs.step import StepModel
 from simulator.drafting import (
     check_drafter,
-    check_own_memory,
     drafter_parallelism,
     drafting_of,
     own_gpus,
 )
-from simulator.errors import CapacityError, ConfigError, SimulatorError, TableError
+from simulator.errors import ConfigError, TableError
 from simulator.experts.config import RoutingConfig
 from simulator.experts.laws import ROUTING_LAWS
 from simulator.experts.overlaps import measured_overlap
@@ -31,21 +30,18 @@ from simulator.models.architecture import Architecture
 from simulator.models.catalog import default_drafter, load_drafter
 from simulator.models.drafters import Drafter, drafter_operators
 from simulator.models.forward import forward_operators
-from simulator.models.parallelism import COMMON_SIZES, Parallelism, check_parallelism
+from simulator.models.parallelism import Parallelism
+from simulator.placement import place
 from simulator.serving.deployment import ClusterPlan, Deployment
 from simulator.serving.queues import QUEUES
 from simulator.serving.router import ROUTERS, NewRouter
 from simulator.serving.scheduler import Limits
 from simulator.speculation.acceptance import ACCEPTANCE, Acceptance
 from simulator.speculation.policies import FIXED, POLICIES
-from simulator.units import GIGA
 from simulator.workload.build import build_workload
 from simulator.workload.requests import Workload
 
 T = TypeVar("T")
-
-RESIDENT_REQUESTS = 8
-"""Longest requests that must fit at once when the GPU count is chosen for the user (judgement)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +105,9 @@ class Scenario:
             draft_tokens=drafting.tree.nodes(gamma),
             own_gpus=drafting.own_gpus,
         )
-        token_bytes, state_bytes = sent_bytes(self.config.model, drafter)
+        # A drafter on GPUs of its own reads the prompt itself, wherever the target prefills.
+        sent = None if drafting.own_gpus else drafter
+        token_bytes, state_bytes = sent_bytes(self.config.model, sent)
         block = scheduler.block_tokens
         deployment = Deployment(
             costs=[CompiledSteps(self.step_model, gamma)],
@@ -129,7 +127,7 @@ class Scenario:
             prefix_cache=scheduler.prefix_cache,
             front_end_request_s=self.engine.front_end_request_s,
             front_end_s=self.engine.front_end_s,
-            gpus=spread.gpus,
+            gpus=spread.gpus + (self.drafter_gpus if gamma else 0),
             kv_bytes_per_token=token_bytes,
             state_bytes=state_bytes,
         )
@@ -210,7 +208,7 @@ def _build(
     _check_queue(config, workload)
     if config.speculation.gamma:
         check_drafter(config.speculation, drafter, target)
-    parallelism = _place(
+    parallelism = place(
         config, gpu, engine, drafter if config.speculation.gamma else None, workload
     )
     tables = KernelTables.load(gpu, engine.tables)
@@ -316,101 +314,3 @@ def _check_queue(config: Config, workload: Workload) -> None:
             "scheduler.queue=fair shares among tenants, but there is one; list "
             "workload.traffic_classes, or their tenants, or take scheduler.queue=fcfs."
         )
-
-
-def _place(
-    config: Config, gpu: Gpu, engine: Engine, drafter: Drafter | None, workload: Workload
-) -> Parallelism:
-    """Choose or check how a replica is spread over GPUs."""
-    longest = _longest_tokens(config, workload)
-    chosen = config.hardware.tensor_parallel
-    if chosen is not None:
-        return _check_placement(config, gpu, engine, drafter, chosen, longest)
-    failure: SimulatorError | None = None
-    for size in COMMON_SIZES:
-        if failure and size * config.hardware.data_parallel > gpu.node_gpus:
-            break
-        try:
-            return _check_placement(config, gpu, engine, drafter, size, RESIDENT_REQUESTS * longest)
-        except ConfigError as error:
-            failure = error
-    raise CapacityError(
-        f"{config.model.title} fits no tensor-parallel group of up to {gpu.node_gpus} "
-        f"{gpu.title}: {failure}"
-    )
-
-
-def _longest_tokens(config: Config, workload: Workload) -> int:
-    """Return the KV slots that the longest request may take: whole blocks, draft included."""
-    tokens = workload.max_prompt_tokens + workload.max_output_tokens
-    tokens += config.speculation.draft_tokens
-    block = config.scheduler.block_tokens
-    return -(-tokens // block) * block
-
-
-def _check_placement(
-    config: Config, gpu: Gpu, engine: Engine, drafter: Drafter | None, size: int, tokens: int
-) -> Parallelism:
-    """Refuse sizes that do not fit model or node, or leave an attention group too little cache.
-
-    The stages of a pipeline may lie on different nodes.
-    """
-    settings = _settings(config.hardware, size)
-    try:
-        parallelism = Parallelism(*settings.values())
-        _check_node(gpu, parallelism)
-        check_parallelism(config.model, parallelism)
-    except ConfigError as error:
-        raise ConfigError(f"{_overrides(settings)}: {error}") from error
-    seqs, own = config.scheduler.max_num_seqs, config.speculation.drafter_gpus == "own"
-    memory = plan_memory(
-        gpu,
-        engine,
-        config.model,
-        drafter,
-        parallelism,
-        max_num_seqs=seqs,
-        draft_tokens=config.speculation.draft_tokens,
-        own_gpus=own,
-    )
-    if drafter is not None and memory.drafter is not None:
-        check_own_memory(gpu, drafter, memory.drafter, tokens)
-    if memory.kv_capacity_tokens < tokens:
-        with_drafter = f" with drafter {drafter.title}" if drafter and not own else ""
-        what = config.model.title + with_drafter
-        state = (
-            f" and state of scheduler.max_num_seqs={seqs} requests" if memory.state_bytes else ""
-        )
-        held_bytes = memory.weight_bytes + memory.state_bytes
-        raise CapacityError(
-            f"{what} needs {held_bytes / GIGA:.1f} GB of weights{state} per GPU at "
-            f"{_overrides(settings)}; {gpu.title} offers {memory.usable_bytes / GIGA:.1f} GB, "
-            f"which leaves {memory.kv_capacity_tokens} tokens of KV cache where {tokens} are "
-            f"needed. Use more or larger GPUs, or shorter requests (workload.max_prompt_tokens, "
-            f"workload.max_output_tokens)."
-        )
-    return parallelism
-
-
-def _check_node(gpu: Gpu, parallelism: Parallelism) -> None:
-    if parallelism.stage_gpus > gpu.node_gpus:
-        raise ConfigError(
-            f"{parallelism.stage_gpus} GPUs share a layer, which exceeds the {gpu.node_gpus} GPUs "
-            f"of one {gpu.title} node."
-        )
-
-
-def _settings(hardware: HardwareConfig, tensor_parallel: int) -> dict[str, int]:
-    """Return the sizes of a replica by setting, in the order of `Parallelism`."""
-    return {
-        "tensor_parallel": tensor_parallel,
-        "data_parallel": hardware.data_parallel,
-        "expert_parallel": hardware.expert_parallel,
-        "pipeline_parallel": hardware.pipeline_parallel,
-    }
-
-
-def _overrides(settings: dict[str, int]) -> str:
-    """Write sizes as on the command line; those of one are left out, tensor parallel apart."""
-    shown = [key for key in settings if settings[key] > 1 or key == "tensor_parallel"]
-    return " ".join(f"hardware.{key}={settings[key]}" for key in shown)

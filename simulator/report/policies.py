@@ -26,8 +26,9 @@ def print_policies(comparisons: Sequence[Comparison], console: Console) -> None:
             "drafted>",
             "over best>",
             title=f"{found.name}: {found.title}",
-            unbroken=1,
+            tight=True,
         )
+        table.columns[0].no_wrap = table.columns[-1].no_wrap = True
         for outcome in found.outcomes:
             table.add_row(*_row(found, outcome))
         console.print(table)
@@ -37,7 +38,7 @@ def print_policies(comparisons: Sequence[Comparison], console: Console) -> None:
                 console.print(f"speculation.schedule=[{rows}]", soft_wrap=True, markup=False)
         console.print()
     console.print(
-        "Goodput: requests that meet their objective. * is the fixed draft length with the highest,\n"
+        "Goodput counts requests that meet their objective. * is the best fixed draft length,\n"
         "known only afterwards; over it, paired ratios with 95 % intervals over replications.\n"
         "tokens/s counts the seconds that decode, drafted is the mean draft length.",
         soft_wrap=True,

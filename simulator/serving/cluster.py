@@ -27,7 +27,7 @@ from simulator.serving.router import NewRouter, uniforms
 from simulator.speculation.acceptance import Acceptance
 from simulator.streams import Streams
 from simulator.trace.schema import END, FAILED, LINK_BACK, LINK_SLOWER, LOST
-from simulator.trace.writer import RowSink
+from simulator.trace.writer import BLOCK_ROWS, RowSink
 from simulator.workload.requests import Workload
 
 
@@ -178,7 +178,7 @@ class Cluster:
 
     def _open(self) -> None:
         """Let the replicas serve that are there at first, and plan what is known."""
-        position, count = 0, 0
+        count = 0
         for position, pool in enumerate(self._plan.pools):
             first, count = count, count + self._plan.most_replicas(position)
             for slot in self._fleet.slots[first : first + pool.replicas]:
@@ -251,9 +251,9 @@ class Cluster:
         if self._autoscaler:
             self._autoscaler.observe(request)
         self._stop_later(self._fleet.slots[index])
-        self._count(request)
+        self._count()
 
-    def _count(self, request: Request) -> None:
+    def _count(self) -> None:
         """Count a request that has left; the last one ends the run."""
         self._left += 1
         if self._left == self._workload.requests:
@@ -266,7 +266,13 @@ class Cluster:
         if self._fleet.coming(role):
             self._desks[role].held.append(request)
         else:
-            self._fail(request)
+            self._give_up(role, request)
+
+    def _give_up(self, role: str, request: Request) -> None:
+        """Fail a request for which no replica of a role will come."""
+        if role == DECODE:
+            request.keep_first_token()
+        self._fail(request)
 
     def _lose(self, slot: Slot, repair_s: float | None) -> None:
         """Lose a replica; try its requests anew, elsewhere or when it is back."""
@@ -279,7 +285,7 @@ class Cluster:
             if not self._fleet.coming(role):
                 held, desk.held = desk.held, deque()
                 for request in held:
-                    self._fail(request)
+                    self._give_up(role, request)
         for draining in self._fleet.slots:
             self._stop_later(draining)
 
@@ -294,8 +300,11 @@ class Cluster:
         """Let a request leave that no replica will serve; ``replica`` lost it, if any."""
         request.left = True
         row = request_row(request, FAILED, replica, request.emitted_tokens, math.nan, self._env.now)
-        self._traces[0].rows.append(row)
-        self._count(request)
+        trace = self._traces[0]
+        trace.rows.append(row)
+        if len(trace.rows) >= BLOCK_ROWS:
+            trace.flush()
+        self._count()
 
     def _note(self, event: int, slot: Slot | None = None, lost: Sequence[Request] = ()) -> None:
         """Write an event, of a replica or of the link."""

@@ -110,6 +110,8 @@ class Replica:
         self._hand_over = hand_over
         self._arrived: deque[Request] = deque()
         self._deadlines = Deadlines()
+        self.outstanding = 0
+        """Requests waiting or running; a router that has many replicas asks each of them."""
         self._due_tokens = 0
         self._wake: simpy.Event | None = None
         self._process = env.process(self._serve())
@@ -123,11 +125,6 @@ class Replica:
     def kv_usage(self) -> float:
         """Share of the KV blocks that are taken."""
         return 1.0 - self._cache.free_blocks / self._cache.total_blocks
-
-    @property
-    def outstanding(self) -> int:
-        """Requests waiting or running."""
-        return len(self._arrived) + self._scheduler.outstanding
 
     @property
     def outstanding_tokens(self) -> int:
@@ -176,7 +173,7 @@ class Replica:
         step = self._scheduler.running > 0
         found = [*self._scheduler.evacuate(), *self._arrived]
         self._arrived.clear()
-        self._due_tokens = 0
+        self.outstanding = self._due_tokens = 0
         if step:
             self._process.interrupt("lost")
         return found
@@ -189,6 +186,7 @@ class Replica:
                 f"where replica {self._index} has KV blocks for {self._longest_tokens}: it would "
                 "wait for ever."
             )
+        self.outstanding += 1
         self._due_tokens += request.prompt_tokens + request.output_tokens
         cancel_after_s = request.traits.cancel_after_s
         if cancel_after_s < math.inf:
@@ -199,7 +197,7 @@ class Replica:
     def _serve(self) -> Generator[simpy.Event, Any, None]:
         """Step after step: plan, price, wait, commit. One event per step."""
         env, stepper, scheduler, cache = self._env, self._stepper, self._scheduler, self._cache
-        arrived, deadlines = self._arrived, self._deadlines.heap
+        arrived, prefilled, deadlines = self._arrived, scheduler.prefilled, self._deadlines.heap
         trace, rows = self._iterations_trace, self._iterations_trace.rows
         iteration, gamma, costs = 0, scheduler.gamma, self._costs[-1]
         priced, (base_s, slope_s, first, last, experts) = 0, Window(0.0, 0.0, 0, -1, 0.0)
@@ -250,7 +248,7 @@ class Replica:
                     prompt_tokens,
                     emitted,
                     context_tokens,
-                    len(arrived) + scheduler.waiting,
+                    len(arrived) + scheduler.waiting + (len(prefilled) if prefilled else 0),
                     experts,
                     kv_usage,
                 )
@@ -307,6 +305,7 @@ class Replica:
                 self._finish(request)
             elif self._hand_over is not None:
                 self._scheduler.release(request, request.prefill_tokens)
+                self.outstanding -= 1
                 self._due_tokens -= request.prompt_tokens + request.output_tokens
                 self._hand_over(request)
             else:
@@ -321,6 +320,7 @@ class Replica:
     def _leave(self, request: Request, outcome: int, emitted: int, finish_s: float) -> None:
         """Write the row of a request that holds nothing any more; tell whoever waits for it."""
         request.left = True
+        self.outstanding -= 1
         self._due_tokens -= request.prompt_tokens + request.output_tokens
         trace, now_s = self._requests_trace, self._env.now
         trace.rows.append(request_row(request, outcome, self._index, emitted, finish_s, now_s))

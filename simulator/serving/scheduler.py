@@ -82,6 +82,8 @@ class Scheduler:
         self.gamma = max(query_tokens)
         """Draft length of the step planned last."""
         self.prefilling: list[Request] = []
+        self.prefilled: deque[Request] = deque()
+        """Requests that were prefilled elsewhere and wait for blocks."""
         self._limits = limits
         self._separate_prefill = limits.separate_prefill
         self._reserved_output = limits.reserved_output
@@ -91,7 +93,6 @@ class Scheduler:
         self._policy = policy
         self._query_tokens = query_tokens
         self._lookahead_tokens = query_tokens[self.gamma] - 1
-        self._prefilled: deque[Request] = deque()
         self._prefix: PrefixCache | None = None  # until a request shares a prefix
         self._promised_blocks = 0
 
@@ -101,15 +102,10 @@ class Scheduler:
         return len(self.prefilling) + self._stepper.requests
 
     @property
-    def outstanding(self) -> int:
-        """How many requests it has."""
-        return self.waiting + len(self._prefilled) + self.running
-
-    @property
     def tokens_behind(self) -> int:
         """Tokens prefilled and emitted, of the requests it has; none of those lost."""
         prefilled = sum(
-            [request.prefilled_tokens for request in (*self.prefilling, *self._prefilled)]
+            [request.prefilled_tokens for request in (*self.prefilling, *self.prefilled)]
         )
         return self._stepper.context_tokens + prefilled
 
@@ -124,7 +120,7 @@ class Scheduler:
 
     def join_prefilled(self, request: Request) -> None:
         """Let a request wait for blocks that was prefilled elsewhere; then it decodes."""
-        self._prefilled.append(request)
+        self.prefilled.append(request)
         if request.traits.prefix:
             self._share_prefixes()
 
@@ -143,7 +139,7 @@ class Scheduler:
         Nobody comes in beside a request that had to go.
         """
         stepper, cache = self._stepper, self._cache
-        if self._prefilled:
+        if self.prefilled:
             self._take_over()
         if self._separate_prefill:
             chunks = self._plan_prefill(self._limits.max_batched_tokens, None, now_s)
@@ -271,7 +267,7 @@ class Scheduler:
 
     def _take_over(self) -> None:
         """Let requests decode that were prefilled elsewhere, first come first served."""
-        waiting = self._prefilled
+        waiting = self.prefilled
         while waiting and self.running < self._limits.max_num_seqs:
             request = waiting[0]
             found = self._prefix.find(request) if self._prefix else 0
@@ -329,8 +325,8 @@ class Scheduler:
         """
         if self._queue.remove(request):
             self.waiting -= 1
-        elif request in self._prefilled:
-            self._prefilled.remove(request)
+        elif request in self.prefilled:
+            self.prefilled.remove(request)
             request.keep_first_token()
         elif request in self.prefilling or request in self._stepper.residents():
             self._stop(request)
@@ -343,10 +339,10 @@ class Scheduler:
         found = [*self._stepper.residents(), *self.prefilling]
         for request in found:
             self._stop(request)
-        for request in self._prefilled:
+        for request in self.prefilled:
             request.keep_first_token()
-        found.extend(self._prefilled)
-        self._prefilled.clear()
+        found.extend(self.prefilled)
+        self.prefilled.clear()
         while self.waiting:
             found.append(self._queue.pop())
             self.waiting -= 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from simulator.experts.overlaps import measured_overlap
 from simulator.models.parallelism import Parallelism
 from simulator.scenario import Scenario
+from simulator.serving.cluster_config import PREFILL
 from simulator.speculation.regime import RegimeAcceptance
 from simulator.study.cluster_assumptions import cluster_assumptions
 from simulator.trace.json_file import Json
@@ -62,11 +63,11 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
 def _prefill_cadence(scenario: Scenario) -> str:
     """Say when prompts are computed: how they share steps with decoding, and how often."""
     scheduler = scenario.config.scheduler
-    how = (
-        "in steps of their own, before decoding goes on"
-        if scenario.engine.separate_prefill
-        else f"beside decoding, in chunks of up to {scheduler.max_batched_tokens:,} tokens a step"
-    )
+    how = f"beside decoding, in chunks of up to {scheduler.max_batched_tokens:,} tokens a step"
+    if scenario.engine.separate_prefill:
+        how = "in steps of their own, before decoding goes on"
+    if any(pool.role == PREFILL for pool in scenario.config.cluster.pools):
+        how = f"on replicas of their own, up to {scheduler.max_batched_tokens:,} tokens a step"
     steps = scheduler.recv_interval
     often = "before every step" if steps == 1 else f"every {steps} steps while anything runs"
     return f"prompts run {how}; new ones are looked for {often}"
@@ -157,10 +158,9 @@ def _drafting(scenario: Scenario) -> list[str]:
         )
     if scenario.drafter_gpus:
         found.append(
-            f"{scenario.drafter_gpus} more GPUs a replica hold the drafter alone, and only where "
-            f"speculation is on; it reads prompts beside the target, drafts before each "
-            f"verification, and each round waits for two messages of "
-            f"{speculation.link_s or 0.0:.0e} s"
+            f"the drafter has GPUs of its own, {scenario.drafter_gpus} a replica, which plain "
+            f"decoding does without; it reads prompts beside the target and drafts before each "
+            f"verification, and a round waits for two messages of {speculation.link_s:.0e} s"
         )
     return found
 

@@ -223,11 +223,15 @@ def _check_point(scenario: Scenario, batch: int, context_tokens: int) -> None:
 
 def _header(scenario: Scenario) -> dict[str, str]:
     """Return what was explained, in words."""
-    gamma, spread = scenario.config.speculation.gamma, scenario.parallelism
+    speculation, spread = scenario.config.speculation, scenario.parallelism
+    gamma = speculation.gamma
+    tree = f", tree of {speculation.draft_tokens} tokens" if speculation.tree else ""
     return {
         "model": scenario.config.model.title,
         "hardware": f"{spread.gpus + scenario.drafter_gpus} x {scenario.gpu.title}, {spread}",
-        "speculation": f"{scenario.drafter.title}, gamma {gamma}" if gamma else "off (gamma 0)",
+        "speculation": f"{scenario.drafter.title}, gamma {gamma}{tree}"
+        if gamma
+        else "off (gamma 0)",
     }
 
 

@@ -114,13 +114,18 @@ def _scenario(scenario: Scenario) -> Json:
 
 
 def _hardware(scenario: Scenario) -> str:
-    """Say which GPUs serve, pool by pool."""
-    if scenario.pools:
-        named = zip(scenario.config.cluster.pools, scenario.pools, strict=True)
-        return "; ".join(f"{pool.name}: {_hardware(part)}" for pool, part in named)
-    count, spread = scenario.config.hardware.replicas, scenario.parallelism
-    scaling = scenario.config.cluster.autoscaling
-    replicas = f", {count} replicas" if count > 1 else ""
-    if scaling is not None:
-        replicas = f", {scaling.min_replicas} to {scaling.max_replicas} replicas"
-    return f"{spread.gpus * count} x {scenario.gpu.title}, {spread}{replicas}"
+    """Say which GPUs serve, pool by pool, and which pool is scaled."""
+    config = scenario.config
+    pools = config.cluster.fleet(config.hardware.replicas)
+    scaled, scaling = config.cluster.scaled(config.hardware.replicas), config.cluster.autoscaling
+    parts = []
+    for position, (pool, part) in enumerate(zip(pools, scenario.pools or [scenario], strict=True)):
+        each, spread = part.parallelism.gpus + part.drafter_gpus, part.parallelism
+        name = f"{pool.name}: " if scenario.pools else ""
+        if scaling is not None and position == scaled:
+            bounds = f"{scaling.min_replicas} to {scaling.max_replicas} replicas of "
+            parts.append(f"{name}{bounds}{each} x {part.gpu.title}, {spread}")
+        else:
+            several = f", {pool.replicas} replicas" if pool.replicas > 1 else ""
+            parts.append(f"{name}{each * pool.replicas} x {part.gpu.title}, {spread}{several}")
+    return "; ".join(parts)

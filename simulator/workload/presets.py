@@ -58,7 +58,7 @@ def preset_names() -> list[str]:
     Examples
     --------
     >>> preset_names()
-    ['chat', 'code']
+    ['chat', 'code', 'reasoning']
     """
     return data_names(_PACKAGE)
 

@@ -310,6 +310,7 @@ def test_a_dip_of_the_link_delays_what_is_sent_in_it():
     [
         (0, 1.5, 2.5 + 1.0 + 2.5 + 4.0),  # the sender, back 1 s later: all over again
         (1, 1.5, 3.5 + 2.5 + 4.0),  # the target: prefill at once, but the link is busy until 3.5 s
+        (1, 3.5, 3.5 + 1.0 + 2.5 + 4.0),  # as it arrives: the loss comes first
         (1, 5.0, 5.0 + 1.0 + 2.5 + 4.0),  # while it decodes
     ],
 )

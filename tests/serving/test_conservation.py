@@ -1,7 +1,7 @@
 """INV-1 and INV-8 on random clusters that fail, scale, and prefill apart from decode."""
 
 import numpy as np
-from helpers.serving_bench import Bench, FakeSteps, FixedWorkload, deployment
+from helpers.serving_bench import Bench, FakeSteps, FixedWorkload, deployment, make_traits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,6 +49,8 @@ def clusters(draw):
     roles = ["prefill", "decode"] if apart else ["mixed"]
     common = {"block_tokens": 4, "kv_capacity_tokens": draw(st.integers(72, 200))}
     common["max_num_seqs"] = draw(st.integers(1, 4))
+    common["max_queue"] = draw(st.none() | st.integers(1, 3))
+    common["queue_timeout_s"] = draw(st.none() | TIMES)
     policy = draw(st.sampled_from([None, lambda: Fixed(GAMMA)]))
     pools = [
         deployment(
@@ -106,33 +108,34 @@ def check_events(bench):
     clusters(),
     st.none() | st.integers(1, 5),
     st.sampled_from(sorted(ROUTERS)),
+    st.booleans(),
 )
-def test_no_request_and_no_token_is_lost(requests, cluster, concurrency, router):
+def test_no_request_and_no_token_is_lost(requests, cluster, concurrency, router, impatient):
     arrivals, prompts, outputs = (list(column) for column in zip(*sorted(requests), strict=True))
-    workload = FixedWorkload(arrivals, prompts, outputs, concurrency=concurrency)
+    patience_s = np.resize([np.inf, 1.5, np.inf, 6.0] if impatient else [np.inf], len(arrivals))
+    traits = make_traits(len(arrivals), cancel_after_s=patience_s)
+    workload = FixedWorkload(arrivals, prompts, outputs, concurrency=concurrency, traits=traits)
     pools, plan = cluster
     bench = Bench().run_cluster(workload, pools, router=router, **plan)
     rows, steps = bench.requests, bench.iterations
-    # INV-1: every request leaves once, finished or failed.
+    # INV-1: every request leaves once.
     assert sorted(rows.column("request_id")) == list(range(len(arrivals)))
     outcome, retries = rows.column("outcome"), rows.column("retries")
-    assert set(outcome) <= {FINISHED, FAILED}
     if "failures" not in plan:
-        assert (outcome == FINISHED).all()
+        assert not (outcome == FAILED).any()
         assert (retries == 0).all()
     else:
         assert retries.max() <= plan["failures"].max_retries
-    # INV-8: what was emitted is what was asked for, and what was lost and emitted again.
-    finished = outcome == FINISHED
+    # INV-8: what was emitted is what left with its request, and what was lost and emitted again.
+    finished, failed = outcome == FINISHED, outcome == FAILED
     emitted = rows.column("emitted_tokens")
     assert (emitted[finished] == rows.column("output_tokens")[finished]).all()
+    # What a replica lost is in its event; who was given up for want of any replica was at none.
     lost = bench.changes.column("lost_tokens").sum() if bench.changes.rows else 0
-    in_vain = lost - emitted[~finished].sum()
+    at_none = rows.column("replica") == -1
     kept = steps.column("emitted_tokens").sum() if steps.rows else 0
-    # Requests that failed for want of any replica hold tokens that no loss has counted.
-    assert kept >= emitted[finished].sum() + in_vain
+    assert kept == emitted[~failed | at_none].sum() + lost
     if finished.all():
-        assert kept == emitted.sum() + lost
         prefilled = steps.column("prefill_tokens").sum()
         assert prefilled == sum(prompts) + rows.column("recomputed_tokens").sum()
     # INV-5, also of requests that began anew.
@@ -150,7 +153,7 @@ def test_the_clusters_here_retry_fail_scale_and_send():
     """The property above would mean little on clusters that never change."""
     seen = set()
 
-    @settings(max_examples=60, derandomize=True)
+    @settings(max_examples=200, derandomize=True)
     @given(REQUESTS, clusters())
     def look(requests, cluster):
         arrivals, prompts, outputs = (

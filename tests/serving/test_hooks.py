@@ -127,7 +127,10 @@ def test_accepted_requests_wait_for_blocks(kind):
         request.admitted_s = request.first_token_s = 0.0
         decoding.accept(request)
     stand.env.run()
-    assert stand.iterations.column("decode_requests").max() <= 3
+    decoding, waiting = map(stand.iterations.column, ("decode_requests", "waiting_requests"))
+    assert decoding.max() <= 3
+    assert waiting[0] == 4 - decoding[0] > 0
+    assert waiting[-1] == 0
     assert len(stand.left) == 4
     assert stand.all_is_back()
 

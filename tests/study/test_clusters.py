@@ -17,6 +17,7 @@ from simulator.models.parameters import kv_bytes_per_token
 from simulator.scenario import build
 from simulator.serving.cluster_config import ClusterConfig
 from simulator.serving.config import SchedulerConfig
+from simulator.speculation.config import SpeculationConfig
 from simulator.study.assumptions import assumptions
 from simulator.study.paired import simulate
 from simulator.study.result import conclude
@@ -133,6 +134,23 @@ def test_scaling_saves_gpu_hours(tmp_path):
     assert 1 < use["mean_replicas"] < use["most_replicas"] <= 3
     assert 0 < use["saved"] < 1
     assert any("Kubernetes" in line for line in summary["assumptions"])
+    assert summary["scenario"]["hardware"].startswith("1 to 3 replicas of 1 x NVIDIA H100")
+
+
+def test_a_drafter_on_gpus_of_its_own_is_paid_for_where_it_drafts():
+    speculation = SpeculationConfig(
+        gamma=2, alpha=0.7, drafter="qwen2_0_5b", drafter_gpus="own", link_s=1e-5
+    )
+    scenario = build(
+        config(
+            {},
+            model="qwen2_57b_a14b",
+            speculation=speculation,
+            hardware=HardwareConfig(gpu="h200_sxm"),
+        )
+    )
+    off, on = (scenario.cluster(gamma).pools[0].gpus for gamma in (0, 2))
+    assert on == off + scenario.drafter_gpus > off
 
 
 def test_a_changing_cluster_gives_the_same_columns_in_one_process_or_several(tmp_path):

@@ -14,6 +14,7 @@ from simulator.models.parallelism import Parallelism
 from simulator.scenario import build
 from simulator.speculation.config import RegimeConfig, SpeculationConfig
 from simulator.study.assumptions import assumptions
+from simulator.study.explain import explain
 from simulator.study.paired import simulate
 from simulator.study.result import conclude
 from simulator.workload.config import WorkloadConfig
@@ -51,7 +52,9 @@ def test_its_gpus_count():
     assert (shared_gpus := scenario().drafter_gpus) == 0
     assert built.drafter_gpus == 1 + shared_gpus
     assert scenario(gamma=0, **OWN).drafter_gpus == 0
-    assert "1 more GPUs a replica hold the drafter alone" in told(built)
+    assert [built.deployment(gamma).gpus for gamma in (0, 3)] == [2, 3]
+    assert "the drafter has GPUs of its own, 1 a replica" in told(built)
+    assert "two messages of 2e-05 s" in told(built)
     settings = SpeculationConfig(alpha=0.7, **OWN)
     assert own_gpus(settings, load_drafter("qwen2_0_5b"), Parallelism(tensor=2, data=4)) == 4
 
@@ -182,3 +185,14 @@ def test_recorded_rounds_are_named(tmp_path):
     rows = Bench().run_scenario(built, 3).requests
     lengths = rows.column("accepted_draft_tokens") / rows.column("rounds")
     assert set(lengths) == {36 / 23}  # rounds of 4, 1, 4, ... tokens, to 59
+
+
+def test_a_tree_explained_is_cut_but_not_made_deeper():
+    taken_apart = explain(scenario(**TREE), 4, 500)
+    assert taken_apart.scenario["speculation"] == "Qwen2-0.5B, gamma 3, tree of 20 tokens"
+    assert 1 <= taken_apart.best.gamma <= 3
+    chain = explain(scenario(), 4, 500)
+    assert taken_apart.verify.total_s > chain.verify.total_s
+    here, there = taken_apart.decomposition, chain.decomposition
+    assert here.expected_tokens_per_round > there.expected_tokens_per_round
+    assert here.draft_ratio > there.draft_ratio

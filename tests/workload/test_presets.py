@@ -52,7 +52,7 @@ def test_presets_are_complete_and_name_a_known_law(name):
     assert preset.rate > 0
     assert 0 < preset.tpot_p99_s < preset.ttft_p99_s
     assert preset.assumptions
-    assert "CC-BY-4.0" in preset.trace
+    assert any(licence in preset.trace for licence in ("CC-BY-4.0", "Apache-2.0"))
     assert {q.kind for q in preset.provenance.values()} <= set(KINDS)
     assert preset.provenance["prompt_tokens.max"].value == preset.prompt.max_tokens
 
