@@ -12,8 +12,8 @@ from simulator.registry import Registry
 from simulator.serving.request import Request
 
 PROMPT_WEIGHT, OUTPUT_WEIGHT = 1.0, 2.0
-"""What a token of prompt and of output is charged to a tenant: the weights of Sheng et al.,
-"Fairness in Serving Large Language Models" (OSDI 2024, arXiv 2401.00588), section 5.1."""
+"""What a token of prompt and of output is charged to a tenant, as in the experiments of Sheng et
+al., "Fairness in Serving Large Language Models" (OSDI 2024, arXiv 2401.00588; from memory)."""
 
 
 class WaitingQueue(Protocol):
