@@ -136,7 +136,7 @@ def compare(
 def run(arm: Arm) -> Outcome:
     """Run the replications of an arm and measure them from their traces."""
     scenario, config = build(arm.config), arm.config
-    found = []
+    found: list[RunMetrics] = []
     with TemporaryDirectory() as folder:
         tables = Path(folder) / "requests.parquet", Path(folder) / "iterations.parquet"
         for replication in range(config.run.replications):
