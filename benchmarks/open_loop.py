@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 
 from simulator.errors import InvariantError
 from simulator.scenario import Scenario
-from simulator.serving.cluster import Deployment, serve
+from simulator.serving.cluster import serve
+from simulator.serving.deployment import Deployment
 from simulator.streams import Streams
 from simulator.study.paired import trace_metadata
 from simulator.trace.merge import merge

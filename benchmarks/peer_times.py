@@ -52,6 +52,7 @@ class PeerTimes:
     As our own tables it is linear within segments, sixteen to the octave (`costs.compiled.Curve`).
     """
 
+    gamma = 0
     query_tokens = 1
 
     def __init__(self) -> None:

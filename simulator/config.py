@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from simulator.errors import ConfigError
 from simulator.experts.config import RoutingConfig
 from simulator.models.architecture import Architecture
+from simulator.serving.cluster_config import ClusterConfig
 from simulator.serving.config import SchedulerConfig
 from simulator.slo import SloConfig
 from simulator.speculation.config import SpeculationConfig
@@ -113,7 +114,7 @@ class Config:
     ----------
     title
         One line that says what the scenario is.
-    model, hardware, workload, speculation, routing, scheduler, slo
+    model, hardware, workload, speculation, routing, scheduler, cluster, slo
         The config groups.
     run
         How long and how often to simulate.
@@ -126,15 +127,18 @@ class Config:
     speculation: SpeculationConfig
     routing: RoutingConfig = field(default_factory=RoutingConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
     slo: SloConfig = field(default_factory=SloConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
-        tokens = self.scheduler.max_num_seqs * (self.speculation.gamma + 1)
+        self.cluster.check_beside(self.hardware.replicas)
+        query_tokens = self.speculation.draft_tokens + 1
+        tokens = self.scheduler.max_num_seqs * query_tokens
         if tokens > self.scheduler.max_batched_tokens:
             raise ConfigError(
                 f"scheduler.max_num_seqs={self.scheduler.max_num_seqs} requests verify "
-                f"{self.speculation.gamma + 1} tokens each, {tokens} in all, but "
+                f"{query_tokens} tokens each, {tokens} in all, but "
                 f"scheduler.max_batched_tokens={self.scheduler.max_batched_tokens}. Raise the "
                 f"latter to {tokens}, or lower scheduler.max_num_seqs or speculation.gamma."
             )

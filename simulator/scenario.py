@@ -7,13 +7,20 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from simulator.config import Config, HardwareConfig
+from simulator.clusters import check_router, plan_cluster, pool_configs, sent_bytes, shown_pool
+from simulator.config import Config
 from simulator.costs.compiled import CompiledSteps, Window
 from simulator.costs.engine import Engine, load_engine
 from simulator.costs.forward import ForwardCost
 from simulator.costs.memory import plan_memory
-from simulator.costs.step import StepModel, StepShape
-from simulator.errors import CapacityError, ConfigError, SimulatorError, TableError
+from simulator.costs.step import StepModel
+from simulator.drafting import (
+    check_drafter,
+    drafter_parallelism,
+    drafting_of,
+    own_gpus,
+)
+from simulator.errors import ConfigError, TableError
 from simulator.experts.config import RoutingConfig
 from simulator.experts.laws import ROUTING_LAWS
 from simulator.experts.overlaps import measured_overlap
@@ -21,23 +28,20 @@ from simulator.hardware.gpu import Gpu, load_gpu
 from simulator.kernels.tables import KernelTables
 from simulator.models.architecture import Architecture
 from simulator.models.catalog import default_drafter, load_drafter
-from simulator.models.drafters import Drafter, drafter_operators, shares_vocabulary
+from simulator.models.drafters import Drafter, drafter_operators
 from simulator.models.forward import forward_operators
-from simulator.models.parallelism import COMMON_SIZES, Parallelism, check_parallelism
-from simulator.serving.cluster import Deployment
+from simulator.models.parallelism import Parallelism
+from simulator.placement import place
+from simulator.serving.deployment import ClusterPlan, Deployment
 from simulator.serving.queues import QUEUES
-from simulator.serving.router import ROUTERS, Router
+from simulator.serving.router import ROUTERS, NewRouter
 from simulator.serving.scheduler import Limits
 from simulator.speculation.acceptance import ACCEPTANCE, Acceptance
 from simulator.speculation.policies import FIXED, POLICIES
-from simulator.units import GIGA
 from simulator.workload.build import build_workload
 from simulator.workload.requests import Workload
 
 T = TypeVar("T")
-
-RESIDENT_REQUESTS = 8
-"""Longest requests that must fit at once when the GPU count is chosen for the user (judgement)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,9 @@ class Scenario:
         The operator-by-operator cost model.
     acceptance, workload
         What is accepted, and what arrives.
+    pools
+        Of a cluster with pools each as a scenario of its own, of which this one shows the first
+        that decodes; else none.
     """
 
     config: Config
@@ -66,6 +73,7 @@ class Scenario:
     step_model: StepModel
     acceptance: Acceptance
     workload: Workload
+    pools: tuple[Scenario, ...] = ()
     _deployments: dict[int, Deployment] = field(default_factory=dict, init=False, compare=False)
 
     def deployment(self, gamma: int) -> Deployment:
@@ -78,10 +86,15 @@ class Scenario:
             self._deployments[gamma] = self._deploy(gamma)
         return self._deployments[gamma]
 
+    def cluster(self, gamma: int) -> ClusterPlan:
+        """Return all pools at a draft length, and what changes them."""
+        pools = self.pools or (self,)
+        return plan_cluster(self.config, [pool.deployment(gamma) for pool in pools])
+
     def _deploy(self, gamma: int) -> Deployment:
         # Engines schedule every attention group by itself, and every micro-batch of a pipeline.
         scheduler, spread = self.config.scheduler, self.parallelism
-        drafter = self.drafter if gamma else None
+        drafter, drafting = self.drafter if gamma else None, self.step_model.drafting
         memory = plan_memory(
             self.gpu,
             self.engine,
@@ -89,8 +102,12 @@ class Scenario:
             drafter,
             spread,
             max_num_seqs=scheduler.max_num_seqs,
-            gamma=gamma,
+            draft_tokens=drafting.tree.nodes(gamma),
+            own_gpus=drafting.own_gpus,
         )
+        # A drafter on GPUs of its own reads the prompt itself, wherever the target prefills.
+        sent = None if drafting.own_gpus else drafter
+        token_bytes, state_bytes = sent_bytes(self.config.model, sent)
         block = scheduler.block_tokens
         deployment = Deployment(
             costs=[CompiledSteps(self.step_model, gamma)],
@@ -110,6 +127,9 @@ class Scenario:
             prefix_cache=scheduler.prefix_cache,
             front_end_request_s=self.engine.front_end_request_s,
             front_end_s=self.engine.front_end_s,
+            gpus=spread.gpus + (self.drafter_gpus if gamma else 0),
+            kv_bytes_per_token=token_bytes,
+            state_bytes=state_bytes,
         )
         if gamma == 0 or self.config.speculation.policy == FIXED:
             return deployment
@@ -127,9 +147,15 @@ class Scenario:
 
         return replace(deployment, costs=costs, new_policy=partial(new_policy, speculation, price))
 
-    def router(self) -> Router:
-        """Return a fresh router."""
-        return ROUTERS.get(self.config.scheduler.router, "scheduler.router")()
+    @property
+    def drafter_gpus(self) -> int:
+        """GPUs of a replica beyond those of the target, for the drafter alone."""
+        return own_gpus(self.config.speculation, self.drafter, self.parallelism)
+
+    def router(self) -> NewRouter:
+        """Return what makes the router of a run."""
+        new_router = ROUTERS.get(self.config.scheduler.router, "scheduler.router")
+        return partial(new_router, self.config.cluster.prefix_affinity)
 
 
 def build(
@@ -153,6 +179,19 @@ def build(
     SimulatorError
         If a name is unknown, or the model, its context or its drafter do not fit the hardware.
     """
+    if workload is None:
+        workload = build_workload(config.workload, config.run.requests)
+    check_router(config)
+    if not config.cluster.pools:
+        return _build(config, engine, drafter, workload)
+    pools = tuple(_build(own, engine, drafter, workload) for own in pool_configs(config))
+    return replace(pools[shown_pool(config.cluster)], config=config, pools=pools)
+
+
+def _build(
+    config: Config, engine: Engine | None, drafter: Drafter | None, workload: Workload
+) -> Scenario:
+    """Build the scenario of equal replicas."""
     target = config.model
     gpu = _load(load_gpu, "hardware.gpu", config.hardware.gpu)
     if engine is None:
@@ -165,17 +204,16 @@ def build(
     POLICIES.get(config.speculation.policy, "speculation.policy")
     acceptance = ACCEPTANCE.get(config.speculation.acceptance, "speculation.acceptance")
     law = ROUTING_LAWS.get(config.routing.law, "routing.law")
-    if workload is None:
-        workload = build_workload(config.workload, config.run.requests)
     _check_context(target, workload)
     _check_queue(config, workload)
     if config.speculation.gamma:
-        _check_vocabulary(drafter, target)
-    parallelism = _place(
+        check_drafter(config.speculation, drafter, target)
+    parallelism = place(
         config, gpu, engine, drafter if config.speculation.gamma else None, workload
     )
     tables = KernelTables.load(gpu, engine.tables)
-    draft_operators = drafter_operators(drafter, target, parallelism)
+    draft_grid = drafter_parallelism(config.speculation, drafter, parallelism)
+    draft_operators = drafter_operators(drafter, target, draft_grid)
     step_model = StepModel(
         target=ForwardCost(forward_operators(target, parallelism), tables, engine),
         drafter=ForwardCost(draft_operators, tables, engine) if draft_operators else None,
@@ -184,6 +222,7 @@ def build(
         vocab=target.vocab,
         parallelism=parallelism,
         layers=target.layers,
+        drafting=drafting_of(config.speculation, drafter),
     )
     _check_measured(config, gpu, step_model)
     return Scenario(
@@ -233,7 +272,8 @@ def _check_measured(config: Config, gpu: Gpu, step_model: StepModel) -> None:
     """Price a step with everything in it: a kernel that was not measured must not stop the run."""
     gamma = config.speculation.gamma
     try:
-        step_model.step(StepShape(1, gamma + 1, gamma + 1, prefill=((0, 1),)), gamma)
+        shape = step_model.verify_shape(1, gamma, gamma + 1)
+        step_model.step(replace(shape, prefill=((0, 1),)), gamma)
     except TableError as error:
         target = config.model
         raise ConfigError(
@@ -256,105 +296,21 @@ def _check_context(target: Architecture, workload: Workload) -> None:
 
 
 def _check_queue(config: Config, workload: Workload) -> None:
-    if workload.concurrency is not None and config.scheduler.max_queue is not None:
+    """Refuse queues that would spin, or order nothing."""
+    scheduler, classes = config.scheduler, config.workload.traffic_classes
+    if workload.concurrency is not None and scheduler.max_queue is not None:
         raise ConfigError(
-            f"scheduler.max_queue={config.scheduler.max_queue} refuses requests, but the "
+            f"scheduler.max_queue={scheduler.max_queue} refuses requests, but the "
             f"{workload.concurrency} users of a closed loop would ask again at once, for ever. "
             "Leave it null, or take an open loop (workload.kind=preset)."
         )
-
-
-def _check_vocabulary(drafter: Drafter, target: Architecture) -> None:
-    if not shares_vocabulary(drafter, target):
+    if scheduler.queue == "priority" and len({one.priority for one in classes}) < 2:
         raise ConfigError(
-            f"speculation.drafter={drafter.name} has another vocabulary than {target.title} "
-            f"({target.vocab} tokens), so its drafts are not tokens of the target. Use "
-            f"speculation.drafter={default_drafter(target.name)}."
+            "scheduler.queue=priority, but all requests have one priority; give "
+            "workload.traffic_classes different ones, or take scheduler.queue=fcfs."
         )
-
-
-def _place(
-    config: Config, gpu: Gpu, engine: Engine, drafter: Drafter | None, workload: Workload
-) -> Parallelism:
-    """Choose or check how a replica is spread over GPUs."""
-    longest = _longest_tokens(config, workload)
-    chosen = config.hardware.tensor_parallel
-    if chosen is not None:
-        return _check_placement(config, gpu, engine, drafter, chosen, longest)
-    failure: SimulatorError | None = None
-    for size in COMMON_SIZES:
-        if failure and size * config.hardware.data_parallel > gpu.node_gpus:
-            break
-        try:
-            return _check_placement(config, gpu, engine, drafter, size, RESIDENT_REQUESTS * longest)
-        except ConfigError as error:
-            failure = error
-    raise CapacityError(
-        f"{config.model.title} fits no tensor-parallel group of up to {gpu.node_gpus} "
-        f"{gpu.title}: {failure}"
-    )
-
-
-def _longest_tokens(config: Config, workload: Workload) -> int:
-    """Return the KV slots that the longest request may take: whole blocks, draft included."""
-    tokens = workload.max_prompt_tokens + workload.max_output_tokens + config.speculation.gamma
-    block = config.scheduler.block_tokens
-    return -(-tokens // block) * block
-
-
-def _check_placement(
-    config: Config, gpu: Gpu, engine: Engine, drafter: Drafter | None, size: int, tokens: int
-) -> Parallelism:
-    """Refuse sizes that do not fit model or node, or leave an attention group too little cache.
-
-    The stages of a pipeline may lie on different nodes.
-    """
-    settings = _settings(config.hardware, size)
-    try:
-        parallelism = Parallelism(*settings.values())
-        _check_node(gpu, parallelism)
-        check_parallelism(config.model, parallelism)
-    except ConfigError as error:
-        raise ConfigError(f"{_overrides(settings)}: {error}") from error
-    seqs, gamma = config.scheduler.max_num_seqs, config.speculation.gamma
-    memory = plan_memory(
-        gpu, engine, config.model, drafter, parallelism, max_num_seqs=seqs, gamma=gamma
-    )
-    if memory.kv_capacity_tokens < tokens:
-        what = config.model.title + (f" with drafter {drafter.title}" if drafter else "")
-        state = (
-            f" and state of scheduler.max_num_seqs={seqs} requests" if memory.state_bytes else ""
-        )
-        held_bytes = memory.weight_bytes + memory.state_bytes
-        raise CapacityError(
-            f"{what} needs {held_bytes / GIGA:.1f} GB of weights{state} per GPU at "
-            f"{_overrides(settings)}; {gpu.title} offers {memory.usable_bytes / GIGA:.1f} GB, "
-            f"which leaves {memory.kv_capacity_tokens} tokens of KV cache where {tokens} are "
-            f"needed. Use more or larger GPUs, or shorter requests (workload.max_prompt_tokens, "
-            f"workload.max_output_tokens)."
-        )
-    return parallelism
-
-
-def _check_node(gpu: Gpu, parallelism: Parallelism) -> None:
-    if parallelism.stage_gpus > gpu.node_gpus:
+    if scheduler.queue == "fair" and sum(one.tenants for one in classes) < 2:
         raise ConfigError(
-            f"{parallelism.stage_gpus} GPUs share a layer, which exceeds the {gpu.node_gpus} GPUs "
-            f"of one {gpu.title} node."
+            "scheduler.queue=fair shares among tenants, but there is one; list "
+            "workload.traffic_classes, or their tenants, or take scheduler.queue=fcfs."
         )
-
-
-def _settings(hardware: HardwareConfig, tensor_parallel: int) -> dict[str, int]:
-    """Return the sizes of a replica by setting, in the order of `Parallelism`."""
-    return {
-        "tensor_parallel": tensor_parallel,
-        "data_parallel": hardware.data_parallel,
-        "expert_parallel": hardware.expert_parallel,
-        "pipeline_parallel": hardware.pipeline_parallel,
-    }
-
-
-def _overrides(settings: dict[str, int]) -> str:
-    """Write sizes as on the command line; those of one are left out, tensor parallel apart."""
-    shown = [key for key in settings if settings[key] > 1 or key == "tensor_parallel"]
-    return " ".join(f"hardware.{key}={settings[key]}" for key in shown)

@@ -32,6 +32,7 @@ from simulator.models.parameters import (
 )
 from simulator.quantities import read_data
 from simulator.registry import Registry
+from simulator.serving.queues import QUEUES
 from simulator.serving.router import ROUTERS
 from simulator.speculation.acceptance import ACCEPTANCE
 from simulator.speculation.policies import POLICIES
@@ -42,6 +43,7 @@ from simulator.workload.presets import preset_names, read_preset
 from simulator.workload.readers import READERS
 
 PARTS: dict[str, Registry[Any]] = {
+    "scheduler.queue": QUEUES,
     "scheduler.router": ROUTERS,
     "routing.law": ROUTING_LAWS,
     "speculation.acceptance": ACCEPTANCE,

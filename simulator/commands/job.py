@@ -60,14 +60,17 @@ def _results(scenario: Scenario, folder: Path) -> dict[str, Any]:
     """Simulate, draw and summarise."""
     settings = scenario.config.run
     files = {name: folder / f"{name}.parquet" for name in ("requests", "iterations")}
+    events = folder / "events.parquet"
+    if scenario.config.cluster.changes:
+        files["events"] = events
     files["summary"] = folder / "summary.json"
     pictures = {"picture": folder / "latencies.png", "timeline": folder / "timeline.png"}
     if settings.picture:
         files |= pictures
-    for path in (*files.values(), *pictures.values()):
+    for path in (*files.values(), events, *pictures.values()):
         path.unlink(missing_ok=True)  # nothing stale beside new results
     with progress(run_count(scenario.config), "simulating") as bar:
-        simulate(scenario, files["requests"], files["iterations"], bar.advance)
+        simulate(scenario, files["requests"], files["iterations"], bar.advance, files.get("events"))
     if settings.picture:
         tables, warmup = (files["requests"], files["iterations"]), settings.warmup_fraction
         plot_latencies(tables[0], pictures["picture"], warmup)

@@ -30,16 +30,19 @@ def setting_names() -> tuple[str, ...]:
 
 
 def leaves(schema: typing.Any, prefix: str = "") -> Iterator[tuple[str, typing.Any]]:
-    """Yield the dotted name and the type hint of every setting below a dataclass."""
+    """Yield the dotted name and the type hint of every setting below a dataclass.
+
+    A section that may be null is a setting itself, too.
+    """
     hints = typing.get_type_hints(schema)
     for field in dataclasses.fields(schema):
         hint = hints[field.name]
         nested = next(
             (kind for kind in _alternatives(hint) if dataclasses.is_dataclass(kind)), None
         )
-        if nested is None:
+        if nested is None or types.NoneType in _alternatives(hint):
             yield prefix + field.name, hint
-        else:
+        if nested is not None:
             yield from leaves(nested, f"{prefix}{field.name}.")
 
 
@@ -54,8 +57,9 @@ def groups() -> tuple[str, ...]:
 
     Examples
     --------
-    >>> groups()
-    ('hardware', 'model', 'routing', 'scenario', 'scheduler', 'slo', 'speculation', 'workload')
+    >>> groups()  # doctest: +NORMALIZE_WHITESPACE
+    ('cluster', 'hardware', 'model', 'routing', 'scenario', 'scheduler', 'slo', 'speculation',
+     'workload')
     """
     sections = {name.partition(".")[0] for name in setting_names()} | {"scenario"}
     folders = {entry.name for entry in files(_CONF).iterdir() if entry.is_dir()}

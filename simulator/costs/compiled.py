@@ -9,6 +9,8 @@ priced exactly, once. Requests and prompts are dealt out to attention groups and
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -150,7 +152,8 @@ class _Batch:
     plain_s
         A step without prefill, its attention apart.
     attention_s
-        Attention of the decoding requests, draft steps included, by summed context.
+        Attention of the decoding requests, by summed context; that of draft steps, and what a
+        round takes for look-ups and messages, included.
     experts_s
         Routed experts and the exchange around them, by prompt tokens that meet in them.
     passes_s
@@ -183,14 +186,17 @@ class CompiledSteps:
     model
         The operator-by-operator model.
     gamma
-        Draft length; 0 for plain decoding.
+        Depth of the draft; 0 for plain decoding.
     follows
         Whether the drafter reads the prompts also at draft length 0, to draft later on.
     """
 
     def __init__(self, model: StepModel, gamma: int, *, follows: bool = False) -> None:
         self.gamma = gamma
-        self.query_tokens = gamma + 1
+        self.query_tokens = model.drafting.query_tokens(gamma)
+        """Most target tokens of a decoding request; a step is priced at their mean."""
+        self._mean_query_tokens = model.drafting.mean_query_tokens(gamma)
+        self._passes = Counter(model.drafting.tree.pass_tokens(gamma)).items()
         self._model = model
         self._prefill_launch_s = model.prefill_launch_s
         self._drafter = drafter = model.drafter if gamma or follows else None
@@ -199,12 +205,12 @@ class CompiledSteps:
         self._batches: dict[int, _Batch] = {}
         self._dense_s = _shared(lambda tokens: total_s(model.target.dense(tokens)))
         self._prompt_s = _shared(self._price_prompt)
-        self._draft_s = None if drafter is None else _shared(self._price_draft_pass)
+        # A drafter on GPUs of its own reads prompts beside the target.
+        self._reader = reader = None if model.drafting.own_gpus else drafter
+        self._draft_s = None if reader is None else _shared(self._price_draft_pass)
         self._draft_gathered_s: Curve | None = None
-        if drafter is not None and drafter.gathers:
-            self._draft_gathered_s = Curve(
-                lambda tokens: self._price_experts(drafter, 0, 1, tokens)
-            )
+        if reader is not None and reader.gathers:
+            self._draft_gathered_s = Curve(lambda tokens: self._price_experts(reader, 0, 1, tokens))
 
     def decode_window(self, requests: int, context_tokens: int) -> Window:
         """Time of a step without prefill, and of those that follow while the batch stays.
@@ -305,9 +311,9 @@ class CompiledSteps:
 
     def _compile(self, requests: int) -> _Batch:
         """Set up the curves of a number of decoding requests."""
-        target, query_tokens = self._model.target, self.query_tokens
+        target, query_tokens = self._model.target, self._mean_query_tokens
         share, met = self._share(requests)
-        tokens = share * query_tokens
+        tokens = math.ceil(share * query_tokens)
 
         def active_experts(prompt: int) -> float:
             independent = self._model.law.independent_tokens(met, query_tokens, prompt)
@@ -341,28 +347,32 @@ class CompiledSteps:
         return batch
 
     def _price_attention(self, requests: int, context_tokens: int) -> float:
-        """Price attention of the decoding requests over a summed context, draft steps included."""
+        """Price attention over a summed context, draft steps, look-ups and messages included."""
         if not requests:
             return 0.0
         mean_tokens = max(context_tokens / requests, 1.0)
         share, _ = self._share(requests)
-        target = self._model.target_attention(share, self.query_tokens, mean_tokens)
-        if self._drafter is None:
-            return total_s(target)
-        draft = self._drafter.decode_attention(share, 1, mean_tokens)
-        return total_s(target) + self.gamma * total_s(draft)
+        target = self._model.target_attention(share, self._mean_query_tokens, mean_tokens)
+        seconds = total_s(target) + self._model.drafting.round_s(share, mean_tokens, self.gamma)
+        if self._drafter is not None:
+            for tokens, times in self._passes:
+                draft = self._drafter.decode_attention(share, tokens, mean_tokens)
+                seconds += times * total_s(draft)
+        return seconds
 
     def _price_round(self, requests: int) -> float:
         """Price draft steps without their attention, and rejection."""
         seconds = total_s(self._model.rejection(requests, self.gamma))
         if requests and self._drafter is not None:
-            attention = self._drafter.decode_attention(self._share(requests)[0], 1, 1.0)
-            step = self._model.draft_step(requests, 1.0)
-            seconds += self.gamma * (total_s(step) - total_s(attention))
+            share, _ = self._share(requests)
+            for tokens, times in self._passes:
+                attention = self._drafter.decode_attention(share, tokens, 1.0)
+                step = self._model.draft_step(requests, 1.0, tokens)
+                seconds += times * (total_s(step) - total_s(attention))
         return seconds
 
     def _price_experts(
-        self, forward: ForwardCost, requests: int, query_tokens: int, prompt_tokens: int
+        self, forward: ForwardCost, requests: int, query_tokens: float, prompt_tokens: int
     ) -> float:
         """Price the routed experts of a pass and the exchange around them."""
         law = self._model.law
@@ -371,17 +381,17 @@ class CompiledSteps:
 
     def _price_draft_pass(self, tokens: int) -> float:
         """Price the drafter's pass over prompts, attention apart; experts that gather apart too."""
-        drafter = self._drafter
-        if drafter is None:
+        reader = self._reader
+        if reader is None:
             return 0.0
-        seconds = total_s(drafter.dense(tokens))
-        return seconds if drafter.gathers else seconds + self._price_experts(drafter, 0, 1, tokens)
+        seconds = total_s(reader.dense(tokens))
+        return seconds if reader.gathers else seconds + self._price_experts(reader, 0, 1, tokens)
 
     def _price_prompt(self, tokens: int) -> float:
         """Price attention of a whole prompt, the drafter's included."""
         seconds = total_s(self._model.target.prefill_attention(0, tokens))
-        if self._drafter is not None:
-            seconds += total_s(self._drafter.prefill_attention(0, tokens))
+        if self._reader is not None:
+            seconds += total_s(self._reader.prefill_attention(0, tokens))
         return seconds
 
 

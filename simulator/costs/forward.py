@@ -9,8 +9,8 @@ attention groups of a replica (``models.parallelism``), everything else those of
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
 
 from simulator.costs.engine import Engine
 from simulator.costs.work import Load, operator_work, prompt_work
@@ -128,6 +128,9 @@ class ForwardCost:
     operators: tuple[Operator, ...]
     tables: KernelTables
     engine: Engine
+    _by_kind: dict[type, tuple[Any, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def dense(self, tokens: float) -> Parts:
         """Price what depends on the tokens of an attention group alone, the LM head apart.
@@ -204,7 +207,9 @@ class ForwardCost:
             self._add(parts, scatter, self.tables.reduce_scatter(message_bytes, scatter.gpus))
         return parts
 
-    def decode_attention(self, requests: float, query_tokens: int, context_tokens: float) -> Parts:
+    def decode_attention(
+        self, requests: float, query_tokens: float, context_tokens: float
+    ) -> Parts:
         """Price attention of short queries over long caches: the KV cache is read once per request.
 
         Linear attention reads the state of a request instead, whatever its context.
@@ -293,7 +298,12 @@ class ForwardCost:
         return 0.0
 
     def _each(self, kind: type[Op]) -> Iterable[Op]:
-        return (op for op in self.operators if isinstance(op, kind))
+        """Return the operators of a kind; a step's price asks for each again and again."""
+        found = self._by_kind.get(kind)
+        if found is None:
+            found = tuple(op for op in self.operators if isinstance(op, kind))
+            self._by_kind[kind] = found
+        return found
 
     def _add(
         self,

@@ -34,18 +34,25 @@ class MemoryPlan:
         cache left while few run.
     kv_bytes_per_token
         Cache of one token of the group's requests, the drafter's included.
+    drafter
+        Memory of a GPU that the drafter has for itself; None where it has none.
     """
 
     usable_bytes: float
     weight_bytes: float
     state_bytes: float
     kv_bytes_per_token: float
+    drafter: MemoryPlan | None = None
 
     @property
     def kv_capacity_tokens(self) -> int:
-        """KV cache entries that a group can hold; 0 when not even the weights fit."""
+        """KV cache entries that a group can hold; 0 when not even the weights fit.
+
+        What the target holds the drafter must hold as well, on whichever GPU.
+        """
         left_bytes = self.usable_bytes - self.weight_bytes - self.state_bytes
-        return max(0, int(left_bytes / self.kv_bytes_per_token))
+        tokens = max(0, int(left_bytes / self.kv_bytes_per_token))
+        return tokens if self.drafter is None else min(tokens, self.drafter.kv_capacity_tokens)
 
 
 def plan_memory(
@@ -56,7 +63,8 @@ def plan_memory(
     parallelism: Parallelism,
     *,
     max_num_seqs: int,
-    gamma: int,
+    draft_tokens: int,
+    own_gpus: bool = False,
 ) -> MemoryPlan:
     """Lay out the memory of one GPU.
 
@@ -70,8 +78,10 @@ def plan_memory(
         How the replica is spread over GPUs.
     max_num_seqs
         Requests that an attention group may run at once.
-    gamma
-        Draft length.
+    draft_tokens
+        Tokens of a draft: gamma, or the nodes of a tree.
+    own_gpus
+        Whether the drafter, a separate model, has GPUs of its own, as many as it is split over.
 
     Raises
     ------
@@ -81,8 +91,17 @@ def plan_memory(
     usable = gpu.memory_bytes * (1.0 - engine.memory_reserve) - engine.activation_reserve_bytes
     weights = weight_bytes(target, parallelism)
     kv_bytes = kv_bytes_per_token(target, parallelism)
-    if drafter is not None:
+    beside: MemoryPlan | None = None
+    if drafter is not None and own_gpus:
+        alone = Parallelism(drafter.tensor_parallel)
+        beside = MemoryPlan(
+            usable,
+            drafter_weight_bytes(drafter, target, alone),
+            0.0,
+            drafter_kv_bytes_per_token(drafter, target, alone),
+        )
+    elif drafter is not None:
         weights += drafter_weight_bytes(drafter, target, parallelism)
         kv_bytes += drafter_kv_bytes_per_token(drafter, target, parallelism)
-    state_bytes = max_num_seqs * state_bytes_per_request(target, parallelism, gamma)
-    return MemoryPlan(usable, weights, state_bytes, kv_bytes)
+    state_bytes = max_num_seqs * state_bytes_per_request(target, parallelism, draft_tokens)
+    return MemoryPlan(usable, weights, state_bytes, kv_bytes, beside)

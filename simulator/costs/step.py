@@ -18,8 +18,10 @@ layers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 
+from simulator.costs.drafting import Drafting
 from simulator.costs.engine import Engine
 from simulator.costs.forward import ForwardCost, Parts, add_part, as_part, merge_parts, total_s
 from simulator.costs.sharing import busiest_chunks, busiest_requests
@@ -36,7 +38,8 @@ class StepShape:
     decode_requests
         Requests that decode or verify.
     query_tokens
-        Target tokens of each of them: 1, or gamma + 1.
+        Target tokens of each of them: 1, or gamma + 1, or the nodes of a draft tree and one more;
+        the mean where not every request has a draft.
     context_tokens
         Mean cache length of those requests, tokens.
     prefill
@@ -44,7 +47,7 @@ class StepShape:
     """
 
     decode_requests: float
-    query_tokens: int = 1
+    query_tokens: float = 1
     context_tokens: float = 0.0
     prefill: tuple[tuple[int, int], ...] = ()
 
@@ -117,6 +120,8 @@ class StepModel:
         How the replica is spread over GPUs; `target` and `drafter` are those of one of them.
     layers
         Layers of the target, for the host time of steps with prefill.
+    drafting
+        The shape of drafts and what they cost beside the passes of the models.
     """
 
     target: ForwardCost
@@ -126,6 +131,7 @@ class StepModel:
     vocab: int
     parallelism: Parallelism = SINGLE_GPU
     layers: int = 0
+    drafting: Drafting = field(default_factory=Drafting)
 
     @property
     def prefill_launch_s(self) -> float:
@@ -158,21 +164,29 @@ class StepModel:
         )
         return StepCost(parts, self.target.active_experts(independent))
 
-    def draft_step(self, requests: float, context_tokens: float) -> Parts:
-        """Price T_D: one draft step of one token per request."""
-        return as_part("draft", self.draft_parts(requests, context_tokens))
+    def draft_step(self, requests: float, context_tokens: float, tokens: int = 1) -> Parts:
+        """Price T_D: one draft step, of one token per request or of a level of a tree."""
+        return as_part("draft", self.draft_parts(requests, context_tokens, tokens))
 
-    def draft_parts(self, requests: float, context_tokens: float) -> Parts:
-        """Price one draft step part by part; empty for a drafter that takes no GPU time."""
+    def draft_parts(self, requests: float, context_tokens: float, tokens: int = 1) -> Parts:
+        """Price one draft step part by part; empty for a drafter that takes no GPU time.
+
+        Parameters
+        ----------
+        requests, context_tokens
+            As in `StepShape`.
+        tokens
+            Tokens of each request that the drafter reads.
+        """
         if self.drafter is None or not requests:
             return {}
-        shape = StepShape(requests, 1, context_tokens)
+        shape = StepShape(requests, tokens, context_tokens)
         share, met = self.group_share(shape), self.expert_share(self.drafter, shape)
         parts = merge_parts(
             self.drafter.dense(share.tokens),
             self.drafter.logits(share.tokens),
             self.drafter.experts(met.tokens, self.independent_tokens(met)),
-            self.drafter.decode_attention(share.decode_requests, 1, context_tokens),
+            self.drafter.decode_attention(share.decode_requests, tokens, context_tokens),
         )
         sampling = self.engine.sampling_s(share.tokens, self.vocab, self.target.tables.gpu)
         add_part(parts, "sampling", sampling, "assumed")
@@ -180,9 +194,26 @@ class StepModel:
         add_part(parts, "engine", host, "assumed")
         return parts
 
+    def drafts(self, requests: float, context_tokens: float, gamma: int) -> Parts:
+        """Price the drafting of a round: its passes, look-ups and messages."""
+        passes = [
+            self.draft_step(requests, context_tokens, tokens)
+            for tokens, times in Counter(self.drafting.tree.pass_tokens(gamma)).items()
+            for _ in range(times)
+        ]
+        parts = merge_parts(*passes)
+        share = self.group_share(StepShape(requests)).decode_requests
+        seconds = self.drafting.round_s(share, context_tokens, gamma)
+        if seconds:
+            add_part(parts, "draft", seconds, "assumed")
+        return parts
+
     def draft_prefill(self, shape: StepShape) -> Parts:
-        """Price the drafter's own pass over the prompt chunks of a step."""
-        if self.drafter is None or not shape.prefill:
+        """Price the drafter's own pass over the prompt chunks of a step.
+
+        Nothing where it has GPUs of its own (`costs.drafting.Drafting`).
+        """
+        if self.drafter is None or not shape.prefill or self.drafting.own_gpus:
             return {}
         prompts = StepShape(0, prefill=shape.prefill)
         share, met = self.group_share(prompts), self.expert_share(self.drafter, prompts)
@@ -194,12 +225,16 @@ class StepModel:
         return as_part("draft", forward)
 
     def rejection(self, requests: float, gamma: int) -> Parts:
-        """Price T_rej: comparing gamma drafts per request, and the host work a round adds."""
+        """Price T_rej: comparing the drafted tokens, and the host work a round adds.
+
+        Of a draft of depth gamma all nodes are compared; a request without a draft has none.
+        """
         parts: Parts = {}
         if requests and gamma:
             engine = self.engine
             requests = self.group_share(StepShape(requests)).decode_requests
-            seconds = engine.sampling_s(requests * gamma, self.vocab, self.target.tables.gpu)
+            compared = requests * (self.drafting.mean_query_tokens(gamma) - 1)
+            seconds = engine.sampling_s(compared, self.vocab, self.target.tables.gpu)
             seconds += engine.verify_step_s - engine.plain_step_s
             seconds += requests * (engine.verify_request_s - engine.plain_request_s)
             add_part(parts, "rejection", seconds, "assumed")
@@ -208,10 +243,9 @@ class StepModel:
     def step(self, shape: StepShape, gamma: int) -> StepCost:
         """Price a whole engine step with draft length gamma (0: a plain step)."""
         target = self.target_step(shape)
-        drafts = self.draft_step(shape.decode_requests, shape.context_tokens) if gamma else {}
         parts = merge_parts(
             target.parts,
-            *[drafts] * gamma,
+            self.drafts(shape.decode_requests, shape.context_tokens, gamma),
             self.draft_prefill(shape) if gamma else {},
             self.rejection(shape.decode_requests, gamma),
         )
@@ -219,10 +253,14 @@ class StepModel:
             add_part(parts, "engine", self.prefill_launch_s, "fitted")
         return StepCost(parts, target.active_experts)
 
+    def verify_shape(self, requests: float, gamma: int, context_tokens: float) -> StepShape:
+        """Return the target step that verifies drafts of depth gamma."""
+        return StepShape(requests, self.drafting.mean_query_tokens(gamma), context_tokens)
+
     def target_efficiency(self, requests: float, gamma: int, context_tokens: float) -> float:
         """Return ``T_T(B, 1) / T_T(B, gamma + 1 tokens)``, engine overhead included."""
         plain = self.target_step(StepShape(requests, 1, context_tokens))
-        verify = self.target_step(StepShape(requests, gamma + 1, context_tokens))
+        verify = self.target_step(self.verify_shape(requests, gamma, context_tokens))
         return plain.total_s / verify.total_s
 
     def independent_tokens(self, shape: StepShape) -> float:
@@ -231,14 +269,16 @@ class StepModel:
             shape.decode_requests, shape.query_tokens, shape.prefill_tokens
         )
 
-    def sequences(self, requests: float, query_tokens: int) -> float:
+    def sequences(self, requests: float, query_tokens: float) -> float:
         """Sequences that a target step has of so many decoding requests.
 
         One per request; one per query token with batch expansion (`Engine.batch_expansion`).
         """
         return requests * query_tokens if self.engine.batch_expansion else requests
 
-    def target_attention(self, requests: float, query_tokens: int, context_tokens: float) -> Parts:
+    def target_attention(
+        self, requests: float, query_tokens: float, context_tokens: float
+    ) -> Parts:
         """Price the target's attention of the requests that decode; nothing if there are none.
 
         The cache of a request is read once per step, or, with batch expansion, once per query

@@ -23,7 +23,7 @@ class RoutingLaw(Protocol):
     """What a routing law offers to the cost model."""
 
     def independent_tokens(
-        self, decode_requests: float, query_tokens: int, prefill_tokens: float
+        self, decode_requests: float, query_tokens: float, prefill_tokens: float
     ) -> float:
         """Return how many independently routed tokens would touch as many experts as this step.
 
@@ -123,7 +123,7 @@ class Overlap:
     prompt: float | None = None
 
     def independent_tokens(
-        self, decode_requests: float, query_tokens: int, prefill_tokens: float
+        self, decode_requests: float, query_tokens: float, prefill_tokens: float
     ) -> float:
         """Return ``(sum_r m_r^g)^h`` of the step.
 

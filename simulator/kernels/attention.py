@@ -54,7 +54,7 @@ class DecodeAttention:
         self,
         batch: float,
         context: float,
-        queries: int,
+        queries: float,
         heads: int,
         kv_heads: int,
         head_dim: int,

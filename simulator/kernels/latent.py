@@ -80,7 +80,7 @@ def absorbed_decode(
     absorb: LatentAbsorb | AssumedAbsorb,
     batch: float,
     context: float,
-    queries: int,
+    queries: float,
     heads: int,
 ) -> Timing:
     """Return the time of attention and absorb products; never below that of one query token.
@@ -88,7 +88,7 @@ def absorbed_decode(
     Arguments as in `tables.KernelTables.latent_decode_attention`.
     """
 
-    def of(count: int) -> Timing:
+    def of(count: float) -> Timing:
         before, after = absorb.at(heads, batch * count)
         return before + decode.at(batch, context, heads * count) + after
 

@@ -82,7 +82,7 @@ class LinearAttention:
         self._decode = None if decode is None else _Parts(decode, ("batch",))
         self._prefill = None if prefill is None else _Parts(prefill, ("batch", "tokens"))
 
-    def decode(self, requests: float, query_tokens: int, shape: LinearShape) -> Timing:
+    def decode(self, requests: float, query_tokens: float, shape: LinearShape) -> Timing:
         """Return the time; arguments as in `tables.KernelTables.linear_decode_attention`."""
         if self._decode is None or not _same_widths(shape):
             size = decode_bytes(requests, query_tokens, shape)
@@ -142,7 +142,7 @@ class _Parts:
         return self._grids[key]
 
 
-def decode_bytes(requests: float, query_tokens: int, shape: LinearShape) -> float:
+def decode_bytes(requests: float, query_tokens: float, shape: LinearShape) -> float:
     """Bytes of one decode: state and last inputs read once, both written once per query token.
 
     Per channel the convolution reads ``conv_width - 1`` inputs and a token, and writes a token.

@@ -55,32 +55,32 @@ class LogGrid:
 
     def at(self, *point: float) -> Timing:
         """Return the time at a point, one coordinate per axis."""
-        corners = [(0, 1.0)]
-        beyond = 0.0
+        first, beyond = 0, 0.0
+        corners = [(0, 1.0)]  # from the first on: place and weight
         for x, axis, logs, stride, power in zip(
             point, self._axes, self._logs, self._strides, self._powers, strict=True
         ):
             if x <= axis[0]:
-                continue  # index 0, weight 1
-            last = len(axis) - 1
-            if x >= axis[last]:
-                corners = [(index + last * stride, weight) for index, weight in corners]
-                if x > axis[last]:
-                    beyond += power * (log(x) - logs[last])
+                continue
+            if x >= axis[-1]:
+                first += (len(axis) - 1) * stride
+                if x > axis[-1]:
+                    beyond += power * (log(x) - logs[-1])
                 continue
             low = bisect_right(axis, x) - 1
+            first += low * stride
             share = (log(x) - logs[low]) / (logs[low + 1] - logs[low])
-            base = low * stride
-            split = [(index + base, weight * (1.0 - share)) for index, weight in corners]
             if share > 0.0:
-                split += [(index + base + stride, weight * share) for index, weight in corners]
-            corners = split
+                rest = 1.0 - share
+                corners = [(place, weight * rest) for place, weight in corners] + [
+                    (place + stride, weight * share) for place, weight in corners
+                ]
         times, flags = self._times, self._assumed
         total = beyond
         assumed = beyond > 0.0
-        for index, weight in corners:
-            total += weight * times[index]
-            assumed = assumed or flags[index]
+        for place, weight in corners:
+            total += weight * times[first + place]
+            assumed = assumed or flags[first + place]
         return Timing(exp(total), "assumed" if assumed else "measured")
 
 

@@ -139,7 +139,7 @@ class AssumedDecode:
         self,
         batch: float,
         context: float,
-        queries: int,
+        queries: float,
         heads: int,
         kv_heads: int,
         head_dim: int,

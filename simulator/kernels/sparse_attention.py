@@ -55,7 +55,7 @@ class SparseDecode:
         self._names = measured_architectures(rows)
         self._modules: dict[str, DecodeModule] = {}
 
-    def at(self, batch: float, context: float, query_tokens: int, shape: SparseShape) -> Timing:
+    def at(self, batch: float, context: float, query_tokens: float, shape: SparseShape) -> Timing:
         """Return the time; arguments as in `tables.KernelTables.sparse_decode_attention`."""
         found = self._module(shape)
         if found is None:
@@ -63,7 +63,9 @@ class SparseDecode:
             return load_roofline("sparse_decode").at(size, flops, self._gpu)
         return found.rest(shape.heads, context, batch * query_tokens)
 
-    def module(self, batch: float, context: float, query_tokens: int, shape: SparseShape) -> Timing:
+    def module(
+        self, batch: float, context: float, query_tokens: float, shape: SparseShape
+    ) -> Timing:
         """Return the time of the whole module, projections in bfloat16 included.
 
         Raises

@@ -248,7 +248,7 @@ def _bound(work: tuple[float, float], gpu: Gpu) -> float:
 
 
 def decode_work(
-    batch: float, context: float, query_tokens: int, shape: SparseShape, cache_bytes: float
+    batch: float, context: float, query_tokens: float, shape: SparseShape, cache_bytes: float
 ) -> tuple[float, float]:
     """Return bytes and FLOPs of decoding, the projections left out.
 

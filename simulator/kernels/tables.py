@@ -162,7 +162,7 @@ class KernelTables:
         self,
         batch: float,
         context_tokens: float,
-        query_tokens: int,
+        query_tokens: float,
         heads: int,
         kv_heads: int,
         head_dim: int,
@@ -221,7 +221,7 @@ class KernelTables:
         self,
         batch: float,
         context_tokens: float,
-        query_tokens: int,
+        query_tokens: float,
         heads: int,
         kv_dtype: str = "bfloat16",
     ) -> Timing:
@@ -286,7 +286,7 @@ class KernelTables:
         return over_links(timing, empty, self._sets[-1].gpu, self.gpu)
 
     def linear_decode_attention(
-        self, requests: float, query_tokens: int, shape: LinearShape
+        self, requests: float, query_tokens: float, shape: LinearShape
     ) -> Timing:
         """Convolution and gated delta rule of new tokens, whatever their context.
 
@@ -323,7 +323,7 @@ class KernelTables:
         self,
         batch: float,
         context_tokens: float,
-        query_tokens: int,
+        query_tokens: float,
         shape: SparseShape,
         kv_dtype: str = "bfloat16",
     ) -> Timing:
@@ -348,7 +348,7 @@ class KernelTables:
         self,
         batch: float,
         context_tokens: float,
-        query_tokens: int,
+        query_tokens: float,
         shape: SparseShape,
         kv_dtype: str = "bfloat16",
     ) -> Timing:

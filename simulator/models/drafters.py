@@ -58,6 +58,8 @@ class Drafter:
         Draft vocabulary of a head, with an LM head of its own; 0 uses the target's LM head.
     dtype
         Weight format of a dense head. A layer taken from the target keeps the target's.
+    lookup_request_s, lookup_token_s
+        Host time of an n-gram look-up, once a round: per request, and per token of its text, s.
     usual_for
         Models of the catalogue that are usually run with this drafter.
 
@@ -80,6 +82,8 @@ class Drafter:
     attention_inputs: int = 1
     vocab: int = 0
     dtype: str = UNQUANTIZED
+    lookup_request_s: float = 0.0
+    lookup_token_s: float = 0.0
     usual_for: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -93,6 +97,10 @@ class Drafter:
         if self.tensor_parallel < 1 or (self.tensor_parallel > 1 and self.kind != "model"):
             why = "must be 1, or more for a drafter of kind 'model'"
             raise self._refuse("tensor_parallel", why)
+        for key in ("lookup_request_s", "lookup_token_s"):
+            value = getattr(self, key)
+            if not (value == 0.0 or (self.kind == "ngram" and 0.0 < value < 1.0)):
+                raise self._refuse(key, "must be 0, or below 1 s in a drafter of kind 'ngram'")
         if self.kind == "head":
             self._check_head()
             return

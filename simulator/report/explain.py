@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from rich import box
@@ -130,7 +131,10 @@ def _round(explanation: Explanation) -> Table:
         time = seconds(ratio * terms.plain_step_s)
         table.add_row(label, time, f"{ratio:.2f}", percent(ratio / whole), f"{loss:.2f}")
 
-    each = f" ({terms.gamma} x {seconds(draft.total_s)})" if draft else ""
+    drafting_s = terms.draft_ratio * terms.plain_step_s
+    # Passes over a tree differ, and messages may come on top.
+    alike = draft is not None and math.isclose(terms.gamma * draft.total_s, drafting_s)
+    each = f" ({terms.gamma} x {seconds(drafting_s / terms.gamma)})" if alike else ""
     efficiency = f"target efficiency {terms.target_efficiency:.2f}"
     tokens = f"{terms.expected_tokens_per_round:.2f} of {terms.gamma + 1}"
     add(f"verification ({efficiency})", terms.verify_ratio, divides["verification"])

@@ -8,12 +8,10 @@ from functools import partial
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from simulator.models.catalog import load_architecture
 from simulator.report.figures import ABSENT, fine_percent, seconds, signed_percent
-from simulator.report.tables import frame
+from simulator.report.tables import frame, say, show
 from simulator.study.moesd.calibration import Calibration
 from simulator.study.moesd.choices import PAIR_BATCHES, Choice
 from simulator.study.moesd.experiment import DENSE, MOE, REFERENCE_GAMMA
@@ -83,8 +81,8 @@ def _print_calibration(validation: MoesdValidation, console: Console) -> None:
         table.add_row(_MODELS[MOE], _NUMBERS[name], _value(name, value), sources.get(name, ""))
     for name, value in prepared.dense.numbers.items():
         table.add_row("OPT-30B", _NUMBERS[name], _value(name, value), "T 0, gamma 4: B 1 and 60")
-    _print(console, "Calibrated; everything else is a prediction", table)
-    _say(console, *_about_readings(prepared.readings), _about_layers(validation), _about(prepared))
+    show(console, "Calibrated; everything else is a prediction", table)
+    say(console, *_about_readings(prepared.readings), _about_layers(validation), _about(prepared))
 
 
 def _about_readings(readings: Sequence[Calibration]) -> list[str]:
@@ -145,8 +143,8 @@ def _print_curves(validation: MoesdValidation, console: Console) -> None:
                 str(one.published_best_batch),
                 _bare(one.peak_error, "+"),
             )
-    _print(console, "Speedup, simulated end to end, against the published curves", table)
-    _say(
+    show(console, "Speedup, simulated end to end, against the published curves", table)
+    say(
         console,
         "error: mean absolute, %, over predicted cells; bias: mean; uncal.: error with nothing "
         "calibrated. peak: our maximum against that of the published curve, 3-point smoothed, and "
@@ -171,9 +169,9 @@ def _print_cells(validation: MoesdValidation, console: Console) -> None:
             cells += [f"{one.curve.value[index]:.2f}", f"{one.value[index]:.2f}{mark}"]
         table.add_row(str(batch), *cells)
     title = "Temperature 0, gamma 4: speedup and target efficiency, as published and ours"
-    _print(console, title, table)
+    show(console, title, table)
     moe, dense = (fine_percent(mean_error([p.efficiency])) for p in (found.moe, found.dense))
-    _say(
+    say(
         console,
         f"{CALIBRATED}: the calibration looked at this cell; every other one is a prediction. "
         f"Target efficiency is off by {moe} (MoE) and {dense} (dense). All cells: cells.csv.",
@@ -196,8 +194,8 @@ def _print_sparsity(validation: MoesdValidation, console: Console) -> None:
             str(one.ours.best_batch),
             str(one.published.best_batch),
         )
-    _print(console, "Qwen2-57B with K of 64 experts per token (fig. 4)", table)
-    _say(console, "window: batches whose speedup exceeds the peak over sqrt(2).")
+    show(console, "Qwen2-57B with K of 64 experts per token (fig. 4)", table)
+    say(console, "window: batches whose speedup exceeds the peak over sqrt(2).")
 
 
 def _print_models(choices: Sequence[Choice], console: Console) -> None:
@@ -207,8 +205,8 @@ def _print_models(choices: Sequence[Choice], console: Console) -> None:
         table.add_row(
             choice.title, fine_percent(choice.error), fine_percent(choice.peak_error), verdict
         )
-    _print(console, "MoE speedup, had something else been assumed (closed form)", table)
-    _say(
+    show(console, "MoE speedup, had something else been assumed (closed form)", table)
+    say(
         console,
         "Charging host time to draft steps or to rounds cannot be told apart at gamma 4 alone.",
     )
@@ -220,11 +218,9 @@ def _print_pairs(pairs: Sequence[Choice], console: Console) -> None:
     for low in PAIR_BATCHES[:-1]:
         row = [by_pair.get((low, high)) for high in PAIR_BATCHES[1:]]
         table.add_row(str(low), *(_cell(choice) for choice in row))
-    _print(
-        console, "Error of the MoE speedup, %, had another pair of batches been looked at", table
-    )
+    show(console, "Error of the MoE speedup, %, had another pair of batches been looked at", table)
     kept = sorted(choice.error for choice in pairs if not choice.refused)
-    _say(
+    say(
         console,
         f"(): an overhead below zero. The other {len(kept)} of {len(pairs)} pairs: "
         f"{fine_percent(kept[0])} to {fine_percent(kept[-1])}, "
@@ -251,7 +247,7 @@ def _print_verdict(validation: MoesdValidation, console: Console) -> None:
         f"The MoE overtakes the dense pair at batch {_batch(ours)}, published: {_batch(published)}."
     )
     lines.append("Next: moesim simulate model=qwen2_57b_a14b hardware.engine=FILE, a file below.")
-    _say(console, *lines)
+    say(console, *lines)
 
 
 def _reference(found: Sequence[Reproduced]) -> Reproduced:
@@ -283,14 +279,3 @@ def _cell(choice: Choice | None) -> str:
         return ""
     text = f"{100 * choice.error:.1f}"
     return f"({text})" if choice.refused else text
-
-
-def _print(console: Console, title: str, table: Table) -> None:
-    console.print(Text(title, style="bold"))
-    console.print(table)
-
-
-def _say(console: Console, *sentences: str) -> None:
-    for sentence in sentences:
-        console.print(Text(sentence))
-    console.print()

@@ -1,9 +1,9 @@
-"""Whether the objective is met, what stands in its way, and what would change that."""
+"""Whether the SLO is met, what stands in its way, and what would change that."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from simulator.report.figures import fine_percent, percent
 from simulator.trace.schema import ARMS
@@ -13,6 +13,10 @@ Json = Mapping[str, Any]
 _REMEDIES = {
     "turned_away": "{share} are turned away at the queue: add replicas (hardware.replicas), lower "
     "the load, or let more wait for longer (scheduler.max_queue, scheduler.queue_timeout_s).",
+    "cancelled": "{share} are given up by their clients before the last token: spread a step over "
+    "more GPUs (hardware.tensor_parallel) or add replicas (hardware.replicas).",
+    "failed": "{share} are lost with replicas that fail: allow more retries "
+    "(cluster.failures.max_retries) or add replicas (hardware.replicas).",
     "queue": "{share} wait too long for the first token, most of that in the queue: add replicas "
     "(hardware.replicas) or lower the load.",
     "ttft_s": "{share} wait too long for the first token, most of that in prefill: spread it over "
@@ -24,41 +28,87 @@ _REMEDIES = {
 }
 
 
+class _Target(NamedTuple):
+    """An SLO: whose, what share of the requests must be in time, and both arms' figures."""
+
+    whose: str
+    due: float
+    arms: tuple[Json, Json]
+
+    @property
+    def met(self) -> list[float]:
+        return [float(arm["attainment"]) for arm in self.arms]
+
+    @property
+    def shortfall(self) -> float:
+        return self.due - min(self.met)
+
+
 def objective_advice(summary: Json) -> str | None:
-    """Say who misses the objective, why most requests do, and what to do about it.
+    """Say who misses the SLO, why most requests do, and what to do about it.
+
+    An arm meets it if enough requests of every traffic class do; the class that falls short most
+    is named.
 
     Returns
     -------
     str or None
-        None without an objective, where both arms meet it, or where neither keeps up with its load,
-        which says enough.
+        None without an SLO, where both arms meet it, or where neither keeps up with its load, which
+        says enough.
     """
-    slo = summary.get("slo")
-    if not slo or all(summary[arm]["saturated"] for arm in ARMS):
+    if not summary.get("slo") or all(summary[arm]["saturated"] for arm in ARMS):
         return None
-    met = [summary[arm]["attainment"] for arm in ARMS]
-    if None in met:
+    known = [
+        target
+        for target in _targets(summary)
+        if None not in [arm["attainment"] for arm in target.arms]
+    ]
+    late = [any(target.met[arm] < target.due for target in known) for arm in range(len(ARMS))]
+    if not any(late):
         return None
-    missing = [arm for arm, share in zip(ARMS, met, strict=True) if share < slo["share"]]
-    if not missing:
-        return None
-    off, on = map(fine_percent, met)
-    where = {
-        2: "Neither arm meets the objective",
-        1: f"Only SD {'on' if missing == [ARMS[0]] else 'off'} meets the objective",
-    }[len(missing)]
-    lead = f"{where}: {off} of the requests are in time with SD off, {on} with SD on, where "
-    cause, share = _cause(summary[missing[-1]])
+    worst = max(known, key=lambda target: target.shortfall)
+    cause, share = _cause(worst.arms[late[1]], summary[ARMS[late[1]]])
     remedy = _REMEDIES[cause].format(share=percent(share))
-    if len(missing) == 1:
-        remedy = f"With SD {'off' if missing == [ARMS[0]] else 'on'} {remedy}"
-    return f"{lead}{percent(slo['share'])} must be. {remedy}"
+    if all(late):
+        where = "Neither arm meets"
+    else:
+        where = f"Only SD {'off' if late[1] else 'on'} meets"
+        remedy = f"With SD {'on' if late[1] else 'off'} {remedy}"
+    off, on = map(fine_percent, worst.met)
+    return (
+        f"{where} the SLO: {off} of the requests{worst.whose} are in time with SD off, {on} with "
+        f"SD on, where {percent(worst.due)} must be. {remedy}"
+    )
 
 
-def _cause(arm: Json) -> tuple[str, float]:
-    """Return what most requests of an arm miss the objective by, and their share."""
-    left = arm.get("outcome_shares") or {}
-    causes = {name: share or 0.0 for name, share in arm["slo_missed"].items()}
+def _targets(summary: Json) -> list[_Target]:
+    if not summary.get("classes"):
+        off, on = (summary[arm] for arm in ARMS)
+        return [_Target("", summary["slo"]["share"], (off, on))]
+    return [
+        _Target(
+            f" of class {each['name']}",
+            each["slo"]["share"],
+            (each[ARMS[0]], each[ARMS[1]]),
+        )
+        for each in summary["classes"]
+        if each["slo"]
+    ]
+
+
+def _cause(figures: Json, arm: Json) -> tuple[str, float]:
+    """Return what most requests miss their SLO by, and their share.
+
+    Parameters
+    ----------
+    figures
+        Of a class or a whole arm.
+    arm
+        Of the whole arm, for its queue.
+    """
+    left = figures.get("outcome_shares") or {}
+    causes = {name: share or 0.0 for name, share in figures["slo_missed"].items()}
+    causes |= {outcome: left.get(outcome) or 0.0 for outcome in ("cancelled", "failed")}
     causes["turned_away"] = (left.get("rejected") or 0.0) + (left.get("timed_out") or 0.0)
     worst = max(causes, key=causes.__getitem__)
     if worst == "ttft_s" and _queues(arm):

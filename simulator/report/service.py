@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from simulator.report.figures import bounds, factor, fine_percent, number, percent, seconds
 from simulator.report.tables import frame
@@ -83,19 +84,22 @@ def objective(slo: Json) -> str:
 
 
 def class_table(summary: Json) -> Table | None:
-    """Return the table of the traffic classes, SD off and on side by side; None without any."""
+    """Return the table of the traffic classes, a line an arm; None where there is one class."""
     if not summary.get("classes"):
         return None
-    table = frame(
-        "class", "requests>", "TTFT p90>", ">", "TPOT p90>", ">", "SLO met>", ">", tight=True
-    )
+    headings = ("requests>", "TTFT p90>", "TPOT p90>", "goodput/s>", "SLO met>")
+    table = frame("class", "", *headings, unbroken=2)
     for each in summary["classes"]:
-        arms = [each[arm] for arm in ARMS]
-        cells = [number(arms[0]["requests"]).removesuffix(".0")]
-        for name in ("ttft_s", "tpot_s"):
-            cells += [seconds(arm[name]["p90"]) for arm in arms]
-        cells += [fine_percent(arm["attainment"]) for arm in arms]
-        table.add_row(str(each["name"]), *cells)
+        for arm, label in zip(ARMS, ("SD off", "SD on"), strict=True):
+            figures = each[arm]
+            table.add_row(
+                Text(str(each["name"]) if arm == ARMS[0] else ""),
+                label,
+                f"{figures['requests']:,}",
+                *(seconds(figures[name]["p90"]) for name in ("ttft_s", "tpot_s")),
+                number(figures["goodput_per_s"]),
+                fine_percent(figures["attainment"]),
+            )
     return table
 
 

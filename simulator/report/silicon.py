@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
-from rich.text import Text
+from rich.table import Table
 
 from simulator.report.figures import ABSENT, fine_percent
 from simulator.report.plots import drawing
-from simulator.report.tables import frame
+from simulator.report.tables import frame, say, show
 from simulator.study.silicon.validate import (
     APART,
     Compared,
@@ -50,10 +50,10 @@ def print_silicon(validation: SiliconValidation, console: Console) -> None:
         "both": judged,
         "DeepSeek-R1, apart": apart,
     }
-    _print(console, "Served deployments, measured and simulated", groups)
+    show(console, "Served deployments, measured and simulated", _table(groups))
     for key, title in (("engine", "By engine"), ("gpu", "By GPU"), ("path", "By model")):
-        _print(console, f"{title}, both halves", by(judged, key))
-    _say(console, _about(validation))
+        show(console, f"{title}, both halves", _table(by(judged, key)))
+    say(console, *_about(validation))
 
 
 def _apart(compared: Sequence[Compared]) -> tuple[list[Compared], list[Compared]]:
@@ -61,7 +61,8 @@ def _apart(compared: Sequence[Compared]) -> tuple[list[Compared], list[Compared]
     return [c for c in compared if c.row.path != APART], apart
 
 
-def _print(console: Console, title: str, groups: Mapping[str, Sequence[Compared]]) -> None:
+def _table(groups: Mapping[str, Sequence[Compared]]) -> Table:
+    """Return a row of errors per group."""
     headings = ("", "rows>", "TPOT %>", "bias>", "TTFT %>", "peer TPOT>", "peer TTFT>")
     table = frame(*headings, tight=True, unbroken=len(headings))
     for name, rows in groups.items():
@@ -77,8 +78,7 @@ def _print(console: Console, title: str, groups: Mapping[str, Sequence[Compared]
             _pair(errors(rows, "tpot_s", "peer")),
             _pair(errors(rows, "ttft_s", "peer")),
         )
-    console.print(Text(title, style="bold"))
-    console.print(table)
+    return table
 
 
 def _pair(found: Errors | None) -> str:
@@ -104,11 +104,6 @@ def _about(validation: SiliconValidation) -> list[str]:
     missing = sorted(validation.left_out.items(), key=lambda item: -item[1])
     lines += [f"Left out: {count} rows, {reason}." for reason, count in missing]
     return lines
-
-
-def _say(console: Console, lines: Sequence[str]) -> None:
-    for line in lines:
-        console.print(Text(line))
 
 
 def plot_silicon(validation: SiliconValidation, destination: Path | str) -> Path:

@@ -1,9 +1,11 @@
-"""The frame that tables of results share."""
+"""What tables of results share: their frame, and how they and the words under them are printed."""
 
 from __future__ import annotations
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 _TIGHT, _LOOSE = (0, 1, 0, 0), (0, 1, 0, 1)
 """Cells of padding above, right, below and left of a field."""
@@ -52,3 +54,16 @@ def frame(
             no_wrap=index < unbroken,
         )
     return table
+
+
+def show(console: Console, title: str, table: Table) -> None:
+    """Print a table under its title."""
+    console.print(Text(title, style="bold"))
+    console.print(table)
+
+
+def say(console: Console, *sentences: str) -> None:
+    """Print sentences, one a line, and an empty line."""
+    for sentence in sentences:
+        console.print(Text(sentence))
+    console.print()

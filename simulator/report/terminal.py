@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.report.advice import FIXED_LENGTH, MATERIAL, advice, next_override
+from simulator.report.cluster import cluster_rows
 from simulator.report.figures import ABSENT, bounds, factor, number, percent, seconds
 from simulator.report.service import class_table, misses, objective, queue_row, service_rows
 from simulator.trace.latencies import LATENCIES, QUANTILES
@@ -100,6 +101,8 @@ def _table(summary: Json) -> Table:
     for heading, figure, write, ratio in _SCALARS:
         arms = (write(summary[arm].get(figure)) for arm in ARMS)
         table.add_row(heading, *arms, *(_speedup(summary, ratio) if ratio else ()))
+    for row in cluster_rows(summary):
+        table.add_row(*row)
     if (summary.get("scenario") or {}).get("policy", "fixed") != "fixed":
         lengths = (number(summary[arm].get("mean_draft_tokens")) for arm in ARMS)
         table.add_row("draft length", *lengths)
@@ -131,9 +134,8 @@ def _notes(summary: Json) -> Iterable[str]:
         yield "Speedups average the ratios within each replication; SD off and SD on pool all."
     if misses(summary):
         yield (
-            f"Goodput counts requests that finish within the objective "
-            f"({objective(summary['slo'])}); what is rejected, times out, is cancelled or fails "
-            "misses it."
+            f"Goodput counts requests that finish within the SLO ({objective(summary['slo'])}); "
+            "what is rejected, times out, is cancelled or fails misses it."
         )
     if _is_carried(summary):
         yield "Output tokens/s is the load that arrives: neither arm is at its limit."

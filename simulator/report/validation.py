@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from simulator.report.figures import ABSENT, fine_percent
 from simulator.report.plots import drawing
-from simulator.report.tables import frame
+from simulator.report.tables import frame, say, show
 from simulator.study.tables.left_out import LeftOut, median, quantile
 from simulator.study.tables.validate import (
     REJECTED,
@@ -107,11 +105,11 @@ def _print_experts(validation: Validation, console: Console) -> None:
         rows = found.rows
         errors = (rows.median, rows.mean, found.ratio_median, found.spread.median)
         table.add_row(rows.gpu, rows.dtype, str(found.shapes), *map(fine_percent, errors))
-    _print(console, "Routed experts: one model's shape left out of the fit", table)
+    show(console, "Routed experts: one model's shape left out of the fit", table)
     figures = metrics(validation)
     medians = {gpu: figures[f"experts_lomo_median_ape_{gpu}"] for gpu in validation.gpus}
     ratios = {gpu: figures[f"ratio_median_ape_{gpu}"] for gpu in validation.gpus}
-    _say(
+    say(
         console,
         "ratio: T(mB) / T(B) for m 2, 4, 8 and B up to 128. spread: experts over several GPUs, or "
         "ungated, which the fit was not made for. With fewer than three shapes none is left out.",
@@ -131,8 +129,8 @@ def _print_shapes(tables: Sequence[LeftOut], console: Console) -> None:
         worst = max(errors, key=lambda key: errors[key][0])
         shares = (median(medians), median(means), errors[worst][0])
         table.add_row(shape, str(len(errors)), *map(fine_percent, shares), worst)
-    _print(console, "The same by shape, over the tables that hold it", table)
-    _say(
+    show(console, "The same by shape, over the tables that hold it", table)
+    say(
         console,
         "median, mean: of the tables' own medians and means; largest: the largest median. A shape "
         "unlike all others is the one that a fit to the others misses.",
@@ -156,8 +154,8 @@ def _print_linear(validation: Validation, console: Console) -> None:
         table.add_row(*key, *cells, _number(found.eta_bandwidth))
         if not BANDWIDTH[0] <= share <= BANDWIDTH[1]:
             outside.append(f"{key[0]} {key[1]} ({_number(share)})")
-    _print(console, "Experts under uniform routing: a line in the active experts N(t)", table)
-    _say(
+    show(console, "Experts under uniform routing: a line in the active experts N(t)", table)
+    say(
         console,
         "Medians over shapes, 1 to 64 tokens. bandwidth: bytes of an expert over the line's slope, "
         "as a fraction of peak; in the fit: that of the fitted model.",
@@ -177,9 +175,9 @@ def _print_operator(operator: str, tables: Sequence[LeftOut], console: Console) 
         table.add_row(found.gpu, found.dtype, *counts, *map(fine_percent, shares))
         middle = groups[found.worst][0] if groups else 0.0
         worst = max(worst, (f"{found.worst} ({found.gpu} {found.dtype})", middle), key=_second)
-    _print(console, f"{_TITLES[operator].capitalize()}: {_LEFT_OUT[operator]}", table)
+    show(console, f"{_TITLES[operator].capitalize()}: {_LEFT_OUT[operator]}", table)
     whole = pooled(found.relative_errors for found in tables)
-    _say(
+    say(
         console,
         f"Half of the rows are predicted within {fine_percent(median(whole))}, nine tenths within "
         f"{fine_percent(quantile(whole, 0.9))}. Worst at its median: {worst[0]}, "
@@ -201,10 +199,10 @@ def _print_cleaning(validation: Validation, console: Console) -> None:
         by_rule = (sum(c.dropped.get(rule, 0) for c in tables) / seen for rule in rules)
         shares = [validation.rejected_share(gpu), validation.rejected_share(gpu, "experts")]
         table.add_row(gpu, *map(fine_percent, shares), *map(fine_percent, by_rule))
-    _print(console, "Rows that a rule rejected, before anything was fitted", table)
+    show(console, "Rows that a rule rejected, before anything was fitted", table)
     every = {gpu: validation.rejected_share(gpu) for gpu in validation.gpus}
     experts = {gpu: validation.rejected_share(gpu, "experts") for gpu in validation.gpus}
-    _say(
+    say(
         console,
         "By rule: of the expert rows. cache hot: so few experts touched, over and over, that their "
         "weights never left the cache.",
@@ -269,17 +267,6 @@ _COLOURS = ("#0b6bcb", "#d1495b", "#2a9d5c", "#e08e0b", "#7251b5", "#7a7a7a", "#
 
 def _thinned(values: np.ndarray) -> np.ndarray:
     return values[:: max(1, len(values) // _POINTS)]
-
-
-def _print(console: Console, title: str, table: Table) -> None:
-    console.print(Text(title, style="bold"))
-    console.print(table)
-
-
-def _say(console: Console, *sentences: str) -> None:
-    for sentence in sentences:
-        console.print(Text(sentence))
-    console.print()
 
 
 def _number(value: float, digits: int = 2) -> str:

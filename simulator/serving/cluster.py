@@ -2,87 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import repeat
+import math
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from typing import Any
 
 import simpy
 
+from simulator.serving.autoscaling import Autoscaler
+from simulator.serving.changes import Change
+from simulator.serving.cluster_config import DECODE, PREFILL, KvLinkConfig
 from simulator.serving.collector import collector_paused
+from simulator.serving.deployment import ClusterPlan, Deployment
+from simulator.serving.disaggregation import HandOver, KvLink
+from simulator.serving.failures import Failures
 from simulator.serving.front_end import FrontEnd
+from simulator.serving.incoming import incoming
 from simulator.serving.kv_cache import KvCache
-from simulator.serving.prefix_cache import block_keys
-from simulator.serving.queues import Fcfs, WaitingQueue
-from simulator.serving.replica import Replica, StepTimes
-from simulator.serving.request import PLAIN, Request, Traits
-from simulator.serving.ring import EmissionRing
-from simulator.serving.router import Router
-from simulator.serving.scheduler import Limits
-from simulator.serving.slots import SlotArray
-from simulator.serving.stepper import Stepper
-from simulator.serving.trajectories import Trajectory, draw_runs, lay_trajectories, spans
+from simulator.serving.pools import Desk, Fleet, Slot, State
+from simulator.serving.replica import Replica
+from simulator.serving.request import Request, request_row
+from simulator.serving.router import NewRouter, uniforms
 from simulator.speculation.acceptance import Acceptance
-from simulator.speculation.policies import DraftPolicy
 from simulator.streams import Streams
-from simulator.trace.writer import RowSink
-from simulator.workload.requests import RequestTraits, Workload
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
-    """What serves: replicas behind a router.
-
-    Parameters
-    ----------
-    costs
-        Step times by draft length from 0 on, shared by the replicas; without a policy those of the
-        one draft length alone.
-    replicas
-        How many.
-    limits
-        What the scheduler of each keeps to.
-    kv_capacity_tokens, block_tokens
-        KV cache of each, and the tokens of one of its blocks.
-    new_queue
-        Makes the waiting queue of a replica.
-    prefix_cache
-        Whether blocks of requests that left are kept for others that begin alike.
-    new_policy
-        Makes what chooses the draft length of every step of a replica; None keeps to one.
-    front_end_request_s, front_end_s
-        What the front end spends on a request, one at a time, and its delay behind that
-        (`front_end.FrontEnd`), s; part of TTFT.
-    """
-
-    costs: Sequence[StepTimes]
-    replicas: int
-    limits: Limits
-    kv_capacity_tokens: int
-    block_tokens: int = 16
-    new_queue: Callable[[], WaitingQueue] = Fcfs
-    prefix_cache: bool = True
-    new_policy: Callable[[], DraftPolicy] | None = None
-    front_end_request_s: float = 0.0
-    front_end_s: float = 0.0
-
-    @property
-    def max_gamma(self) -> int:
-        """The longest draft; without a policy every draft is as long."""
-        return self.costs[-1].query_tokens - 1
-
-    def stepper(self, max_rounds: int) -> Stepper:
-        """Return who follows the decoding requests of a replica, at most ``max_rounds`` long."""
-        if self.new_policy is None:
-            return EmissionRing(
-                gamma=self.max_gamma, block_tokens=self.block_tokens, max_rounds=max_rounds
-            )
-        return SlotArray(block_tokens=self.block_tokens, max_rounds=max_rounds)
+from simulator.trace.schema import END, FAILED, LINK_BACK, LINK_SLOWER, LOST
+from simulator.trace.writer import BLOCK_ROWS, RowSink
+from simulator.workload.requests import Workload
 
 
 def serve(
     deployment: Deployment,
-    router: Router,
+    new_router: NewRouter,
     workload: Workload,
     acceptance: Acceptance,
     streams: Streams,
@@ -90,131 +41,274 @@ def serve(
     requests_trace: RowSink,
     iterations_trace: RowSink,
 ) -> int:
-    """Serve a workload to its last token.
+    """Serve a workload to its last token with equal replicas that stay as they are.
+
+    Parameters and what is returned are those of `Cluster` and its `run`.
+    """
+    return Cluster(
+        ClusterPlan(pools=(deployment,)),
+        new_router,
+        workload,
+        acceptance,
+        streams,
+        requests_trace=requests_trace,
+        iterations_trace=iterations_trace,
+    ).run()
+
+
+class Cluster:
+    """One run of a cluster.
+
+    Events of one instant happen in this order: first what changes the cluster (`changes.Change`),
+    then steps, arrivals and transfers as they were scheduled.
 
     Parameters
     ----------
-    deployment, router
-        The cluster.
+    plan, new_router
+        The replicas, and what makes the router in front of them.
     workload, acceptance, streams
         What arrives, what is accepted, and the randomness of both.
-    requests_trace, iterations_trace
-        Where the run is written; the caller closes them.
-
-    Returns
-    -------
-    int
-        SimPy events scheduled: one per step, one per arrival at a time of its own (in a closed loop
-        only if the front end takes time), and a few more.
+    requests_trace, iterations_trace, events_trace
+        Where the run is written; the caller closes them. Events come only where the plan changes.
     """
-    env = simpy.Environment()
-    requests = _requests(workload, acceptance, deployment, streams)
-    front_end = FrontEnd(deployment.front_end_request_s, deployment.front_end_s)
-    replicas: list[Replica] = []
 
-    def submit(request: Request) -> None:
+    def __init__(
+        self,
+        plan: ClusterPlan,
+        new_router: NewRouter,
+        workload: Workload,
+        acceptance: Acceptance,
+        streams: Streams,
+        *,
+        requests_trace: RowSink,
+        iterations_trace: RowSink,
+        events_trace: RowSink | None = None,
+    ) -> None:
+        first = plan.pools[0]
+        entry_role = next(pool.role for pool in plan.pools if pool.role != DECODE)
+        self._env = env = simpy.Environment()
+        self._plan = plan
+        self._workload = workload
+        self._by_token = acceptance.by_token
+        self._requests = incoming(workload, acceptance, first, streams)
+        self._front_end = FrontEnd(first.front_end_request_s, first.front_end_s)
+        self._traces = requests_trace, iterations_trace
+        self._events_trace = events_trace
+        self._left = self._due = 0
+        self._all_left = env.event()
+        self._entry = Desk(
+            new_router(uniforms(streams, "router")), Replica.submit, partial(self._hold, entry_role)
+        )
+        self._hand_over = HandOver(
+            env,
+            KvLink(plan.kv_link or KvLinkConfig()),
+            new_router(uniforms(streams, "decode_router")),
+            nobody=partial(self._hold, DECODE),
+            arrived=lambda sender: self._stop_later(self._fleet.slots[sender]),
+        )
+        self._desks = {entry_role: self._entry, DECODE: self._hand_over.desk}
+        self._fleet = self._build_fleet()
+        self._failures = plan.failures and Failures(
+            env, self._fleet, plan.failures, streams, self._lose
+        )
+        self._autoscaler = self._build_autoscaler()
+
+    def run(self) -> int:
+        """Serve the workload until every request has left.
+
+        Returns
+        -------
+        int
+            SimPy events scheduled: one per step, one per arrival at a time of its own (in a closed
+            loop only if the front end takes time), and a few more.
+        """
+        env, workload = self._env, self._workload
+        self._open()
+        if workload.concurrency is None:
+            env.process(self._arrivals())
+        else:
+            for _ in range(workload.concurrency):
+                self._send_next()
+        # What changes a cluster goes on for ever; otherwise the loop ends by itself.
+        with collector_paused():
+            env.run(until=self._all_left if self._plan.changes else None)
+        if self._plan.changes:
+            self._close()
+        return next(env._eid)  # how SimPy's own benchmarks count events
+
+    def _build_fleet(self) -> Fleet:
+        slots: list[Slot] = []
+        for position, pool in enumerate(self._plan.pools):
+            scaled = self._plan.autoscaling is not None and position == self._plan.scaled
+            for _ in range(self._plan.most_replicas(position)):
+                slots.append(Slot(self._build_replica(len(slots), pool), pool, scaled))
+        return Fleet(
+            self._env, slots, self._desks, ready=self._ready, busy=self._busy, note=self._note
+        )
+
+    def _build_replica(self, index: int, pool: Deployment) -> Replica:
+        on_leave: Callable[[Request], None] | None = None
+        if self._plan.changes:
+            on_leave = partial(self._leave, index)
+        elif self._workload.concurrency is not None:
+            on_leave = self._send_next
+        hand_over = self._hand_over.from_replica(index, pool) if pool.role == PREFILL else None
+        return Replica(
+            self._env,
+            index,
+            costs=pool.costs,
+            limits=pool.limits,
+            cache=KvCache(pool.kv_capacity_tokens, pool.block_tokens),
+            queue=pool.new_queue(),
+            stepper=pool.stepper(self._workload.max_output_tokens, by_token=self._by_token),
+            policy=pool.new_policy() if pool.new_policy else None,
+            requests_trace=self._traces[0],
+            iterations_trace=self._traces[1],
+            on_leave=on_leave,
+            hand_over=hand_over,
+        )
+
+    def _build_autoscaler(self) -> Autoscaler | None:
+        plan = self._plan
+        if plan.autoscaling is None:
+            return None
+        slots = [slot for slot in self._fleet.slots if slot.scaled]
+        desk = self._desks[slots[0].pool.role]
+        return Autoscaler(self._env, self._fleet, plan.autoscaling, desk, slots)
+
+    def _open(self) -> None:
+        """Let the replicas serve that are there at first, and plan what is known."""
+        count = 0
+        for position, pool in enumerate(self._plan.pools):
+            first, count = count, count + self._plan.most_replicas(position)
+            for slot in self._fleet.slots[first : first + pool.replicas]:
+                self._fleet.serve(slot)
+        for dip in self._plan.kv_link.degraded if self._plan.kv_link else ():
+            Change(self._env, dip.at_s, partial(self._note, LINK_SLOWER))
+            Change(self._env, dip.at_s + dip.for_s, partial(self._note, LINK_BACK))
+
+    def _close(self) -> None:
+        """Say which replicas are there when the last request leaves."""
+        for slot in self._fleet.slots:
+            if slot.state in (State.STARTING, State.SERVING, State.DRAINING):
+                self._note(END, slot)
+
+    def _submit(self, request: Request) -> None:
         # The clock and the workload's own figure can differ in the last bit, and no request may be
         # admitted before it arrives.
-        request.arrival_s = min(request.arrival_s, env.now)
-        replicas[router.choose(replicas)].submit(request)
+        request.arrival_s = min(request.arrival_s, self._env.now)
+        self._entry.send(request)
 
-    def send_next(_: Request | None = None) -> None:
-        request = next(requests, None)
-        if request is None:
+    def _arrivals(self) -> Generator[simpy.Event, Any, None]:
+        """Submit every request when the front end has dealt with it."""
+        env, front_end = self._env, self._front_end
+        for request in self._requests:
+            delay_s = front_end.queued_s(request.arrival_s) - env.now
+            if delay_s > 0:
+                yield env.timeout(delay_s)
+            self._submit(request)
+
+    def _send_next(self, _: Request | None = None) -> None:
+        """Let a user of a closed loop send its next request.
+
+        A request may leave in the act of sending it, refused or failed: the next one follows here,
+        not from within.
+        """
+        self._due += 1
+        if self._due > 1:
             return
+        while self._due:
+            request = next(self._requests, None)
+            if request is not None:
+                self._send(request)
+            self._due -= 1
+
+    def _send(self, request: Request) -> None:
+        env, front_end = self._env, self._front_end
         request.arrival_s = env.now
         if front_end.instant:
-            submit(request)
+            self._submit(request)
         else:
             queued = env.timeout(front_end.queued_s(env.now) - env.now)
-            queued.callbacks.append(lambda _: submit(request))
+            queued.callbacks.append(lambda _: self._submit(request))
 
-    replicas.extend(
-        Replica(
-            env,
-            index,
-            costs=deployment.costs,
-            limits=deployment.limits,
-            cache=KvCache(deployment.kv_capacity_tokens, deployment.block_tokens),
-            queue=deployment.new_queue(),
-            stepper=deployment.stepper(workload.max_output_tokens),
-            policy=deployment.new_policy() if deployment.new_policy else None,
-            requests_trace=requests_trace,
-            iterations_trace=iterations_trace,
-            on_leave=None if workload.concurrency is None else send_next,
-        )
-        for index in range(deployment.replicas)
-    )
-    if workload.concurrency is None:
-        env.process(_arrivals(env, requests, submit, front_end))
-    else:
-        for _ in range(workload.concurrency):
-            send_next()
-    with collector_paused():
-        env.run()
-    return next(env._eid)  # how SimPy's own benchmarks count events
+    def _ready(self, slot: Slot) -> None:
+        """Give a replica that takes requests now what was held for want of one."""
+        if self._failures:
+            self._failures.arm(slot)
+        self._desks[slot.pool.role].release()
 
+    def _busy(self, replica: Replica) -> bool:
+        return bool(replica.outstanding) or self._hand_over.involves(replica)
 
-def _requests(
-    workload: Workload, acceptance: Acceptance, deployment: Deployment, streams: Streams
-) -> Iterator[Request]:
-    """Turn blocks of the workload into requests that know what is accepted of them, lazily."""
-    for number, block in enumerate(workload.blocks(streams)):
-        generator = streams.block("acceptance", number)
-        for span in spans(block.output_tokens):
-            prompts, outputs = block.prompt_tokens[span], block.output_tokens[span]
-            runs = draw_runs(outputs, deployment.max_gamma, acceptance, generator)
-            trajectories: Iterable[Trajectory | None] = repeat(None, len(outputs))
-            if deployment.new_policy is None:
-                trajectories = lay_trajectories(
-                    runs,
-                    outputs,
-                    prompts + 1,
-                    outputs - 1,
-                    gamma=deployment.max_gamma,
-                    block_tokens=deployment.block_tokens,
-                )
-            columns = (block.arrival_s[span].tolist(), prompts.tolist(), outputs.tolist())
-            request_id, end = block.first_id + span.start, 0
-            for arrival_s, prompt, output, trajectory, its in zip(
-                *columns, trajectories, _traits(block.traits, span, deployment), strict=True
-            ):
-                start, end = end, end + output
-                yield Request(
-                    request_id, arrival_s, prompt, output, runs[start:end], trajectory, its
-                )
-                request_id += 1
+    def _stop_later(self, slot: Slot) -> None:
+        """Stop a draining replica that has nothing left, once the step that ends is committed."""
+        if slot.state is State.DRAINING:
+            Change(self._env, 0.0, partial(self._fleet.stop_if_done, slot))
 
+    def _leave(self, index: int, request: Request) -> None:
+        """Account for a request that has left a replica of a changing cluster for good."""
+        if self._autoscaler:
+            self._autoscaler.observe(request)
+        self._stop_later(self._fleet.slots[index])
+        self._count()
 
-def _traits(traits: RequestTraits | None, span: slice, deployment: Deployment) -> Iterable[Traits]:
-    """Return the traits of a part of a block, request by request."""
-    if traits is None:
-        return repeat(PLAIN, span.stop - span.start)
-    columns = (
-        traits.traffic_class,
-        traits.tenant,
-        traits.priority,
-        traits.session,
-        traits.cancel_after_s,
-    )
-    keys: Iterable[tuple[int, ...]] = repeat(())
-    if deployment.prefix_cache:
-        keys = (
-            block_keys(hashes, traits.hash_tokens, deployment.block_tokens)
-            for hashes in traits.prefixes[span]
-        )
-    return map(Traits, *(column[span].tolist() for column in columns), keys)
+    def _count(self) -> None:
+        """Count a request that has left; the last one ends the run."""
+        self._left += 1
+        if self._left == self._workload.requests:
+            self._all_left.succeed()
+        if self._workload.concurrency is not None:
+            self._send_next()
 
+    def _hold(self, role: str, request: Request) -> None:
+        """Keep a request for which there is no replica, if one will come."""
+        if self._fleet.coming(role):
+            self._desks[role].held.append(request)
+        else:
+            self._give_up(role, request)
 
-def _arrivals(
-    env: simpy.Environment,
-    requests: Iterator[Request],
-    submit: Callable[[Request], None],
-    front_end: FrontEnd,
-) -> Generator[simpy.Event, Any, None]:
-    """Submit every request when the front end has dealt with it."""
-    for request in requests:
-        delay_s = front_end.queued_s(request.arrival_s) - env.now
-        if delay_s > 0:
-            yield env.timeout(delay_s)
-        submit(request)
+    def _give_up(self, role: str, request: Request) -> None:
+        """Fail a request for which no replica of a role will come."""
+        if role == DECODE:
+            request.keep_first_token()
+        self._fail(request)
+
+    def _lose(self, slot: Slot, repair_s: float | None) -> None:
+        """Lose a replica; try its requests anew, elsewhere or when it is back."""
+        moving = self._hand_over.abandon(slot.replica)
+        requests = [*self._fleet.lose(slot, repair_s), *moving]
+        self._note(LOST, slot, requests)
+        for request in requests:
+            self._retry(request, slot.index)
+        for role, desk in self._desks.items():
+            if not self._fleet.coming(role):
+                held, desk.held = desk.held, deque()
+                for request in held:
+                    self._give_up(role, request)
+        for draining in self._fleet.slots:
+            self._stop_later(draining)
+
+    def _retry(self, request: Request, lost: int) -> None:
+        if self._plan.failures is None or request.retries >= self._plan.failures.max_retries:
+            self._fail(request, lost)
+        else:
+            request.begin_anew()
+            self._entry.send(request)
+
+    def _fail(self, request: Request, replica: int = -1) -> None:
+        """Let a request leave that no replica will serve; ``replica`` lost it, if any."""
+        request.left = True
+        row = request_row(request, FAILED, replica, request.emitted_tokens, math.nan, self._env.now)
+        trace = self._traces[0]
+        trace.rows.append(row)
+        if len(trace.rows) >= BLOCK_ROWS:
+            trace.flush()
+        self._count()
+
+    def _note(self, event: int, slot: Slot | None = None, lost: Sequence[Request] = ()) -> None:
+        """Write an event, of a replica or of the link."""
+        if self._events_trace is not None:
+            index, gpus = (slot.index, slot.pool.gpus) if slot else (-1, 0)
+            tokens = sum(request.emitted_tokens for request in lost)
+            self._events_trace.rows.append((self._env.now, event, index, gpus, len(lost), tokens))

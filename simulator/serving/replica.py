@@ -19,9 +19,10 @@ from simulator.errors import InvariantError
 from simulator.serving.deadlines import Deadlines
 from simulator.serving.kv_cache import KvCache
 from simulator.serving.queues import WaitingQueue
-from simulator.serving.request import Request
+from simulator.serving.request import Request, request_row
 from simulator.serving.scheduler import Chunk, Limits, Scheduler
 from simulator.serving.stepper import Stepper
+from simulator.serving.tick import Tick
 from simulator.speculation.policies import DraftPolicy
 from simulator.trace.schema import CANCELLED, FINISHED, REJECTED, TIMED_OUT
 from simulator.trace.writer import BLOCK_ROWS, RowSink
@@ -30,7 +31,10 @@ from simulator.trace.writer import BLOCK_ROWS, RowSink
 class StepTimes(Protocol):
     """What a replica asks of the cost model (`costs.compiled.CompiledSteps`)."""
 
+    gamma: int
+    """Depth of the drafts."""
     query_tokens: int
+    """Tokens that a decoding request may verify in a step: its draft and one more."""
 
     def decode_window(self, requests: int, context_tokens: int) -> Window:
         """Time of a step without prefill, as a line over the summed context."""
@@ -88,8 +92,9 @@ class Replica:
         self._costs = costs
         self._limits = limits
         self._cache = cache
-        max_gamma = costs[-1].query_tokens - 1
-        self._longest_tokens = cache.total_blocks * cache.block_tokens - max_gamma
+        query_tokens = {steps.gamma: steps.query_tokens for steps in costs}
+        lookahead_tokens = costs[-1].query_tokens - 1
+        self._longest_tokens = cache.total_blocks * cache.block_tokens - lookahead_tokens
         self._stepper = stepper
         self._scheduler = Scheduler(
             limits=limits,
@@ -97,7 +102,7 @@ class Replica:
             queue=queue,
             stepper=stepper,
             policy=policy,
-            max_gamma=max_gamma,
+            query_tokens=query_tokens,
         )
         self._requests_trace = requests_trace
         self._iterations_trace = iterations_trace
@@ -105,14 +110,21 @@ class Replica:
         self._hand_over = hand_over
         self._arrived: deque[Request] = deque()
         self._deadlines = Deadlines()
+        self.outstanding = 0
+        """Requests waiting or running; a router that has many replicas asks each of them."""
         self._due_tokens = 0
         self._wake: simpy.Event | None = None
         self._process = env.process(self._serve())
 
     @property
-    def outstanding(self) -> int:
-        """Requests waiting or running."""
-        return len(self._arrived) + self._scheduler.outstanding
+    def index(self) -> int:
+        """Its number."""
+        return self._index
+
+    @property
+    def kv_usage(self) -> float:
+        """Share of the KV blocks that are taken."""
+        return 1.0 - self._cache.free_blocks / self._cache.total_blocks
 
     @property
     def outstanding_tokens(self) -> int:
@@ -140,7 +152,6 @@ class Replica:
         if timeout_s is not None and not request.admitted:
             self._deadlines.add(self._env.now + timeout_s, request, TIMED_OUT)
         self._arrived.append(request)
-        self._rouse()
 
     def accept(self, request: Request) -> None:
         """Take a request whose prefill was done elsewhere: it waits for blocks, then decodes.
@@ -152,7 +163,6 @@ class Replica:
         """
         self._take(request)
         self._scheduler.join_prefilled(request)
-        self._rouse()
 
     def evacuate(self) -> list[Request]:
         """Lose everything, as when the machine fails; return the requests that were here.
@@ -164,38 +174,37 @@ class Replica:
         step = self._scheduler.running > 0
         found = [*self._scheduler.evacuate(), *self._arrived]
         self._arrived.clear()
-        for request in found:
-            self._forget(request)
+        self.outstanding = self._due_tokens = 0
         if step:
             self._process.interrupt("lost")
         return found
 
     def _take(self, request: Request) -> None:
-        """Count a request in."""
+        """Count a request in; wakes the replica if it is idle."""
         if request.max_tokens > self._longest_tokens:
             raise InvariantError(
                 f"request {request.request_id} may hold {request.max_tokens} tokens besides drafts "
                 f"where replica {self._index} has KV blocks for {self._longest_tokens}: it would "
                 "wait for ever."
             )
-        self._due_tokens += request.total_tokens
+        self.outstanding += 1
+        self._due_tokens += request.prompt_tokens + request.output_tokens
         cancel_after_s = request.traits.cancel_after_s
         if cancel_after_s < math.inf:
             self._deadlines.add(request.arrival_s + cancel_after_s, request, CANCELLED)
-
-    def _rouse(self) -> None:
         if self._wake is not None and not self._wake.triggered:
             self._wake.succeed()
 
     def _serve(self) -> Generator[simpy.Event, Any, None]:
         """Step after step: plan, price, wait, commit. One event per step."""
         env, stepper, scheduler, cache = self._env, self._stepper, self._scheduler, self._cache
-        arrived, deadlines = self._arrived, self._deadlines.heap
+        arrived, prefilled, deadlines = self._arrived, scheduler.prefilled, self._deadlines.heap
         trace, rows = self._iterations_trace, self._iterations_trace.rows
         iteration, gamma, costs = 0, scheduler.gamma, self._costs[-1]
         priced, (base_s, slope_s, first, last, experts) = 0, Window(0.0, 0.0, 0, -1, 0.0)
+        tick, now_s = Tick(env), env.now
         while True:
-            start_s = env.now
+            start_s = now_s
             if arrived or deadlines:
                 self._look(iteration)
             requests, chunks = scheduler.plan(start_s)
@@ -214,18 +223,21 @@ class Replica:
                 duration_s = base_s + slope_s * context_tokens
             else:
                 yield from self._idle()
+                now_s = env.now
                 continue
             kv_usage = 1.0 - cache.free_blocks / cache.total_blocks
             try:
-                yield env.timeout(duration_s)
+                yield tick.after(duration_s)
             except simpy.Interrupt:  # everything is gone (`evacuate`)
+                tick, now_s = Tick(env), env.now
                 continue
+            now_s = start_s + duration_s  # as SimPy adds them
             if requests:
                 emitted, finished = stepper.advance(gamma)
                 for request in finished:
                     self._finish(request)
             if chunks:
-                emitted += self._advance_prefill(chunks)
+                emitted += self._start_decode(scheduler.advance_prefill(chunks))
             rows.append(
                 (
                     self._index,
@@ -233,11 +245,11 @@ class Replica:
                     start_s,
                     duration_s,
                     requests,
-                    gamma + 1,
+                    costs.query_tokens,
                     prompt_tokens,
                     emitted,
                     context_tokens,
-                    len(arrived) + scheduler.waiting,
+                    len(arrived) + scheduler.waiting + (len(prefilled) if prefilled else 0),
                     experts,
                     kv_usage,
                 )
@@ -281,25 +293,25 @@ class Replica:
         yield self._wake
         self._wake = None
 
-    def _advance_prefill(self, chunks: Sequence[Chunk]) -> int:
-        """Commit prompt chunks; return the tokens that finished prompts emit."""
-        done = self._scheduler.advance_prefill(chunks)
-        for request in done:
-            self._start_decode(request)
-        return len(done)
+    def _start_decode(self, requests: Sequence[Request]) -> int:
+        """Emit the tokens that follow prefills, one each; return how many.
 
-    def _start_decode(self, request: Request) -> None:
-        """Emit the token that follows a prefill; after it the request decodes, or is finished."""
-        if request.prefill_tokens == request.prompt_tokens:
-            request.first_token_s = self._env.now
-        if request.prefill_tokens == request.max_tokens:
-            self._finish(request)
-        elif self._hand_over is not None:
-            self._scheduler.release(request, request.prefill_tokens)
-            self._forget(request)
-            self._hand_over(request)
-        else:
-            self._stepper.enter(request)
+        After it a request decodes, here or elsewhere, or is finished.
+        """
+        for request in requests:
+            if request.prefill_tokens == request.prompt_tokens:
+                request.first_token_s = self._env.now
+                request.prefill_replica = self._index
+            if request.prefill_tokens == request.max_tokens:
+                self._finish(request)
+            elif self._hand_over is not None:
+                self._scheduler.release(request, request.prefill_tokens)
+                self.outstanding -= 1
+                self._due_tokens -= request.prompt_tokens + request.output_tokens
+                self._hand_over(request)
+            else:
+                self._stepper.enter(request)
+        return len(requests)
 
     def _finish(self, request: Request) -> None:
         """Free the blocks; the request leaves with all of its output."""
@@ -309,39 +321,11 @@ class Replica:
     def _leave(self, request: Request, outcome: int, emitted: int, finish_s: float) -> None:
         """Write the row of a request that holds nothing any more; tell whoever waits for it."""
         request.left = True
-        self._forget(request)
-        traits, trace = request.traits, self._requests_trace
-        trace.rows.append(
-            (
-                request.request_id,
-                traits.traffic_class,
-                traits.tenant,
-                outcome,
-                self._index,
-                request.prefill_replica,
-                request.arrival_s,
-                request.admitted_s,
-                request.first_token_s,
-                finish_s,
-                self._env.now,
-                request.prompt_tokens,
-                request.cached_tokens,
-                request.output_tokens,
-                emitted,
-                request.rounds,
-                request.accepted,
-                request.preemptions,
-                request.recomputed_tokens,
-                request.retries,
-            )
-        )
+        self.outstanding -= 1
+        self._due_tokens -= request.prompt_tokens + request.output_tokens
+        trace, now_s = self._requests_trace, self._env.now
+        trace.rows.append(request_row(request, outcome, self._index, emitted, finish_s, now_s))
         if len(trace.rows) >= BLOCK_ROWS:
             trace.flush()
         if self._on_leave is not None:
             self._on_leave(request)
-
-    def _forget(self, request: Request) -> None:
-        """Count a request out that goes from here."""
-        self._due_tokens -= request.total_tokens
-        if request.prefill_replica < 0 and request.admitted:
-            request.prefill_replica = self._index

@@ -40,7 +40,8 @@ class Request:
     request_id, arrival_s, prompt_tokens, output_tokens
         As the workload says.
     runs
-        Accepted-run lengths, one a round that it may need: int64[output_tokens].
+        Accepted-run lengths, one a round that it may need, or one an output token where they are
+        told apart in token time: int64[output_tokens].
     trajectory
         Its decode at a fixed draft length, from after its next prefill; None where the draft length
         changes on the way, or where it is yet to be laid.
@@ -50,6 +51,7 @@ class Request:
 
     __slots__ = (
         "accepted",
+        "admitted",
         "admitted_s",
         "arrival_s",
         "blocks",
@@ -110,11 +112,13 @@ class Request:
         self.lost_tokens = 0
         """Tokens prefilled before the last time it did."""
         self.prefill_replica = -1
-        """Where its first prefill was, once it has gone from there."""
+        """Replica that prefilled its prompt; -1 before."""
+        self.admitted = False
+        """Whether its first prefill has started."""
         self.admitted_s = math.nan
-        """When its first prefill started; NaN before."""
+        """When it did; NaN before."""
         self.first_token_s = math.nan
-        """When that prefill ended; NaN before."""
+        """When its first prefill ended; NaN before."""
         self.left = False
         """Whether its row is written."""
 
@@ -124,19 +128,9 @@ class Request:
         return self.prompt_tokens + self.output_tokens - 1
 
     @property
-    def total_tokens(self) -> int:
-        """Prompt and output."""
-        return self.prompt_tokens + self.output_tokens
-
-    @property
     def emitted_tokens(self) -> int:
         """Output tokens so far, while it does not decode."""
         return self.prefill_tokens - self.prompt_tokens
-
-    @property
-    def admitted(self) -> bool:
-        """Whether its first prefill has started."""
-        return not math.isnan(self.admitted_s)
 
     @property
     def computed_tokens(self) -> int:
@@ -148,13 +142,63 @@ class Request:
         """Tokens prefilled beyond what its prompt takes, because it lost its blocks."""
         return max(0, self.computed_tokens - (self.prompt_tokens - self.cached_tokens))
 
+    def runs_left(self, *, by_token: bool) -> NDArray[np.int64]:
+        """Return its draws from the round on that follows its prefill; at least one.
+
+        Parameters
+        ----------
+        by_token
+            Whether draws are told apart in token time: the first is that of one token out.
+        """
+        behind = self.prefill_tokens - self.prompt_tokens if by_token else self.rounds
+        return self.runs[behind:]
+
     def set_back(self) -> None:
         """Lose the blocks and what they held; the next prefill starts anew."""
         self.lost_tokens = self.computed_tokens
         self.prefilled_tokens = self.found_tokens = 0
         self.blocks = 0
 
+    def begin_anew(self) -> None:
+        """Forget all that was done for it, after `set_back`, because a replica was lost."""
+        self.retries += 1
+        self.prefill_tokens = self.prompt_tokens
+        self.trajectory = None
+        self.rounds = self.accepted = self.cached_tokens = 0
+        self.prefill_replica = -1
+        self.admitted = False
+        self.admitted_s = self.first_token_s = math.nan
+
     def keep_first_token(self) -> None:
         """Let the next prefill cover the token that the last one emitted, too."""
         self.prefill_tokens += 1
         self.trajectory = None
+
+
+def request_row(
+    request: Request, outcome: int, replica: int, emitted: int, finish_s: float, left_s: float
+) -> tuple[float, ...]:
+    """Return the row of a request that leaves (`trace.schema.REQUESTS`)."""
+    traits = request.traits
+    return (
+        request.request_id,
+        traits.traffic_class,
+        traits.tenant,
+        outcome,
+        replica,
+        request.prefill_replica,
+        request.arrival_s,
+        request.admitted_s,
+        request.first_token_s,
+        finish_s,
+        left_s,
+        request.prompt_tokens,
+        request.cached_tokens,
+        request.output_tokens,
+        emitted,
+        request.rounds,
+        request.accepted,
+        request.preemptions,
+        request.recomputed_tokens,
+        request.retries,
+    )

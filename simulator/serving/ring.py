@@ -20,6 +20,7 @@ from simulator.serving.trajectories import (
     Counts,
     Trajectory,
     lay_trajectories,
+    runs_by_round,
     unpack,
 )
 
@@ -29,22 +30,28 @@ class EmissionRing:
 
     Parameters
     ----------
-    gamma
-        Draft length.
+    lookahead_tokens
+        Tokens of a draft, which take KV slots: its length, or the nodes of a tree.
     block_tokens
         Tokens of a KV block.
     max_rounds
         Upper bound of the decode rounds of one request; sizes the ring.
+    by_token
+        Whether draws are told apart in token time (`speculation.acceptance.Acceptance`).
     """
 
-    def __init__(self, *, gamma: int, block_tokens: int, max_rounds: int) -> None:
+    def __init__(
+        self, *, lookahead_tokens: int, block_tokens: int, max_rounds: int, by_token: bool = False
+    ) -> None:
         self.requests = 0
         self.context_tokens = 0
         self.accepted = np.empty(0, np.int64)
-        self._gamma = gamma
+        self._lookahead_tokens = lookahead_tokens
+        self._by_token = by_token
         self._block_tokens = block_tokens
         self._round = 0
         self._ring = np.zeros(1 << max_rounds.bit_length(), np.int64)
+        self._cells = self._ring.data  # the same cells, one by one at a third of the time
         self._cell = 0
         self._mask = len(self._ring) - 1
         self._ends: defaultdict[int, list[Request]] = defaultdict(list)
@@ -64,13 +71,13 @@ class EmissionRing:
 
     def blocks_needed(self, gamma: int) -> int:
         """Return the KV blocks that the coming step takes; ``gamma`` is always the same."""
-        self._cell = cell = self._ring.item(self._round & self._mask)
+        self._cell = cell = self._cells[self._round & self._mask]
         return cell >> BLOCKS_SHIFT
 
     def advance(self, gamma: int) -> tuple[int, Sequence[Request]]:
         """Commit a step in O(1), and O(1) per request that it finishes."""
         this_round = self._round
-        self._ring[this_round & self._mask] = 0
+        self._cells[this_round & self._mask] = 0
         emitted = self._cell & TOKENS_MASK
         self._round = this_round + 1
         self.context_tokens += emitted
@@ -107,15 +114,18 @@ class EmissionRing:
 
     def _rest(self, request: Request) -> Trajectory:
         """Follow a request on from after a prefill other than its first."""
-        runs = request.runs[request.rounds :]
+        runs = request.runs_left(by_token=self._by_token)
+        draws = np.array([len(runs)])
         context_tokens = request.prefill_tokens + 1
-        left = request.prompt_tokens + request.output_tokens - context_tokens
+        left = np.array([request.prompt_tokens + request.output_tokens - context_tokens])
+        if self._by_token:
+            runs, draws = runs_by_round(runs, draws, left)
         (trajectory,) = lay_trajectories(
             runs,
-            np.array([len(runs)]),
+            draws,
             np.array([context_tokens]),
-            np.array([left]),
-            gamma=self._gamma,
+            left,
+            lookahead_tokens=self._lookahead_tokens,
             block_tokens=self._block_tokens,
         )
         return trajectory

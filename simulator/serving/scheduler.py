@@ -9,7 +9,7 @@ new requests come in, while tokens, sequences and blocks last.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from simulator.serving.kv_cache import KvCache
@@ -62,8 +62,9 @@ class Scheduler:
         What it keeps to, the KV cache, who waits, and who follows what decodes.
     policy
         Chooses the draft length of every step; None keeps to one.
-    max_gamma
-        The longest draft; without a policy every draft is as long.
+    query_tokens
+        Tokens that a decoding request verifies, by draft length; the last is the longest, and
+        without a policy the only one.
     """
 
     def __init__(
@@ -74,20 +75,24 @@ class Scheduler:
         queue: WaitingQueue,
         stepper: Stepper,
         policy: DraftPolicy | None,
-        max_gamma: int,
+        query_tokens: Mapping[int, int],
     ) -> None:
         self.waiting = 0
         """How many requests wait."""
-        self.gamma = max_gamma
+        self.gamma = max(query_tokens)
         """Draft length of the step planned last."""
         self.prefilling: list[Request] = []
+        self.prefilled: deque[Request] = deque()
+        """Requests that were prefilled elsewhere and wait for blocks."""
         self._limits = limits
+        self._separate_prefill = limits.separate_prefill
+        self._reserved_output = limits.reserved_output
         self._cache = cache
         self._queue = queue
         self._stepper = stepper
         self._policy = policy
-        self._max_gamma = max_gamma
-        self._prefilled: deque[Request] = deque()
+        self._query_tokens = query_tokens
+        self._lookahead_tokens = query_tokens[self.gamma] - 1
         self._prefix: PrefixCache | None = None  # until a request shares a prefix
         self._promised_blocks = 0
 
@@ -97,15 +102,10 @@ class Scheduler:
         return len(self.prefilling) + self._stepper.requests
 
     @property
-    def outstanding(self) -> int:
-        """How many requests it has."""
-        return self.waiting + len(self._prefilled) + self.running
-
-    @property
     def tokens_behind(self) -> int:
         """Tokens prefilled and emitted, of the requests it has; none of those lost."""
         prefilled = sum(
-            [request.prefilled_tokens for request in (*self.prefilling, *self._prefilled)]
+            [request.prefilled_tokens for request in (*self.prefilling, *self.prefilled)]
         )
         return self._stepper.context_tokens + prefilled
 
@@ -119,7 +119,7 @@ class Scheduler:
 
     def join_prefilled(self, request: Request) -> None:
         """Let a request wait for blocks that was prefilled elsewhere; then it decodes."""
-        self._prefilled.append(request)
+        self.prefilled.append(request)
         if request.traits.prefix:
             self._share_prefixes()
 
@@ -138,9 +138,9 @@ class Scheduler:
         Nobody comes in beside a request that had to go.
         """
         stepper, cache = self._stepper, self._cache
-        if self._prefilled:
+        if self.prefilled:
             self._take_over()
-        if self._limits.separate_prefill:
+        if self._separate_prefill:
             chunks = self._plan_prefill(self._limits.max_batched_tokens, None, now_s)
             if chunks:
                 return 0, chunks
@@ -156,9 +156,10 @@ class Scheduler:
             if blocks > cache.free_blocks:
                 blocks, room = self._make_room(), False
             cache.free_blocks -= blocks
-        if not (self.waiting or self.prefilling) or self._limits.separate_prefill:
+        if not (self.waiting or self.prefilling) or self._separate_prefill:
             return stepper.requests, ()
-        budget_tokens = self._limits.max_batched_tokens - stepper.requests * (self.gamma + 1)
+        queries = stepper.requests * self._query_tokens[self.gamma]
+        budget_tokens = self._limits.max_batched_tokens - queries
         chunks = self._plan_prefill(budget_tokens, blocks, now_s, room=room)
         return stepper.requests, chunks
 
@@ -219,18 +220,19 @@ class Scheduler:
             running += 1
             start = found * self._cache.block_tokens
             end = min(request.prefill_tokens, start + left)
-            self._hold(request, found)
+            if found or self._reserved_output:
+                self._hold(request, found)
             self._extend(request, end)
             request.prefilled_tokens = request.found_tokens = start
             if not request.admitted:
-                request.admitted_s, request.cached_tokens = now_s, start
+                request.admitted, request.admitted_s, request.cached_tokens = True, now_s, start
             chunks.append((start, end))
             left -= end - start
         return chunks
 
     def _hold(self, request: Request, found: int) -> None:
         """Let a request that comes in hold the first blocks that were found."""
-        if self._limits.reserved_output:
+        if self._reserved_output:
             self._promised_blocks += self._blocks_at_end(request)
         if self._prefix is not None:
             self._prefix.claim(request, found)
@@ -264,7 +266,7 @@ class Scheduler:
 
     def _take_over(self) -> None:
         """Let requests decode that were prefilled elsewhere, first come first served."""
-        waiting = self._prefilled
+        waiting = self.prefilled
         while waiting and self.running < self._limits.max_num_seqs:
             request = waiting[0]
             found = self._prefix.find(request) if self._prefix else 0
@@ -281,7 +283,7 @@ class Scheduler:
         cache: the blocks taken with this prompt, and those that all who run will hold at their end
         if none are shared.
         """
-        cache, share = self._cache, self._limits.reserved_output
+        cache, share = self._cache, self._reserved_output
         blocks = cache.blocks(request.prefill_tokens)
         if self._prefix is not None:
             blocks -= self._prefix.in_use(request, found)
@@ -292,7 +294,7 @@ class Scheduler:
         return (1.0 - share) * taken + share * promised <= cache.total_blocks
 
     def _blocks_at_end(self, request: Request) -> int:
-        return self._cache.blocks(request.max_tokens + self._max_gamma)
+        return self._cache.blocks(request.max_tokens + self._lookahead_tokens)
 
     def advance_prefill(self, chunks: Sequence[Chunk]) -> Sequence[Request]:
         """Commit prompt chunks; return the requests whose prefill they complete."""
@@ -311,7 +313,7 @@ class Scheduler:
             self._cache.give(request.blocks)
         else:
             self._prefix.release(request, computed_tokens)
-        if self._limits.reserved_output:
+        if self._reserved_output:
             self._promised_blocks -= self._blocks_at_end(request)
         request.blocks = 0
 
@@ -322,8 +324,8 @@ class Scheduler:
         """
         if self._queue.remove(request):
             self.waiting -= 1
-        elif request in self._prefilled:
-            self._prefilled.remove(request)
+        elif request in self.prefilled:
+            self.prefilled.remove(request)
             request.keep_first_token()
         elif request in self.prefilling or request in self._stepper.residents():
             self._stop(request)
@@ -336,10 +338,10 @@ class Scheduler:
         found = [*self._stepper.residents(), *self.prefilling]
         for request in found:
             self._stop(request)
-        for request in self._prefilled:
+        for request in self.prefilled:
             request.keep_first_token()
-        found.extend(self._prefilled)
-        self._prefilled.clear()
+        found.extend(self.prefilled)
+        self.prefilled.clear()
         while self.waiting:
             found.append(self._queue.pop())
             self.waiting -= 1

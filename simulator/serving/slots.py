@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from simulator.serving.request import Request
 
-CONTEXT, END, BLOCKS, DRAW, ACCEPTED = range(5)
-"""Rows of the state: tokens now and at the end, KV blocks, next draw, drafted tokens accepted."""
+CONTEXT, END, BLOCKS, DRAW, ACCEPTED, ENTERED = range(6)
+"""Rows of the state: tokens now and at the end, KV blocks, next draw, drafted tokens accepted, and
+the number of the step that it entered before."""
 
 
 class SlotArray:
@@ -27,17 +28,32 @@ class SlotArray:
         Tokens of a KV block.
     max_rounds
         Upper bound of the decode rounds of one request.
+    lookahead_tokens
+        By draft length from 0 on the tokens of a draft, which take KV slots: as many, or the nodes
+        of a tree.
+    by_token
+        Whether draws are told apart in token time (`speculation.acceptance.Acceptance`).
     """
 
-    def __init__(self, *, block_tokens: int, max_rounds: int) -> None:
+    def __init__(
+        self,
+        *,
+        block_tokens: int,
+        max_rounds: int,
+        lookahead_tokens: Sequence[int],
+        by_token: bool = False,
+    ) -> None:
         self.requests = 0
         self.context_tokens = 0
         self.accepted = np.empty(0, np.int64)
         self._block_tokens = block_tokens
         self._max_rounds = max_rounds
+        self._lookahead_tokens = lookahead_tokens
+        self._by_token = by_token
+        self._step = 0
         self._residents: list[Request] = []
         self._free_rows: list[int] = []
-        self._state = np.empty((5, 0), np.int64)
+        self._state = np.empty((6, 0), np.int64)
         self._runs = np.empty((0, max_rounds), np.int8)
         self._planned = self._state[BLOCKS]
         self._view()
@@ -47,12 +63,19 @@ class SlotArray:
         if not self._free_rows:
             self._grow()
         row, column = self._free_rows.pop(), self.requests
-        runs = request.runs[request.rounds :]
+        runs = request.runs_left(by_token=self._by_token)
         self._runs[row, : len(runs)] = runs
         context_tokens = request.prefill_tokens + 1
         end_tokens = request.prompt_tokens + request.output_tokens
         first_draw = row * self._max_rounds
-        self._state[:, column] = (context_tokens, end_tokens, request.blocks, first_draw, 0)
+        self._state[:, column] = (
+            context_tokens,
+            end_tokens,
+            request.blocks,
+            first_draw,
+            0,
+            self._step,
+        )
         self._residents.append(request)
         self.requests += 1
         self.context_tokens += context_tokens
@@ -60,7 +83,7 @@ class SlotArray:
 
     def blocks_needed(self, gamma: int) -> int:
         """Return the KV blocks that the coming step takes; no request gives any back."""
-        planned = self._context + (gamma + self._block_tokens - 1)
+        planned = self._context + (self._lookahead_tokens[gamma] + self._block_tokens - 1)
         planned //= self._block_tokens
         self._planned = np.maximum(planned, self._blocks, out=planned)
         return int((planned - self._blocks).sum())
@@ -70,7 +93,8 @@ class SlotArray:
         accepted = np.minimum(self._draws.take(self._draw), gamma, dtype=np.int64)
         emitted = np.minimum(accepted + 1, self._end - self._context)
         self._context += emitted
-        self._draw += 1
+        self._draw += emitted if self._by_token else 1
+        self._step += 1
         self._accepted += accepted
         self._blocks[:] = self._planned
         self.accepted = accepted
@@ -96,10 +120,10 @@ class SlotArray:
         columns = np.flatnonzero(leaving).tolist()
         left = [self._residents[column] for column in columns]
         for request, column in zip(left, columns, strict=True):
-            context_tokens, _, request.blocks, draw, accepted = self._state[:, column].tolist()
-            row, rounds = divmod(draw, self._max_rounds)
-            self._free_rows.append(row)
-            request.rounds += rounds
+            context_tokens, _, blocks, draw, accepted, entered = self._state[:, column].tolist()
+            self._free_rows.append(draw // self._max_rounds)
+            request.blocks = blocks
+            request.rounds += self._step - entered
             request.accepted += accepted
             self.context_tokens -= context_tokens
         staying = self._state[:, : self.requests][:, ~leaving]
@@ -114,12 +138,12 @@ class SlotArray:
         """Double the columns and rows."""
         held = self._state.shape[1]
         more = max(held, 8)
-        self._state = np.concatenate([self._state, np.zeros((5, more), np.int64)], axis=1)
+        self._state = np.concatenate([self._state, np.zeros((6, more), np.int64)], axis=1)
         self._runs = np.concatenate([self._runs, np.zeros((more, self._max_rounds), np.int8)])
         self._free_rows.extend(range(held, held + more))
 
     def _view(self) -> None:
         """Name the live part of each row of the state."""
         live = self._state[:, : self.requests]
-        self._context, self._end, self._blocks, self._draw, self._accepted = live
+        self._context, self._end, self._blocks, self._draw, self._accepted, _ = live
         self._draws = self._runs.ravel()

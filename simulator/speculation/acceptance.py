@@ -1,83 +1,107 @@
 """How many drafted tokens the target accepts.
 
-A round's *uncapped* accepted-run length L is one draw; a draft of gamma tokens has ``min(L,
-gamma)`` accepted. So every draft length, and plain decoding, see the same draws (common random
-numbers).
+A round's *uncapped* accepted-run length L is one draw; a draft of depth gamma has ``min(L, gamma)``
+accepted. So every draft length, and plain decoding, see the same draws (common random numbers).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.errors import InvariantError
 from simulator.registry import Registry
-from simulator.speculation.config import MAX_DRAFT_TOKENS, SpeculationConfig
+from simulator.speculation.candidates import candidates_of
+from simulator.speculation.config import SpeculationConfig
+from simulator.speculation.heterogeneous import HeterogeneousAcceptance
+from simulator.speculation.position import PositionAcceptance
+from simulator.speculation.recorded import RecordedAcceptance, read_recorded
+from simulator.speculation.regime import RegimeAcceptance
+
+__all__ = ["ACCEPTANCE", "Acceptance", "PositionAcceptance"]
+
+
+T = TypeVar("T")
 
 
 class Acceptance(Protocol):
     """What an acceptance model offers."""
 
-    def accepted(self, uniforms: NDArray[np.float64], gamma: int) -> NDArray[np.int64]:
-        """Map uniform draws in [0, 1), one a round, to ``min(L, gamma)``."""
+    by_token: bool
+    """What tells the draws of a request apart: the number of the round, or, in token time, how much
+    of the output is there when a round starts. In token time a text is the same whatever the draft
+    length: draw i is that of a round that starts with 1 + i tokens out."""
+
+    def draw(
+        self, output_tokens: NDArray[np.int64], gamma: int, generator: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Draw the runs of consecutive requests, each ``min(L, gamma)``.
+
+        Parameters
+        ----------
+        output_tokens
+            Requested output lengths, each >= 1. A request owns as many draws: enough for one token
+            a round.
+        gamma
+            Depth of the drafts, >= 1. It caps runs; what is taken from the generator, and L, do not
+            depend on it.
+        generator
+            Where randomness comes from.
+
+        Returns
+        -------
+        ndarray
+            int64[sum(output_tokens)], one request after another.
+        """
         ...
 
     def tokens_per_round(self, gamma: int) -> float:
-        """Return the expected tokens of a round with draft length gamma, bonus token included."""
+        """Return the tokens of a round with drafts of depth gamma, bonus token included.
+
+        All tokens over all rounds in the long run, over requests of equal length.
+        """
         ...
 
 
 ACCEPTANCE: Registry[Callable[[SpeculationConfig], Acceptance]] = Registry("acceptance model")
 
 
-class PositionAcceptance:
-    """A drafted token is accepted with a chance that depends on its position alone.
-
-    Parameters
-    ----------
-    alphas
-        Conditional acceptance rates by position, each in [0, 1]; the last repeats.
-
-    Examples
-    --------
-    >>> model = PositionAcceptance([0.8, 0.5])
-    >>> model.tokens_per_round(2)
-    2.2
-    >>> model.accepted(np.array([0.9, 0.5, 0.3]), gamma=2).tolist()
-    [0, 1, 2]
-    """
-
-    def __init__(self, alphas: Sequence[float]) -> None:
-        rates = np.asarray(alphas, float)
-        padded = np.concatenate([rates, np.full(MAX_DRAFT_TOKENS, rates[-1])])[:MAX_DRAFT_TOKENS]
-        self.survival = np.cumprod(padded)
-        """P(L >= i) for i = 1, 2, ...: float64[MAX_DRAFT_TOKENS]."""
-
-    def accepted(self, uniforms: NDArray[np.float64], gamma: int) -> NDArray[np.int64]:
-        """Count the positions up to gamma that survive with more than u.
-
-        That is ``min(L, gamma)`` with L by inversion. One comparison a position takes 0.3 ns a
-        draw where bytes are counted, a binary search in the survival function 17 ns.
-        """
-        accepted = np.zeros(uniforms.shape, np.int8)  # MAX_DRAFT_TOKENS fits
-        for chance in self.survival[:gamma]:
-            accepted += (uniforms < chance).view(np.int8)
-        return accepted.astype(np.int64)
-
-    def tokens_per_round(self, gamma: int) -> float:
-        """Return ``1 + sum_{i <= gamma} P(L >= i)``."""
-        return float(1.0 + self.survival[:gamma].sum())
-
-
 @ACCEPTANCE.register("iid")
 def iid(config: SpeculationConfig) -> PositionAcceptance:
     """Accept every drafted token with the same chance."""
-    return PositionAcceptance([config.alpha or 0.0])
+    return PositionAcceptance([_given(config.alpha)], candidates_of(config))
 
 
 @ACCEPTANCE.register("by_position")
 def by_position(config: SpeculationConfig) -> PositionAcceptance:
     """Accept with a chance that depends on the position in the draft."""
-    return PositionAcceptance(config.alphas)
+    return PositionAcceptance(config.alphas, candidates_of(config))
+
+
+@ACCEPTANCE.register("heterogeneous")
+def heterogeneous(config: SpeculationConfig) -> HeterogeneousAcceptance:
+    """Accept with a chance that depends on the request."""
+    alpha, spread = _given(config.alpha), _given(config.alpha_spread)
+    return HeterogeneousAcceptance(alpha, spread, candidates_of(config))
+
+
+@ACCEPTANCE.register("regime")
+def regime(config: SpeculationConfig) -> RegimeAcceptance:
+    """Accept with a chance that changes along the text."""
+    return RegimeAcceptance(_given(config.regime), candidates_of(config))
+
+
+@ACCEPTANCE.register("recorded")
+def recorded(config: SpeculationConfig) -> RecordedAcceptance:
+    """Accept what was accepted in recorded rounds."""
+    return read_recorded(_given(config.path), config.gamma)
+
+
+def _given(value: T | None) -> T:
+    """Return a setting that the checks of `SpeculationConfig` have found to be there."""
+    if value is None:
+        raise InvariantError("a setting that its acceptance model needs is not there.")
+    return value

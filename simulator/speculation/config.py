@@ -5,16 +5,46 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from simulator.errors import ConfigError
+from simulator.models.draft_tree import DraftTree
+from simulator.speculation.checks import check_acceptance, check_drafting, check_policy
 
 MAX_DRAFT_TOKENS = 64
 """Longest draft that can be simulated. Real engines stop far below (vLLM users rarely pass 10)."""
 
+MIN_STRETCH_TOKENS = 2.0
+"""Shortest mean stretch in one regime: below, states would alternate rather than last."""
 
-def _check_rate(key: str, value: float) -> None:
-    if not 0.0 <= value <= 1.0:
-        raise ConfigError(
-            f"{key}={value!r} must lie in [0, 1]: it is the chance that a draft token is accepted."
-        )
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegimeConfig:
+    """The settings ``speculation.regime``: text that is easy to draft, and text that is not.
+
+    Parameters
+    ----------
+    alpha_high, alpha_low
+        Acceptance rates in easy and in hard text, at every position.
+    high_tokens, low_tokens
+        Mean length of a stretch of either, in emitted tokens.
+    """
+
+    alpha_high: float
+    alpha_low: float
+    high_tokens: float
+    low_tokens: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.alpha_low <= self.alpha_high <= 1.0:
+            raise ConfigError(
+                f"speculation.regime.alpha_low={self.alpha_low!r} and alpha_high="
+                f"{self.alpha_high!r} must be rates in [0, 1], the low one not above the high one."
+            )
+        for key in ("high_tokens", "low_tokens"):
+            value = getattr(self, key)
+            if not MIN_STRETCH_TOKENS <= value <= 1e9:
+                raise ConfigError(
+                    f"speculation.regime.{key}={value!r} must lie in {MIN_STRETCH_TOKENS:g}..1e9: "
+                    f"it is the mean number of tokens after which the text changes."
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,16 +55,38 @@ class SpeculationConfig:
     ----------
     gamma
         Draft length (vLLM's ``num_speculative_tokens``), the longest if a policy chooses; 0 turns
-        speculation off.
+        speculation off. The depth of a draft tree.
     drafter
         Name in ``conf/drafter``; null takes the one that goes with the model.
+    drafter_gpus
+        Whether the drafter runs on the GPUs of the target (``shared``), or a separate draft model
+        on GPUs of its own (``own``), as many to each attention group as it is split over.
+    link_s
+        Time of a message between these GPUs and the target's, s; a round waits for two. Only with
+        ``drafter_gpus: own``.
     acceptance
-        Kind of the acceptance model: ``iid`` or ``by_position``.
+        Kind of the acceptance model: ``iid``, ``by_position``, ``heterogeneous``, ``regime`` or
+        ``recorded``.
     alpha
-        Acceptance rate of ``iid``; other kinds do not look at it.
+        Acceptance rate of ``iid``, and of the median request of ``heterogeneous``; other kinds do
+        not look at it.
     alphas
         Conditional acceptance rates by position of ``by_position``, and of no other kind; the last
         one repeats.
+    alpha_spread
+        Standard deviation between requests of ``heterogeneous``, on the logit of the rate.
+    regime
+        The two states of ``regime``.
+    path
+        File of ``recorded``: accepted tokens by request and round, CSV or Parquet.
+    tree
+        Candidates after each node of a draft by depth, at least ``gamma`` of them; empty drafts a
+        chain. All nodes are verified.
+    tree_ranks
+        Chance that the second candidate is right where the first is wrong, that the third is where
+        both are, and so on; the last one repeats. A tree with more than one candidate needs it.
+    proposal_rate
+        Share of the rounds of a request in which an n-gram look-up finds a draft.
     policy
         Who chooses the draft length of a step: ``fixed``, ``batch_schedule``, ``threshold`` or
         ``cost_model``.
@@ -49,9 +101,17 @@ class SpeculationConfig:
 
     gamma: int = 3
     drafter: str | None = None
+    drafter_gpus: str = "shared"
+    link_s: float | None = None
     acceptance: str = "iid"
     alpha: float | None = None
     alphas: list[float] = field(default_factory=list)
+    alpha_spread: float | None = None
+    regime: RegimeConfig | None = None
+    path: str | None = None
+    tree: list[int] = field(default_factory=list)
+    tree_ranks: list[float] = field(default_factory=list)
+    proposal_rate: float = 1.0
     policy: str = "fixed"
     schedule: list[list[int]] = field(default_factory=list)
     threshold: float | None = None
@@ -63,76 +123,11 @@ class SpeculationConfig:
                 f"speculation.gamma={self.gamma!r} must lie in 0..{MAX_DRAFT_TOKENS}; "
                 f"0 turns speculation off, 2 to 5 is usual."
             )
-        if self.alpha is not None:
-            _check_rate("speculation.alpha", self.alpha)
-        for index, value in enumerate(self.alphas):
-            _check_rate(f"speculation.alphas[{index}]", value)
-        self._check_kind()
-        self._check_policy()
+        check_acceptance(self)
+        check_drafting(self)
+        check_policy(self)
 
-    def _check_kind(self) -> None:
-        """Refuse rates that are missing, and rates that would have no effect."""
-        if self.acceptance == "iid" and self.alpha is None:
-            raise ConfigError(
-                "speculation.alpha=null but speculation.acceptance=iid needs it; "
-                "for example speculation.alpha=0.7."
-            )
-        if self.acceptance == "iid" and self.alphas:
-            raise ConfigError(
-                f"speculation.alphas={self.alphas!r} has no effect with "
-                f"speculation.acceptance=iid; choose speculation.acceptance=by_position."
-            )
-        if self.acceptance == "by_position" and not self.alphas:
-            raise ConfigError(
-                "speculation.alphas=[] but speculation.acceptance=by_position needs at least one "
-                "rate; for example speculation.alphas=[0.8,0.7,0.6]."
-            )
-
-    def _check_policy(self) -> None:
-        """Refuse settings of a policy that are missing, wrong, or would have no effect."""
-        if not self.memory_rounds >= 1.0:
-            raise ConfigError(
-                f"speculation.memory_rounds={self.memory_rounds!r} must be at least 1; for example "
-                f"speculation.memory_rounds=10000."
-            )
-        if self.policy != "fixed" and not self.gamma:
-            raise ConfigError(
-                f"speculation.policy={self.policy} has nothing to choose at speculation.gamma=0; "
-                f"set speculation.gamma to the longest draft."
-            )
-        if (self.policy == "threshold") != (self.threshold is not None):
-            raise ConfigError(
-                f"speculation.threshold={self.threshold!r} with speculation.policy={self.policy}: "
-                f"the policy threshold needs one, for example speculation.threshold=0.5; no other "
-                f"policy has any."
-            )
-        if self.threshold is not None and not 0.0 <= self.threshold <= 1.0:
-            raise ConfigError(
-                f"speculation.threshold={self.threshold!r} must lie in [0, 1]: it is the share of "
-                f"drafted tokens that has to be accepted."
-            )
-        if (self.policy == "batch_schedule") != bool(self.schedule):
-            raise ConfigError(
-                f"speculation.schedule={self.schedule!r} with speculation.policy={self.policy}: "
-                f"the policy batch_schedule needs one, for example "
-                f"speculation.schedule=[[1,16,{self.gamma}],[17,256,0]]; no other policy has any."
-            )
-        self._check_schedule()
-
-    def _check_schedule(self) -> None:
-        begin = 1
-        for index, row in enumerate(self.schedule):
-            place = f"speculation.schedule[{index}]={row!r}"
-            if len(row) != 3:
-                raise ConfigError(f"{place} must be [first batch, last batch, draft length].")
-            first, last, gamma = row
-            if first != begin or last < first:
-                raise ConfigError(
-                    f"{place} must begin at batch {begin}, where the row before ends, and end at "
-                    f"that batch or later."
-                )
-            if not 0 <= gamma <= self.gamma:
-                raise ConfigError(
-                    f"{place}: the draft length must lie in 0..{self.gamma} (speculation.gamma)."
-                )
-            begin = last + 1
+    @property
+    def draft_tokens(self) -> int:
+        """Drafted tokens of a round at most: gamma, or all nodes of a tree as deep."""
+        return DraftTree(tuple(self.tree)).nodes(self.gamma)

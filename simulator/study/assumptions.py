@@ -5,7 +5,13 @@ from __future__ import annotations
 from simulator.experts.overlaps import measured_overlap
 from simulator.models.parallelism import Parallelism
 from simulator.scenario import Scenario
+from simulator.serving.cluster_config import PREFILL
+from simulator.speculation.regime import RegimeAcceptance
+from simulator.study.cluster_assumptions import cluster_assumptions
 from simulator.trace.json_file import Json
+
+WINDOW_ROUNDS = 10
+"""Rounds over which the swings of acceptance are told."""
 
 
 def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
@@ -20,7 +26,7 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
         nothing decoded.
     """
     config = scenario.config
-    found = [_acceptance(scenario), _routing(scenario)]
+    found = [_acceptance(scenario), *_drafting(scenario), _routing(scenario)]
     if terms is not None:
         found.append(
             f"{terms['measured_share']:.0%} of a step's time comes from kernel tables measured on "
@@ -50,7 +56,39 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
             f"kernels reach {engine.bandwidth_fraction:.0%} of the bandwidth and "
             f"{engine.compute_fraction:.0%} of the compute that tables or rooflines say (fitted)"
         )
+    found += [_prefill_cadence(scenario), *_queueing(scenario), *cluster_assumptions(scenario)]
     return [*found, *scenario.workload.assumptions]
+
+
+def _prefill_cadence(scenario: Scenario) -> str:
+    """Say when prompts are computed: how they share steps with decoding, and how often."""
+    scheduler = scenario.config.scheduler
+    how = f"beside decoding, in chunks of up to {scheduler.max_batched_tokens:,} tokens a step"
+    if scenario.engine.separate_prefill:
+        how = "in steps of their own, before decoding goes on"
+    if any(pool.role == PREFILL for pool in scenario.config.cluster.pools):
+        how = f"on replicas of their own, up to {scheduler.max_batched_tokens:,} tokens a step"
+    steps = scheduler.recv_interval
+    often = "before every step" if steps == 1 else f"every {steps} steps while anything runs"
+    return f"prompts run {how}; new ones are looked for {often}"
+
+
+def _queueing(scenario: Scenario) -> list[str]:
+    """Say where the scheduler knows more than a real one, or less."""
+    scheduler, workload = scenario.config.scheduler, scenario.config.workload
+    found = []
+    if scheduler.queue == "fair":
+        found.append(
+            "tenants are charged for prompt and output when a request comes in, as if the length "
+            "of its output were known"
+        )
+    if scheduler.prefix_cache and (workload.shared_prefix or workload.sessions):
+        pooled = " (its attention groups as one)" if scenario.parallelism.data > 1 else ""
+        found.append(
+            f"requests of a replica{pooled} that begin alike share KV blocks; one that lost its "
+            "blocks finds again only those that others share"
+        )
+    return found
 
 
 def _spread(parallelism: Parallelism) -> list[str]:
@@ -77,11 +115,54 @@ def _acceptance(scenario: Scenario) -> str:
     speculation = scenario.config.speculation
     if not speculation.gamma:
         return "speculation is off in both arms"
+    drafts, regime = f"drafts of {scenario.drafter.title} are accepted", speculation.regime
+    if speculation.acceptance == "heterogeneous":
+        return (
+            f"{drafts} with rate {speculation.alpha:g} on the median request, spread over requests "
+            f"by {speculation.alpha_spread:g} on the logit"
+        )
+    if regime is not None and isinstance(scenario.acceptance, RegimeAcceptance):
+        inflation = scenario.acceptance.variance_inflation(speculation.gamma, WINDOW_ROUNDS)
+        return (
+            f"{drafts} with rate {regime.alpha_high:g} in easy and {regime.alpha_low:g} in hard "
+            f"text, in stretches of {regime.high_tokens:g} and {regime.low_tokens:g} tokens on "
+            f"average (the mean of {WINDOW_ROUNDS} rounds varies {inflation:.1f} times as much as "
+            f"that of independent ones)"
+        )
+    if speculation.acceptance == "recorded":
+        return f"{drafts} as in the rounds of {speculation.path}, each request as a recorded one"
     if speculation.acceptance == "iid":
         rate = f"{speculation.alpha:g} at every position"
     else:
         rate = ", ".join(f"{alpha:g}" for alpha in speculation.alphas) + " by position"
-    return f"drafts of {scenario.drafter.title} are accepted with rate {rate}, on every request"
+    return f"{drafts} with rate {rate}, on every request"
+
+
+def _drafting(scenario: Scenario) -> list[str]:
+    """Say what is taken for granted of trees, look-ups, and a drafter with GPUs of its own."""
+    found: list[str] = []
+    speculation = scenario.config.speculation
+    if not speculation.gamma:
+        return found
+    if speculation.tree:
+        ranks = ", ".join(f"{rank:g}" for rank in speculation.tree_ranks) or "not needed"
+        found.append(
+            f"all {speculation.draft_tokens} nodes of a draft tree are verified and take KV slots; "
+            f"chances of its second and later candidates where those before are wrong: {ranks}"
+        )
+    if scenario.drafter.kind == "ngram":
+        found.append(
+            f"look-ups find a draft in {speculation.proposal_rate:.0%} of a request's rounds; "
+            f"steps are priced at the mean number of tokens, but every request takes KV slots and "
+            f"token budget for a draft, and counts as having one"
+        )
+    if scenario.drafter_gpus:
+        found.append(
+            f"the drafter has GPUs of its own, {scenario.drafter_gpus} a replica, which plain "
+            f"decoding does without; it reads prompts beside the target and drafts before each "
+            f"verification, and a round waits for two messages of {speculation.link_s:.0e} s"
+        )
+    return found
 
 
 def _routing(scenario: Scenario) -> str:

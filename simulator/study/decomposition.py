@@ -18,7 +18,7 @@ class Decomposition:
     """The closed-form speedup of a full batch and its terms (MoESD eq. 4).
 
     All times are relative to one plain decode step ``T_T(B, 1)``, engine overhead included; a
-    verify step has gamma + 1 query tokens per request.
+    verify step has gamma + 1 query tokens per request, or one more than a draft tree has nodes.
 
     Parameters
     ----------
@@ -73,11 +73,12 @@ def decompose(
         The operating point; batch > 0.
     """
     plain = model.target_step(StepShape(batch, 1, context_tokens)).total_s
-    verify = model.target_step(StepShape(batch, gamma + 1, context_tokens)).total_s
-    draft_s = gamma * total_s(model.draft_step(batch, context_tokens)) if gamma else 0.0
+    verified = model.verify_shape(batch, gamma, context_tokens)
+    verify = model.target_step(verified).total_s
+    draft_s = total_s(model.drafts(batch, context_tokens, gamma))
     rejection_s = total_s(model.rejection(batch, gamma))
     tokens = acceptance.tokens_per_round(gamma)
-    whole = model.step(StepShape(batch, gamma + 1, context_tokens), gamma)
+    whole = model.step(verified, gamma)
     return Decomposition(
         batch=batch,
         context_tokens=context_tokens,
@@ -100,10 +101,11 @@ def best_draft_length(
     """Return the decomposition at the draft length with the highest closed-form speedup.
 
     The batch is held fixed; in an open loop a faster deployment also runs a smaller batch, so this
-    proposes what to simulate next, not what will come out.
+    proposes what to simulate next, not what will come out. A draft tree is cut, never made deeper.
     """
+    longest = len(model.drafting.tree.widths) or LONGEST_PROPOSED_DRAFT
     candidates = (
         decompose(model, acceptance, batch, context_tokens, gamma)
-        for gamma in range(1, LONGEST_PROPOSED_DRAFT + 1)
+        for gamma in range(1, min(longest, LONGEST_PROPOSED_DRAFT) + 1)
     )
     return max(candidates, key=lambda point: point.speedup)

@@ -21,6 +21,9 @@ from simulator.speculation.config import SpeculationConfig
 from simulator.speculation.theory import speedup
 from simulator.study.decomposition import Decomposition, best_draft_length, decompose
 
+RATED = ("iid", "heterogeneous")
+"""Acceptance models that look at ``speculation.alpha``."""
+
 BATCH_FACTOR = 4
 """How far from the given batch a change of it is looked at."""
 
@@ -144,7 +147,8 @@ def explain(scenario: Scenario, batch: int, context_tokens: int) -> Explanation:
     """
     _check_point(scenario, batch, context_tokens)
     model, gamma = scenario.step_model, scenario.config.speculation.gamma
-    plain, verify = (StepShape(batch, tokens, context_tokens) for tokens in (1, gamma + 1))
+    plain = StepShape(batch, 1, context_tokens)
+    verify = model.verify_shape(batch, gamma, context_tokens)
     drafts = model.draft_parts(batch, context_tokens) if gamma else {}
 
     def target_step(shape: StepShape) -> Step:
@@ -219,11 +223,15 @@ def _check_point(scenario: Scenario, batch: int, context_tokens: int) -> None:
 
 def _header(scenario: Scenario) -> dict[str, str]:
     """Return what was explained, in words."""
-    gamma, spread = scenario.config.speculation.gamma, scenario.parallelism
+    speculation, spread = scenario.config.speculation, scenario.parallelism
+    gamma = speculation.gamma
+    tree = f", tree of {speculation.draft_tokens} tokens" if speculation.tree else ""
     return {
         "model": scenario.config.model.title,
-        "hardware": f"{spread.gpus} x {scenario.gpu.title}, {spread}",
-        "speculation": f"{scenario.drafter.title}, gamma {gamma}" if gamma else "off (gamma 0)",
+        "hardware": f"{spread.gpus + scenario.drafter_gpus} x {scenario.gpu.title}, {spread}",
+        "speculation": f"{scenario.drafter.title}, gamma {gamma}{tree}"
+        if gamma
+        else "off (gamma 0)",
     }
 
 
@@ -263,6 +271,6 @@ def _half_rejected(given: SpeculationConfig) -> Iterator[tuple[str, Acceptance]]
         alphas = [round((1.0 + alpha) / 2, 3) for alpha in given.alphas]
         change = f"speculation.alphas={alphas}".replace(" ", "")
         yield change, acceptance(replace(given, alphas=alphas))
-    elif given.alpha is not None:
+    elif given.alpha is not None and given.acceptance in RATED:
         alpha = round((1.0 + given.alpha) / 2, 3)
         yield f"speculation.alpha={alpha:g}", acceptance(replace(given, alpha=alpha))

@@ -6,23 +6,24 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from simulator.config import Config
 from simulator.errors import InvariantError
 from simulator.scenario import Scenario, build
-from simulator.serving.cluster import serve
+from simulator.serving.cluster import Cluster
 from simulator.streams import Streams
 from simulator.study.workers import in_processes
 from simulator.trace.merge import merge
 from simulator.trace.parts import SUFFIX
 from simulator.trace.recover import PARTS, recovered_path
-from simulator.trace.schema import ARMS, ITERATIONS, REQUESTS, versions
+from simulator.trace.schema import ARMS, EVENTS, ITERATIONS, REQUESTS, versions
 from simulator.trace.writer import TraceWriter
 
-Tables = tuple[Path, Path]
-"""The files of a trace: requests and iterations."""
+Tables = tuple[Path, ...]
+"""The files of a trace: requests, iterations, and events where the cluster changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,11 @@ class Run:
 
 
 def simulate(
-    scenario: Scenario, requests: Path, iterations: Path, advance: Callable[[int], None]
+    scenario: Scenario,
+    requests: Path,
+    iterations: Path,
+    advance: Callable[[int], None],
+    events: Path | None = None,
 ) -> None:
     """Run both arms of every replication and write the trace.
 
@@ -52,18 +57,21 @@ def simulate(
         The two files to write, in one folder.
     advance
         Called with 1 after every run of one arm (`run_count` of them), for a progress bar.
+    events
+        Another file, for what changes the cluster; only where something can.
     """
+    tables: Tables = (requests, iterations) if events is None else (requests, iterations, events)
     config = scenario.config
     runs = [Run(arm, number) for number in range(config.run.replications) for arm in ARMS]
     workers = min(config.run.workers or os.cpu_count() or 1, len(runs))
     parts = runs[0].part(requests).parent
     shutil.rmtree(parts, ignore_errors=True)  # of a run into this folder that was cut short
-    for table in (requests, iterations):
+    for table in tables:
         recovered_path(table.parent, table.stem).unlink(missing_ok=True)
-    for _ in _execute(scenario, runs, (requests, iterations), workers):
+    for _ in _execute(scenario, runs, tables, workers):
         advance(1)
     metadata = trace_metadata(config)
-    for table in (requests, iterations):
+    for table in tables:
         merge([run.part(table) for run in runs], table, metadata)
     parts.rmdir()
 
@@ -87,20 +95,22 @@ def run_arm(scenario: Scenario, run: Run, tables: Tables) -> int:
     config = scenario.config
     metadata, constants = trace_metadata(config), asdict(run)
     gamma = config.speculation.gamma if run.arm == "speculative" else 0
-    requests, iterations = (run.part(table) for table in tables)
-    with (
-        TraceWriter(requests, REQUESTS, metadata, constants) as requests_trace,
-        TraceWriter(iterations, ITERATIONS, metadata, constants) as iterations_trace,
-    ):
-        return serve(
-            scenario.deployment(gamma),
+    schemas = (REQUESTS, ITERATIONS, EVENTS)
+    with ExitStack() as stack:
+        traces = [
+            stack.enter_context(TraceWriter(run.part(table), schema, metadata, constants))
+            for table, schema in zip(tables, schemas, strict=False)
+        ]
+        return Cluster(
+            scenario.cluster(gamma),
             scenario.router(),
             scenario.workload,
             scenario.acceptance,
             Streams(config.run.seed, run.replication),
-            requests_trace=requests_trace,
-            iterations_trace=iterations_trace,
-        )
+            requests_trace=traces[0],
+            iterations_trace=traces[1],
+            events_trace=traces[2] if len(traces) > 2 else None,
+        ).run()
 
 
 def _execute(scenario: Scenario, runs: list[Run], tables: Tables, workers: int) -> Iterator[int]:

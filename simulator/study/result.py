@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from simulator.models.draft_tree import DraftTree
 from simulator.scenario import Scenario
 from simulator.speculation.config import SpeculationConfig
 from simulator.speculation.policies import FIXED
 from simulator.study.assumptions import assumptions
 from simulator.study.decomposition import best_draft_length, decompose
+from simulator.trace.fleet import summarise_fleet
 from simulator.trace.json_file import Json, write_json
 from simulator.trace.summary import summarise
 
@@ -41,6 +43,8 @@ def conclude(scenario: Scenario, files: Mapping[str, Path]) -> Json:
         "assumptions": assumptions(scenario, terms),
         "files": {name: str(path) for name, path in files.items()},
     }
+    if "events" in files:
+        summary["cluster"] = summarise_fleet(files["events"])
     write_json(files["summary"], summary)
     return summary
 
@@ -61,10 +65,17 @@ def _terms(scenario: Scenario, arm: Json) -> Json | None:
     parts = scenario.step_model, scenario.acceptance
     speculation = scenario.config.speculation
     fixed = speculation.policy == FIXED
-    gamma = speculation.gamma if fixed else round(arm["mean_draft_tokens"])
+    gamma = speculation.gamma if fixed else _depth(speculation, arm["mean_draft_tokens"])
     terms = decompose(*parts, *where, gamma)
     best = best_draft_length(*parts, *where)
     return asdict(terms) | {"best_gamma": best.gamma, "best_speedup": best.speedup}
+
+
+def _depth(speculation: SpeculationConfig, draft_tokens: float) -> int:
+    """Return the draft length whose drafts have about so many tokens."""
+    tree = DraftTree(tuple(speculation.tree))
+    lengths = range(speculation.gamma + 1)
+    return min(lengths, key=lambda gamma: abs(tree.nodes(gamma) - draft_tokens))
 
 
 def draft_length(speculation: SpeculationConfig) -> str:
@@ -76,21 +87,22 @@ def draft_length(speculation: SpeculationConfig) -> str:
     'gamma 3'
     >>> draft_length(SpeculationConfig(gamma=3, alpha=0.7, policy="cost_model"))
     'gamma 0 to 3 by cost_model'
+    >>> draft_length(SpeculationConfig(gamma=2, alpha=0.7, tree=[4, 2], tree_ranks=[0.3]))
+    'gamma 2, tree of 12 tokens'
     """
+    tree = f", tree of {speculation.draft_tokens} tokens" if speculation.tree else ""
     if speculation.policy == FIXED:
-        return f"gamma {speculation.gamma}"
-    return f"gamma 0 to {speculation.gamma} by {speculation.policy}"
+        return f"gamma {speculation.gamma}{tree}"
+    return f"gamma 0 to {speculation.gamma} by {speculation.policy}{tree}"
 
 
 def _scenario(scenario: Scenario) -> Json:
     """Return the lines that head a report."""
     config = scenario.config
-    gpus = scenario.parallelism.gpus * config.hardware.replicas
-    replicas = f", {config.hardware.replicas} replicas" if config.hardware.replicas > 1 else ""
     return {
         "title": config.title,
         "model": config.model.title,
-        "hardware": f"{gpus} x {scenario.gpu.title}, {scenario.parallelism}{replicas}",
+        "hardware": _hardware(scenario),
         "workload": scenario.workload.title,
         "speculation": f"{scenario.drafter.title}, {draft_length(config.speculation)}",
         "gamma": config.speculation.gamma,
@@ -99,3 +111,21 @@ def _scenario(scenario: Scenario) -> Json:
         "replications": config.run.replications,
         "seed": config.run.seed,
     }
+
+
+def _hardware(scenario: Scenario) -> str:
+    """Say which GPUs serve, pool by pool, and which pool is scaled."""
+    config = scenario.config
+    pools = config.cluster.fleet(config.hardware.replicas)
+    scaled, scaling = config.cluster.scaled(config.hardware.replicas), config.cluster.autoscaling
+    parts = []
+    for position, (pool, part) in enumerate(zip(pools, scenario.pools or [scenario], strict=True)):
+        each, spread = part.parallelism.gpus + part.drafter_gpus, part.parallelism
+        name = f"{pool.name}: " if scenario.pools else ""
+        if scaling is not None and position == scaled:
+            bounds = f"{scaling.min_replicas} to {scaling.max_replicas} replicas of "
+            parts.append(f"{name}{bounds}{each} x {part.gpu.title}, {spread}")
+        else:
+            several = f", {pool.replicas} replicas" if pool.replicas > 1 else ""
+            parts.append(f"{name}{each * pool.replicas} x {part.gpu.title}, {spread}{several}")
+    return "; ".join(parts)

@@ -26,9 +26,9 @@ TIME_DEFINITIONS = {
 
 REQUEST_DEFINITIONS = {
     "requests_per_s": "requests that finish within the window / its length",
-    "goodput_per_s": "of these, requests that meet their objective / length of the window",
+    "goodput_per_s": "of these, requests that meet their SLO / length of the window",
     "attainment": (
-        "measured requests that finish and exceed no bound of their objective (slo) / measured "
+        "measured requests that finish and exceed no bound of their SLO / measured "
         "requests; rejected, timed out, cancelled and failed ones count as missed"
     ),
     "slo_missed": "measured requests that exceed each bound / measured requests",
@@ -67,5 +67,16 @@ ITERATION_DEFINITIONS = {
 }
 """Figures that stand on the table of iterations, or on both."""
 
+EVENT_DEFINITIONS = {
+    "replica_s": (
+        "a replica is paid for from start, or from ready where no start came before (it was there "
+        "at first, or returned), until stop, lost or end"
+    ),
+    "gpu_hours": "replica_s * gpus / 3600, mean over replications",
+    "saved": "1 - replica_s / (most replicas at once * length of the run)",
+    "lost_attempts": "attempts at requests that the loss of a replica cut off",
+}
+"""Figures that stand on the table of events, by their key under ``cluster`` of an arm."""
+
 DEFINITIONS = TIME_DEFINITIONS | REQUEST_DEFINITIONS | ITERATION_DEFINITIONS
-"""All of them, by their key in ``summary.json``."""
+"""All of an arm, by their key in ``summary.json``."""

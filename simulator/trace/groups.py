@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 
 from simulator.trace.arms import GROWS_WITH_QUEUE, as_json, pool
+from simulator.trace.classes import ClassMetrics
 from simulator.trace.json_file import Json
 from simulator.trace.latencies import LATENCIES, percentiles
 from simulator.trace.load import ratio
-from simulator.trace.metrics import ClassMetrics, RunMetrics
+from simulator.trace.metrics import RunMetrics
 from simulator.trace.objectives import Objectives
 from simulator.trace.statistics import mean_interval, paired_ratio
 from simulator.trace.tenants import Tenants
@@ -33,8 +34,9 @@ def class_figures(arms: Arms, objectives: Objectives) -> list[Json]:
     return [_class(arms, objectives, index) for index in indices]
 
 
-def tenant_figures(arms: Arms) -> list[Json]:
-    """Return requests, attainment and tokens of the tenants that ask for most, in both arms."""
+def tenant_figures(arms: Arms, objectives: Objectives) -> list[Json]:
+    """Return requests, goodput and tokens of the tenants that ask for most, in both arms."""
+    tenant = partial(_tenant, promised=objectives.given)
     totals = {arm: _total(runs) for arm, runs in arms.items()}
     known = [total for total in totals.values() if total is not None]
     if not known:
@@ -42,7 +44,7 @@ def tenant_figures(arms: Arms) -> list[Json]:
     demand_tokens = reduce(add, known).demand_tokens
     largest = sorted(range(demand_tokens.size), key=lambda each: -int(demand_tokens[each]))
     return [
-        {"tenant": each, **{arm: _tenant(total, each) for arm, total in totals.items()}}
+        {"tenant": each, **{arm: tenant(total, each) for arm, total in totals.items()}}
         for each in largest[:MOST_TENANTS]
     ]
 
@@ -73,11 +75,17 @@ def _class_arm(runs: Sequence[ClassMetrics], hidden: Sequence[str], promised: bo
     times = {name: pool(run.latencies[name] for run in runs) for name in LATENCIES}
     return {
         "requests": requests,
-        "finished_share": ratio(sum(run.finished for run in runs), requests),
+        "outcome_shares": _shares([run.outcomes for run in runs], requests),
         "attainment": ratio(sum(run.attained for run in runs), requests) if promised else None,
+        "slo_missed": _shares([run.missed for run in runs], requests),
         "goodput_per_s": mean_interval(goodput).value if promised and goodput else None,
         **{name: percentiles(times[name], hidden=name in hidden) for name in LATENCIES},
     }
+
+
+def _shares(counts: Sequence[Mapping[str, int]], requests: int) -> Json:
+    names = counts[0] if counts else ()
+    return {name: ratio(sum(count[name] for count in counts), requests) for name in names}
 
 
 def _total(runs: Sequence[RunMetrics]) -> Tenants | None:
@@ -85,14 +93,15 @@ def _total(runs: Sequence[RunMetrics]) -> Tenants | None:
     return reduce(add, found) if found else None
 
 
-def _tenant(total: Tenants | None, tenant: int) -> Json | None:
+def _tenant(total: Tenants | None, tenant: int, *, promised: bool) -> Json | None:
     if total is None or tenant >= total.requests.size:
         return None
     requests = int(total.requests[tenant])
     return {
         "requests": requests,
         "finished_share": ratio(int(total.finished[tenant]), requests),
-        "attainment": ratio(int(total.attained[tenant]), requests),
+        "attainment": ratio(int(total.attained[tenant]), requests) if promised else None,
+        "goodput_per_s": ratio(int(total.good[tenant]), total.window_s) if promised else None,
         "demand_tokens": int(total.demand_tokens[tenant]),
         "service_tokens": int(total.service_tokens[tenant]),
     }

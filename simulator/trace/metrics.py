@@ -7,15 +7,15 @@ arrive in it: what was rejected, timed out, was cancelled or lost does not meet 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from simulator.trace.classes import ClassMetrics, classes
 from simulator.trace.latencies import Samples, happened, times_s
 from simulator.trace.load import Load, loads, ratio
-from simulator.trace.objectives import Bools, Ints, Objectives, read_objectives
+from simulator.trace.objectives import Bools, Objectives, read_objectives
 from simulator.trace.read import Columns, Run, chunks
 from simulator.trace.schema import FINISHED, OUTCOMES, REJECTED, TIMED_OUT
 from simulator.trace.tenants import Tenants, tenants
@@ -39,27 +39,6 @@ _COLUMNS = (
     "accepted_draft_tokens",
     "preemptions",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ClassMetrics:
-    """What the requests of one traffic class saw, among those that arrive in the window.
-
-    Parameters
-    ----------
-    latencies
-        Times of those that finished, by name (`simulator.trace.latencies.TIMES`).
-    requests, finished, attained
-        Requests that arrived, that finished, and that met their objective.
-    goodput_per_s
-        Requests finished per second of the window that met it; None without an objective.
-    """
-
-    latencies: dict[str, Samples]
-    requests: int
-    finished: int
-    attained: int
-    goodput_per_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,38 +194,10 @@ def _measure(requests: Columns, load: Load, objectives: Objectives) -> RunMetric
         num_accepted_tokens=int(requests["accepted_draft_tokens"].sum()),
         preemptions=int(requests["preemptions"].sum()),
         preempted=int((requests["preemptions"] > 0).sum()),
-        classes=dict(_classes(requests["traffic_class"], kept, times, attained, good, window)),
-        tenants=tenants(measured, attained[kept], window.end_s) if several else None,
+        classes=dict(classes(requests, kept, times, missed, attained, good, window)),
+        tenants=tenants(requests, kept, attained, attained & finished, window) if several else None,
         verdict=judge(load, float(shares[REJECTED] + shares[TIMED_OUT])),
     )
-
-
-def _classes(
-    traffic_class: Ints,
-    kept: Bools,
-    times: dict[str, Samples],
-    attained: Bools,
-    good: Bools | None,
-    window: Window,
-) -> Iterator[tuple[int, ClassMetrics]]:
-    """Yield the figures of every traffic class, if there are several."""
-    count = 1 + int(traffic_class.max(initial=0))
-    for index in range(count if count > 1 else 0):
-        of_class = traffic_class == index
-        mine = of_class & kept
-        samples = {name: happened(values[mine]) for name, values in times.items()}
-        yield (
-            index,
-            ClassMetrics(
-                latencies=samples,
-                requests=int(mine.sum()),
-                finished=samples["e2e_s"].size,
-                attained=int(attained[mine].sum()),
-                goodput_per_s=(
-                    None if good is None else ratio(int(good[of_class].sum()), window.length_s)
-                ),
-            ),
-        )
 
 
 def _within(times: Samples, window: Window) -> Bools:

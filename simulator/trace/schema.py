@@ -1,4 +1,4 @@
-"""The two tables of a trace: what each column means and its unit.
+"""The tables of a trace: what each column means and its unit.
 
 Units and descriptions travel in the field metadata of the Parquet file, definitions of derived
 figures in its file metadata, so that a trace explains itself to DuckDB, polars or pandas.
@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 import pyarrow as pa
 
 from simulator.trace.definitions import (
+    EVENT_DEFINITIONS,
     ITERATION_DEFINITIONS,
     REQUEST_DEFINITIONS,
     TIME_DEFINITIONS,
@@ -37,7 +38,14 @@ OUTCOMES = ("finished", "rejected", "timed_out", "cancelled", "failed")
 """How a request leaves: served to its last token; refused at a full queue; waited too long in it;
 given up by its client; lost with a replica, retries exhausted."""
 
-NAMES = {"outcome": OUTCOMES}
+START, READY, DRAIN, STOP, LOST, LINK_SLOWER, LINK_BACK, END = range(8)
+"""What happens to a cluster, as the engine writes it: the index of its name in `EVENT_NAMES`."""
+
+EVENT_NAMES = ("start", "ready", "drain", "stop", "lost", "link_slower", "link_back", "end")
+"""A replica is asked for; takes requests; takes no more; is given up; fails. The link between
+prefill and decode loses bandwidth; has it back. The run ends for a replica that is there."""
+
+NAMES = {"outcome": OUTCOMES, "event": EVENT_NAMES}
 """Columns that hold names, of which the engine writes the index."""
 
 CONSTANTS = ("arm", "replication")
@@ -83,7 +91,9 @@ _REQUESTS = (
     Column("tenant", pa.int32(), "index", "Whom it belongs to; 0 where there is one tenant."),
     Column("outcome", pa.dictionary(pa.int8(), pa.string()), "name", f"One of {OUTCOMES}."),
     Column("replica", pa.int16(), "index", "Replica it was last at; -1 if it never reached one."),
-    Column("prefill_replica", pa.int16(), "index", "Replica of its first prefill; -1 without one."),
+    Column(
+        "prefill_replica", pa.int16(), "index", "Where its first prefill ended; -1 if none did."
+    ),
     Column("arrival_s", pa.float64(), "s", "Arrival at the router."),
     Column("admitted_s", pa.float64(), "s", "Start of its first prefill; null without one.", True),
     Column("first_token_s", pa.float64(), "s", "First output token; null without one.", True),
@@ -97,7 +107,13 @@ _REQUESTS = (
     Column("accepted_draft_tokens", pa.int32(), "tokens", "Draft tokens kept, over all rounds."),
     Column("preemptions", pa.int32(), "count", "How often it lost its KV blocks to another."),
     Column("recomputed_tokens", pa.int32(), "tokens", "Prefilled again after preemptions."),
-    Column("retries", pa.int16(), "count", "How often it began anew after the loss of a replica."),
+    Column(
+        "retries",
+        pa.int16(),
+        "count",
+        "How often it began anew after the loss of a replica, as a new request to the engine: all "
+        "but its arrival, preemptions and recomputed tokens is of the last attempt.",
+    ),
 )
 
 _ITERATIONS = (
@@ -106,7 +122,7 @@ _ITERATIONS = (
     Column("start_s", pa.float64(), "s", "Start of the iteration."),
     Column("duration_s", pa.float64(), "s", "Time until its tokens are out."),
     Column("decode_requests", pa.int32(), "requests", "Requests that decode in it."),
-    Column("query_tokens", pa.int16(), "tokens", "Per decoding request: 1; gamma + 1 to verify."),
+    Column("query_tokens", pa.int16(), "tokens", "Per decoding request: 1, or its draft and 1."),
     Column(
         "prefill_tokens", pa.int32(), "tokens", "Tokens prefilled beside them: prompts, recomputed."
     ),
@@ -115,6 +131,15 @@ _ITERATIONS = (
     Column("waiting_requests", pa.int32(), "requests", "Requests queued at the replica."),
     Column("active_experts", pa.float32(), "experts", "Expected distinct experts per MoE layer."),
     Column("kv_usage", pa.float32(), "1", "Share of the KV blocks that are taken."),
+)
+
+_EVENTS = (
+    Column("time_s", pa.float64(), "s", "When it happened."),
+    Column("event", pa.dictionary(pa.int8(), pa.string()), "name", f"One of {EVENT_NAMES}."),
+    Column("replica", pa.int16(), "index", "Replica that it happened to; -1 for a link."),
+    Column("gpus", pa.int32(), "GPUs", "GPUs of that replica; 0 for a link."),
+    Column("requests", pa.int32(), "requests", "Requests that a lost replica held."),
+    Column("lost_tokens", pa.int64(), "tokens", "Output tokens of theirs, to be emitted again."),
 )
 
 
@@ -130,9 +155,11 @@ REQUESTS: pa.Schema = _table("requests", _REQUESTS, TIME_DEFINITIONS | REQUEST_D
 ITERATIONS: pa.Schema = _table("iterations", _ITERATIONS, ITERATION_DEFINITIONS)
 """One row per iteration of a replica."""
 
+EVENTS: pa.Schema = _table("events", _EVENTS, EVENT_DEFINITIONS)
+"""One row per change of the cluster; there is no such file where a cluster cannot change."""
 
-TABLES: dict[str, pa.Schema] = {"requests": REQUESTS, "iterations": ITERATIONS}
-"""Both schemas by the name of their table."""
+TABLES: dict[str, pa.Schema] = {"requests": REQUESTS, "iterations": ITERATIONS, "events": EVENTS}
+"""All schemas by the name of their table."""
 
 
 def row_columns(schema: pa.Schema) -> list[str]:

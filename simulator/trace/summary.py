@@ -90,7 +90,7 @@ def summarise(
         **figures,
         "slo": asdict(objectives.slo) | {"attainment_gain": gain} if objectives.given else None,
         "classes": class_figures(lists, objectives),
-        "tenants": tenant_figures(lists),
+        "tenants": tenant_figures(lists, objectives),
         "mean_acceptance_length": figures["speculative"]["mean_acceptance_length"],
         "target_efficiency": None,
         "replications": len(common),

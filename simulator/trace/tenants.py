@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from simulator.trace.objectives import Bools, Ints
 from simulator.trace.read import Columns
+from simulator.trace.windows import Window
 
 
 def jain(amounts: Ints) -> float | None:
@@ -40,56 +40,73 @@ def jain(amounts: Ints) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Tenants:
-    """Sums by tenant over the measured requests of one run, each of shape ``[tenants]``.
+    """Sums by tenant over one run or several, each of shape ``[tenants]``.
 
     Parameters
     ----------
     requests, finished, attained
-        Requests that arrived, that finished, and that met their objective.
+        Measured requests, those of them that finished, and that met their objective.
+    good
+        Requests that finished within the window and met it.
     demand_tokens, service_tokens
-        Tokens asked for and served within the window: prompt tokens computed (not found in the
-        prefix cache) and output tokens emitted, those of requests that left by its end.
+        Tokens that measured requests ask for, and that they were served by the end of the window:
+        prompt tokens computed (not found in the prefix cache) and output tokens emitted, once they
+        leave.
+    window_s
+        Length of the window, s.
     """
 
     requests: Ints
     finished: Ints
     attained: Ints
+    good: Ints
     demand_tokens: Ints
     service_tokens: Ints
+    window_s: float
 
     def __add__(self, other: Tenants) -> Tenants:
         """Join two runs."""
-        return Tenants(
-            *(_sum(getattr(self, name), getattr(other, name)) for name in self.__slots__)
-        )
+        sums = {
+            name: _sum(getattr(self, name), getattr(other, name))
+            for name in self.__slots__
+            if name != "window_s"
+        }
+        return Tenants(**sums, window_s=self.window_s + other.window_s)
 
 
-def tenants(requests: Columns, attained: Bools, end_s: float) -> Tenants:
-    """Sum up requests by tenant. O(requests).
+def tenants(
+    requests: Columns, kept: Bools, attained: Bools, good: Bools, window: Window
+) -> Tenants:
+    """Sum up the requests of a run by tenant. O(requests).
 
     Parameters
     ----------
     requests
-        The measured requests.
-    attained
-        Which of them met their objective.
-    end_s
-        End of the window; what leaves later was not served within it.
+        All of them.
+    kept, attained, good
+        Which of them are measured, met their objective, and did so within the window.
+    window
+        The measured stretch; what leaves after it was not served within it.
     """
-    tenant, cached = requests["tenant"], requests["cached_tokens"]
-    prefilled = ~np.isnan(requests["first_token_s"]) & (requests["left_s"] <= end_s)
-    computed = requests["prompt_tokens"].astype(np.int64) - cached
-    emitted = np.where(requests["left_s"] <= end_s, requests["emitted_tokens"], 0)
+    tenant, finished = requests["tenant"], ~np.isnan(requests["finish_s"])
+    in_time = requests["left_s"] <= window.end_s
+    prefilled = ~np.isnan(requests["first_token_s"]) & in_time
+    computed = requests["prompt_tokens"].astype(np.int64) - requests["cached_tokens"]
+    served = np.where(prefilled, computed, 0) + np.where(in_time, requests["emitted_tokens"], 0)
+    count = 1 + int(tenant.max(initial=0))
 
-    def by_tenant(amounts: Any) -> Ints:
-        return np.bincount(tenant, amounts).astype(np.int64)
+    def by_tenant(which: Bools, amounts: Ints | None = None) -> Ints:
+        weights = None if amounts is None else amounts[which]
+        return np.bincount(tenant[which], weights, minlength=count).astype(np.int64)
 
     return Tenants(
-        requests=by_tenant(None),
-        finished=by_tenant(~np.isnan(requests["finish_s"])),
-        attained=by_tenant(attained),
-        demand_tokens=by_tenant(computed + requests["output_tokens"]),
-        service_tokens=by_tenant(np.where(prefilled, computed, 0) + emitted),
+        requests=by_tenant(kept),
+        finished=by_tenant(kept & finished),
+        attained=by_tenant(kept & attained),
+        good=by_tenant(good),
+        demand_tokens=by_tenant(kept, computed + requests["output_tokens"]),
+        service_tokens=by_tenant(kept, served),
+        window_s=window.length_s,
     )
 
 

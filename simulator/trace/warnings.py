@@ -7,15 +7,15 @@ from typing import Any
 
 from simulator.trace.metrics import RunMetrics
 from simulator.trace.schema import ARMS
-from simulator.trace.verdict import BACKLOGGED
+from simulator.trace.verdict import STABLE
 
 Json = Mapping[str, Any]
 
 _LEFT = {
-    "rejected": "rejected at a full queue",
+    "rejected": "were rejected at a full queue",
     "timed_out": "timed out in the queue",
-    "cancelled": "cancelled by their clients",
-    "failed": "lost with a replica",
+    "cancelled": "were cancelled by their clients",
+    "failed": "were lost with a replica",
 }
 
 
@@ -37,8 +37,8 @@ def warnings(
     if saturated:
         yield (
             f"{' and '.join(saturated)}: saturated. The queue grew until the last arrival, so TTFT "
-            "and E2E latency measure the length of the run and are withheld. Lower the load or add "
-            "replicas."
+            "and E2E latency measure the length of the run and are withheld; goodput falls with "
+            "it. Lower the load or add replicas."
         )
     if len(pairs) == 1:
         yield "one replication: speedups have no confidence interval."
@@ -56,11 +56,12 @@ def _of_arm(arm: str, figures: Json) -> Iterator[str]:
     for outcome, words in _LEFT.items():
         count = figures["outcomes"][outcome]
         if count:
-            yield f"{arm}: {count} requests ({count / total:.1%}) were {words}."
+            yield f"{arm}: {count} requests ({count / total:.1%}) {words}."
     if figures["preempted"]:
         yield f"{arm}: {_preempted(figures)}"
-    if figures["verdict"]["label"] == BACKLOGGED:
-        yield f"{arm}: backlogged, {figures['verdict']['signal']}."
+    verdict = figures["verdict"]
+    if verdict["label"] != STABLE and not figures["saturated"]:
+        yield f"{arm}: {verdict['label']}, {verdict['signal']}."
 
 
 def _preempted(figures: Json) -> str:

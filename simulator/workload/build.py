@@ -15,6 +15,7 @@ from simulator.workload.replay import TraceWorkload, open_trace
 from simulator.workload.requests import Workload
 from simulator.workload.swing import Swinging
 from simulator.workload.synthetic import SyntheticWorkload
+from simulator.workload.traits import TraitedWorkload
 
 WorkloadFactory = Callable[[WorkloadConfig, int], Workload]
 
@@ -50,7 +51,26 @@ def build_workload(config: WorkloadConfig, requests: int) -> Workload:
     """
     if requests < 1:
         raise ConfigError(f"{requests} requests leave nothing to simulate; ask for at least 1.")
-    return WORKLOADS.get(config.kind, "workload.kind")(config, requests)
+    workload = WORKLOADS.get(config.kind, "workload.kind")(config, requests)
+    if not (config.traffic_classes or config.shared_prefix or config.sessions):
+        return workload
+    _check_sessions(config, workload)
+    return TraitedWorkload(
+        inner=workload,
+        classes=config.traffic_classes,
+        shared_prefix=config.shared_prefix,
+        sessions=config.sessions,
+    )
+
+
+def _check_sessions(config: WorkloadConfig, workload: Workload) -> None:
+    longest = workload.max_prompt_tokens
+    if config.sessions is not None and config.sessions.max_tokens < longest:
+        raise ConfigError(
+            f"workload.sessions.max_tokens is {config.sessions.max_tokens}, but one turn alone may "
+            f"have {longest} tokens; raise it to at least {longest}, or cut turns with "
+            "workload.max_prompt_tokens."
+        )
 
 
 @WORKLOADS.register("preset")
@@ -63,7 +83,7 @@ def preset_workload(config: WorkloadConfig, requests: int) -> SyntheticWorkload:
     if config.swing is not None:
         arrivals = Swinging(arrivals, config.swing)
     prompt, output = _length_laws(config, preset)
-    assumptions = [arrivals.assumption, *preset.assumptions, *_length_notes(config)]
+    assumptions = [arrivals.assumption, *preset.assumptions, *_prompt_notes(config)]
     if rate != preset.rate:
         assumptions.append(
             f"the rate is scaled from the {preset.rate:g} requests/s measured; lengths stay"
@@ -87,7 +107,7 @@ def closed_loop_workload(config: WorkloadConfig, requests: int) -> SyntheticWork
     prompt, output = _length_laws(config, preset)
     users = f"closed loop of {config.concurrency} users"
     notes = [f"{users}: a new request enters when one finishes, without think time"]
-    notes += [*(preset.assumptions if preset else ()), *_length_notes(config)]
+    notes += [*(preset.assumptions if preset else ()), *_prompt_notes(config)]
     return SyntheticWorkload(
         title=f"{users}, {preset.title}" if preset else users,
         requests=requests,
@@ -133,9 +153,11 @@ def _length_law(config: WorkloadConfig, what: str, fitted: LengthLaw | None) -> 
     return fitted if cap is None else fitted.capped(cap)
 
 
-def _length_notes(config: WorkloadConfig) -> list[str]:
-    """Say which lengths were set by hand."""
+def _prompt_notes(config: WorkloadConfig) -> list[str]:
+    """Say which lengths were set by hand, and what prompts share."""
     notes = []
+    if not (config.shared_prefix or config.sessions):
+        notes.append("no prefix is shared between requests")
     for what in ("prompt", "output"):
         fixed, cap = getattr(config, f"{what}_tokens"), getattr(config, f"max_{what}_tokens")
         if fixed is not None:

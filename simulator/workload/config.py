@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from simulator.errors import ConfigError
 from simulator.workload.requests import MAX_TOKENS
+from simulator.workload.traits_config import SessionsConfig, SharedPrefixConfig, TrafficClassConfig
 
 MIN_RATE, MAX_RATE = 1e-6, 1e6
 """Accepted rates, requests/s: one request in eleven days to a million a second (kind: assumed)."""
@@ -24,6 +25,7 @@ _FOREIGN = {
         "arrivals": "in a closed loop requests enter as others finish: leave it null",
         "swing": "in a closed loop requests enter as others finish: leave it null",
         "path": "use workload.kind=trace to replay a file",
+        "sessions": "conversations need an open loop (workload.kind=preset): leave it null",
     },
     "trace": {
         "rate": "a trace has its own: scale it with workload.rate_scale",
@@ -31,6 +33,7 @@ _FOREIGN = {
         "swing": "a trace has its own: leave it null",
         "concurrency": "use workload.kind=closed_loop for a fixed number of users",
         "preset": "a trace brings its own requests: leave it null",
+        "sessions": "a trace brings its own lengths: leave it null",
         "prompt_tokens": "a trace brings its own lengths: cap them with workload.max_prompt_tokens",
         "output_tokens": "a trace brings its own lengths: cap them with workload.max_output_tokens",
     },
@@ -101,6 +104,12 @@ class WorkloadConfig:
         1: all alike. Named after the option of InferenceX's load generator.
     max_prompt_tokens, max_output_tokens
         Longer lengths are cut to this many tokens. Null: the preset's own caps.
+    traffic_classes
+        What kinds of requests there are, for priorities, tenants and patience. None: one kind.
+    shared_prefix
+        What prompts begin with in common. Null: nothing.
+    sessions
+        Conversations that requests are turns of. Null: none.
 
     Raises
     ------
@@ -131,6 +140,9 @@ class WorkloadConfig:
     random_range_ratio: float = 1.0
     max_prompt_tokens: int | None = None
     max_output_tokens: int | None = None
+    traffic_classes: tuple[TrafficClassConfig, ...] = ()
+    shared_prefix: SharedPrefixConfig | None = None
+    sessions: SessionsConfig | None = None
 
     def __post_init__(self) -> None:
         self._check_ranges()
@@ -142,6 +154,12 @@ class WorkloadConfig:
                     f" workload.kind={self.kind}; {advice}."
                 )
         self._check_kind()
+        names = [one.name for one in self.traffic_classes]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ConfigError(
+                f"workload.traffic_classes has two classes named {twice!r}; name them differently."
+            )
 
     def _check_ranges(self) -> None:
         _within("rate", self.rate, MIN_RATE, MAX_RATE, "requests/s")

@@ -31,12 +31,13 @@ class RequestTraits:
     priority
         Lower comes first (vLLM's ``priority``), int64[n].
     session
-        Conversation it is part of, int64[n]; a router may keep these together.
+        Conversation it is part of, -1 for none, int64[n]; a router may keep these together.
     cancel_after_s
         Time after arrival at which its client gives up, s, float64[n]; infinite for never.
     prefixes
-        Of each prompt the hashes of its shared beginning, each standing for ``hash_tokens`` tokens
-        *and all before them*: equal hashes mean equal prompts up to there.
+        Of each request the hashes of what it may share from its beginning on, its output included
+        if another may go on from there, each standing for ``hash_tokens`` tokens *and all before
+        them*: equal hashes mean equal content up to there. None is negative.
     hash_tokens
         Tokens that a hash stands for.
     """

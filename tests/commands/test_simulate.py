@@ -50,11 +50,12 @@ def test_the_command_of_the_issue(simulate, tmp_path):
     assert "4 requests/s" in scenario["workload"]
 
 
-def test_the_picture_is_drawn_and_an_old_one_removed(simulate, tmp_path):
+def test_the_pictures_are_drawn_and_old_ones_removed(simulate, tmp_path):
+    pictures = [tmp_path / "run" / name for name in ("latencies.png", "timeline.png")]
     simulate("run.picture=true")
-    assert (tmp_path / "run" / "latencies.png").read_bytes().startswith(b"\x89PNG")
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
     simulate()
-    assert not (tmp_path / "run" / "latencies.png").exists()
+    assert not any(picture.exists() for picture in pictures)
 
 
 def test_the_next_command_keeps_the_overrides_quoted(simulate):

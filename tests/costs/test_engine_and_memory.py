@@ -40,7 +40,9 @@ def test_sampling_nothing_is_free_and_grows_with_rows():
 
 
 def plan(gpu, engine, target, drafter, parallelism, gamma=0):
-    return plan_memory(gpu, engine, target, drafter, parallelism, max_num_seqs=256, gamma=gamma)
+    return plan_memory(
+        gpu, engine, target, drafter, parallelism, max_num_seqs=256, draft_tokens=gamma
+    )
 
 
 def test_memory_is_what_weights_and_reserves_leave():

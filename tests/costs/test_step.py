@@ -1,5 +1,6 @@
 """The step model: parts, sums, and the behaviour that physics asks for."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -7,6 +8,7 @@ from helpers.step_models import step_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.costs.compiled import CompiledSteps
 from simulator.costs.forward import total_s
 from simulator.costs.step import StepShape
 from simulator.experts.laws import Overlap
@@ -163,6 +165,42 @@ def test_the_busiest_group_sets_the_time():
         one_more.parts["attention"]
         == model.target_step(StepShape(72, 1, 4000.0)).parts["attention"]
     )
+
+
+@pytest.mark.parametrize("requests", [1, 3, 7])
+def test_idle_groups_wait_for_those_that_have_work(requests):
+    """Fewer requests than groups: a step takes what it takes with one in every group."""
+    model = step_model("deepseek_v3", "h200_sxm", **GROUPS)
+    few, one_each = (model.target_step(StepShape(n, 1, 4000.0)) for n in (requests, 8))
+    for part in OF_A_GROUP:
+        assert few.parts[part] == one_each.parts[part]
+    assert few.parts["experts"].seconds < one_each.parts["experts"].seconds
+
+
+def test_groups_meet_at_a_barrier_in_the_compiled_times_too():
+    costs = CompiledSteps(step_model("deepseek_v3", "h200_sxm", **GROUPS), 0)
+    full_s, one_more_s, two_more_s = (costs.decode_s(n, n * 4000) for n in (64, 65, 66))
+    # The first request of a new row lengthens every group's step, the second finds a free group.
+    assert one_more_s - full_s > 2 * (two_more_s - one_more_s) > 0
+
+
+@pytest.mark.parametrize(("groups", "busiest"), [(1, 12), (8, 2)])
+def test_every_step_pays_the_host_between_steps(groups, busiest):
+    """The GPU idles while the host schedules: a time a step, and one a request of a group."""
+    spread = GROUPS | {"data": groups, "expert": 8} if groups > 1 else {"tensor_parallel": 8}
+    model = step_model("deepseek_v3", "h200_sxm", **spread)
+    engine = model.engine
+    slower = replace(
+        model,
+        engine=replace(
+            engine,
+            plain_step_s=engine.plain_step_s + 2e-3,
+            plain_request_s=engine.plain_request_s + 1e-4,
+        ),
+    )
+    shape = StepShape(12, 1, 2000.0)
+    added_s = slower.step(shape, 0).total_s - model.step(shape, 0).total_s
+    assert added_s == pytest.approx(2e-3 + busiest * 1e-4)
 
 
 def test_a_lone_prompt_is_not_divided():

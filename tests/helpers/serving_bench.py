@@ -1,17 +1,21 @@
 """A small serving bench: fake step times, in-memory traces."""
 
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 
 import numpy as np
 
 from simulator.costs.compiled import Window
-from simulator.serving.cluster import Deployment, serve
+from simulator.models.draft_tree import DraftTree
+from simulator.serving.cluster import Cluster, serve
+from simulator.serving.cluster_config import AffinityConfig
+from simulator.serving.deployment import ClusterPlan, Deployment
 from simulator.serving.queues import QUEUES
 from simulator.serving.router import ROUTERS
 from simulator.serving.scheduler import Limits
 from simulator.speculation.acceptance import PositionAcceptance
 from simulator.streams import Streams
-from simulator.trace.schema import ITERATIONS, REQUESTS, row_columns
+from simulator.trace.schema import EVENTS, ITERATIONS, REQUESTS, row_columns
 from simulator.workload.requests import RequestBlock, RequestTraits
 
 
@@ -23,10 +27,11 @@ class FakeSteps:
     step_s: float = 1.0
     request_s: float = 0.0
     prompt_token_s: float = 0.0
+    tree: tuple = ()
 
     @property
     def query_tokens(self):
-        return self.gamma + 1
+        return DraftTree(self.tree).nodes(self.gamma) + 1
 
     def decode_window(self, requests, context_tokens):
         return Window(self.step_s + self.request_s * requests, 0.0, 0, 10**12, 0.0)
@@ -106,6 +111,7 @@ class Bench:
 
     requests: FakeTrace = field(default_factory=lambda: FakeTrace(row_columns(REQUESTS)))
     iterations: FakeTrace = field(default_factory=lambda: FakeTrace(row_columns(ITERATIONS)))
+    changes: FakeTrace = field(default_factory=lambda: FakeTrace(row_columns(EVENTS)))
     events: int = 0
 
     def run_scenario(self, scenario, gamma):
@@ -127,6 +133,7 @@ class Bench:
         steps,
         *,
         alpha=0.5,
+        acceptance=None,
         router="least_outstanding",
         seed=1,
         policy=None,
@@ -134,23 +141,49 @@ class Bench:
         **settings,
     ):
         """Serve; ``policy`` makes a draft policy, ``steps`` then have the longest draft."""
-        names = [field.name for field in fields(Limits)]
-        limits = {name: settings.pop(name) for name in names if name in settings}
-        limits = Limits(**({"max_num_seqs": 256, "max_batched_tokens": 8192} | limits))
-        lengths = range(steps.gamma + 1) if policy else [steps.gamma]
         self.events = serve(
-            Deployment(
-                costs=[replace(steps, gamma=gamma) for gamma in lengths],
-                limits=limits,
-                new_queue=QUEUES.get(queue),
-                new_policy=policy,
-                **({"replicas": 1, "kv_capacity_tokens": 10**9} | settings),
-            ),
-            ROUTERS.get(router)(),
+            deployment(steps, policy=policy, queue=queue, **settings),
+            new_router(router),
             workload,
-            PositionAcceptance([alpha]),
+            acceptance or PositionAcceptance([alpha]),
             Streams(seed),
             requests_trace=self.requests,
             iterations_trace=self.iterations,
         )
         return self
+
+    def run_cluster(
+        self, workload, pools, *, alpha=0.5, router="least_outstanding", seed=1, **plan
+    ):
+        """Serve with pools, and what changes them."""
+        self.events = Cluster(
+            ClusterPlan(pools=pools, **plan),
+            new_router(router),
+            workload,
+            PositionAcceptance([alpha]),
+            Streams(seed),
+            requests_trace=self.requests,
+            iterations_trace=self.iterations,
+            events_trace=self.changes,
+        ).run()
+        return self
+
+
+def deployment(steps, *, policy=None, queue="fcfs", **settings):
+    """Equal replicas; ``policy`` makes a draft policy, ``steps`` then have the longest draft."""
+    names = [field.name for field in fields(Limits)]
+    limits = {name: settings.pop(name) for name in names if name in settings}
+    limits = Limits(**({"max_num_seqs": 256, "max_batched_tokens": 8192} | limits))
+    lengths = range(steps.gamma + 1) if policy else [steps.gamma]
+    return Deployment(
+        costs=[replace(steps, gamma=gamma) for gamma in lengths],
+        limits=limits,
+        new_queue=QUEUES.get(queue),
+        new_policy=policy,
+        **({"replicas": 1, "kv_capacity_tokens": 10**9} | settings),
+    )
+
+
+def new_router(kind):
+    """What makes a router with its default settings."""
+    return partial(ROUTERS.get(kind), AffinityConfig())

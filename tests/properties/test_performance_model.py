@@ -9,7 +9,7 @@ from simulator.speculation.growth import growth
 from simulator.speculation.performance import NAMES, Parameters, Points, jacobian, predict
 from simulator.study.calibration.bounds import open_bounds
 from simulator.study.calibration.estimates import estimates
-from simulator.study.calibration.intervals import Determined
+from simulator.study.intervals import Determined
 
 RIDGE = 153.0
 

@@ -39,9 +39,13 @@ class Stand:
         ring = self.kind == "ring"
         cache = KvCache(self.blocks * self.block_tokens, self.block_tokens)
         stepper = (
-            EmissionRing(gamma=GAMMA, block_tokens=self.block_tokens, max_rounds=64)
+            EmissionRing(lookahead_tokens=GAMMA, block_tokens=self.block_tokens, max_rounds=64)
             if ring
-            else SlotArray(block_tokens=self.block_tokens, max_rounds=64)
+            else SlotArray(
+                block_tokens=self.block_tokens,
+                max_rounds=64,
+                lookahead_tokens=range(GAMMA + 1),
+            )
         )
         self.caches.append(cache)
         return Replica(
@@ -68,7 +72,7 @@ class Stand:
                 np.array([output]),
                 np.array([prompt + 1]),
                 np.array([output - 1]),
-                gamma=GAMMA,
+                lookahead_tokens=GAMMA,
                 block_tokens=self.block_tokens,
             )
         return Request(number, 0.0, prompt, output, runs, trajectory)
@@ -119,10 +123,14 @@ def test_accepted_requests_wait_for_blocks(kind):
     decoding = stand.replica()
     for number in range(4):
         request = stand.request(number)
-        request.prefilled_tokens, request.admitted_s, request.first_token_s = 10, 0.0, 0.0
+        request.prefilled_tokens, request.admitted = 10, True
+        request.admitted_s = request.first_token_s = 0.0
         decoding.accept(request)
     stand.env.run()
-    assert stand.iterations.column("decode_requests").max() <= 3
+    decoding, waiting = map(stand.iterations.column, ("decode_requests", "waiting_requests"))
+    assert decoding.max() <= 3
+    assert waiting[0] == 4 - decoding[0] > 0
+    assert waiting[-1] == 0
     assert len(stand.left) == 4
     assert stand.all_is_back()
 

@@ -17,12 +17,33 @@ from hypothesis import strategies as st
 from simulator.serving.kv_cache import KvCache
 from simulator.serving.queues import QUEUES
 from simulator.serving.replica import Replica
+from simulator.speculation.candidates import Candidates
+from simulator.speculation.config import RegimeConfig
+from simulator.speculation.heterogeneous import HeterogeneousAcceptance
 from simulator.speculation.policies import Fixed
+from simulator.speculation.position import PositionAcceptance
+from simulator.speculation.recorded import RecordedAcceptance
+from simulator.speculation.regime import RegimeAcceptance
 from simulator.trace.schema import FINISHED, REJECTED, TIMED_OUT
 
 REQUESTS = st.lists(
     st.tuples(st.floats(0, 20), st.integers(1, 60), st.integers(1, 40)), min_size=1, max_size=25
 )
+
+ACCEPTANCES = st.one_of(
+    st.floats(0, 1).map(lambda alpha: PositionAcceptance([alpha])),
+    st.floats(0.1, 3).map(lambda spread: HeterogeneousAcceptance(0.6, spread, Candidates())),
+    st.floats(2, 40).map(
+        lambda tokens: RegimeAcceptance(
+            RegimeConfig(alpha_high=0.9, alpha_low=0.2, high_tokens=tokens, low_tokens=9.0),
+            Candidates(),
+        )
+    ),
+    st.lists(st.integers(0, 6), min_size=4, max_size=4).map(
+        lambda runs: RecordedAcceptance(np.array([1, 1, 1, 2]), np.arange(4), np.array(runs))
+    ),
+)
+"""Draws told apart by round and in token time, with and without an effect of the request."""
 
 
 class Wavering:
@@ -42,15 +63,18 @@ def scenarios(draw):
     requests = sorted(draw(REQUESTS))
     arrivals, prompts, outputs = (list(column) for column in zip(*requests, strict=True))
     gamma, block = draw(st.integers(0, 5)), draw(st.sampled_from([1, 3, 16]))
+    tree = draw(st.just(()) | st.tuples(st.integers(1, 3), st.integers(1, 2)))
+    steps = FakeSteps(gamma=gamma, step_s=0.05, request_s=1e-3, prompt_token_s=1e-3, tree=tree)
     max_num_seqs = draw(st.integers(1, 8))
-    longest = max(p + o for p, o in zip(prompts, outputs, strict=True)) + gamma + block
-    least_budget = max_num_seqs * (gamma + 1)
+    longest = max(p + o for p, o in zip(prompts, outputs, strict=True))
+    longest += steps.query_tokens - 1 + block
+    least_budget = max_num_seqs * steps.query_tokens
     return {
         "workload": FixedWorkload(
             arrivals, prompts, outputs, concurrency=draw(st.none() | st.integers(1, 6))
         ),
-        "steps": FakeSteps(gamma=gamma, step_s=0.05, request_s=1e-3, prompt_token_s=1e-3),
-        "alpha": draw(st.floats(0, 1)),
+        "steps": steps,
+        "acceptance": draw(ACCEPTANCES),
         "replicas": draw(st.integers(1, 3)),
         "max_num_seqs": max_num_seqs,
         "max_batched_tokens": least_budget + draw(st.integers(0, 60)),
@@ -130,7 +154,7 @@ def check_requests(rows, workload):
 
 def check_tokens(bench, computed_tokens, scenario):
     """INV-8: what steps emit and prefill is what requests got; a round emits 1 to gamma + 1."""
-    done, steps, gamma = bench.requests, bench.iterations, scenario["steps"].gamma
+    done, steps = bench.requests, bench.iterations
     if not steps.rows:
         return
     assert steps.column("emitted_tokens").sum() == done.column("emitted_tokens").sum()
@@ -143,7 +167,7 @@ def check_tokens(bench, computed_tokens, scenario):
     batch, emitted = steps.column("decode_requests")[pure], steps.column("emitted_tokens")[pure]
     assert (batch <= emitted).all()
     assert (emitted <= batch * steps.column("query_tokens")[pure]).all()
-    assert steps.column("query_tokens").max() <= gamma + 1
+    assert steps.column("query_tokens").max() <= scenario["steps"].query_tokens
 
 
 def check_blocks(bench, scenario):

@@ -47,6 +47,14 @@ def test_prompts_share_one_token_budget_oldest_first():
     assert bench.requests.column("first_token_s").tolist() == [1.0, 2.0, 2.0]
 
 
+def test_new_prompts_are_looked_for_every_few_steps_while_anything_runs():
+    """The cadence of prefill: what comes during step 1 waits for step 3; an idle replica looks."""
+    workload = FixedWorkload([0.0, 1.5, 20.5], [10, 5, 5], [9, 2, 2])
+    bench = Bench().run(workload, FakeSteps(), recv_interval=3)
+    assert bench.iterations.column("prefill_tokens").tolist()[:5] == [10, 0, 0, 5, 0]
+    assert bench.requests.column("admitted_s").tolist() == [3.0, 0.0, 20.5]
+
+
 def test_sequences_are_limited():
     workload = FixedWorkload([0.0] * 5, [4] * 5, [6] * 5)
     bench = Bench().run(workload, FakeSteps(), max_num_seqs=2)

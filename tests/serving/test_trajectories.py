@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.serving.trajectories import SPAN_TOKENS, draw_runs, lay_trajectories, spans, unpack
+from simulator.serving.trajectories import (
+    SPAN_TOKENS,
+    draw_runs,
+    lay_trajectories,
+    runs_by_round,
+    spans,
+    unpack,
+)
 from simulator.speculation.acceptance import PositionAcceptance
 
 outputs = st.lists(st.integers(1, 60), min_size=1, max_size=12)
@@ -22,7 +29,7 @@ def follow(output_tokens, gamma, alpha, *, prompt_tokens=100, block_tokens=16):
     runs = draw_runs(lengths, gamma, PositionAcceptance([alpha]), generator())
     prompts = np.broadcast_to(prompt_tokens, lengths.shape)
     return lay_trajectories(
-        runs, lengths, prompts + 1, lengths - 1, gamma=gamma, block_tokens=block_tokens
+        runs, lengths, prompts + 1, lengths - 1, lookahead_tokens=gamma, block_tokens=block_tokens
     )
 
 
@@ -106,3 +113,23 @@ def test_drawing_in_pieces_changes_nothing(gamma):
     shared = generator()
     pieces = [draw_runs(part, gamma, acceptance, shared) for part in np.split(lengths, 2)]
     assert whole.tolist() == np.concatenate(pieces).tolist()
+
+
+@given(outputs, st.integers(0, 8), rates)
+def test_in_token_time_a_round_takes_the_draw_of_where_it_starts(output_tokens, gamma, alpha):
+    """Against a walk: with 1 + i tokens out, the run is draw i of the request."""
+    lengths = np.array(output_tokens)
+    runs = draw_runs(lengths, gamma, PositionAcceptance([alpha]), generator())
+    taken, rounds = runs_by_round(runs, lengths, lengths - 1)
+    expected, counts, first = [], [], 0
+    for output in output_tokens:
+        out, before = 1, len(expected)
+        while out < output:
+            expected.append(int(runs[first + out - 1]))
+            out += expected[-1] + 1
+        if output == 1:  # never decodes, but owns a draw
+            expected.append(int(runs[first]))
+        counts.append(len(expected) - before)
+        first += output
+    assert taken.tolist() == expected
+    assert rounds.tolist() == counts

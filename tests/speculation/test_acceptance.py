@@ -86,7 +86,10 @@ def test_deepseek_v4_mtp_profile_reproduces_its_published_acceptance_lengths():
         ({"alpha": 1.2}, "speculation.alpha=1.2 must lie in"),
         ({"alpha": float("nan")}, "speculation.alpha=nan"),
         ({"acceptance": "by_position", "alphas": [0.5, -0.1]}, r"speculation.alphas\[1\]=-0.1"),
-        ({"acceptance": "by_position"}, "needs at least one rate"),
+        (
+            {"acceptance": "by_position"},
+            r"speculation.alphas=\[\] but speculation.acceptance=by_position needs it",
+        ),
         ({}, "speculation.alpha=null"),
         ({"alpha": 0.5, "alphas": [0.5]}, "has no effect with"),
     ],

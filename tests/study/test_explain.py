@@ -207,7 +207,7 @@ def test_without_speculation_there_is_only_the_plain_step():
 def test_a_drafter_without_gpu_time_has_no_draft_step():
     taken_apart = explain(scenario_of("speculation.drafter=ngram"), 16, 1000)
     assert list(taken_apart.steps) == ["plain", "verify"]
-    assert all(lever.change for lever in taken_apart.levers), "free drafts would change nothing"
+    assert 0 < taken_apart.decomposition.draft_ratio < 0.02, "look-ups take host time alone"
 
 
 @pytest.mark.parametrize("speculation", ["chat", "by_position"])

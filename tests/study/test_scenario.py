@@ -140,7 +140,7 @@ def test_limits_hold_for_every_attention_group():
     memory = plan_memory(
         *(scenario.gpu, scenario.engine, config.model, None, scenario.parallelism),
         max_num_seqs=config.scheduler.max_num_seqs,
-        gamma=0,
+        draft_tokens=0,
     )
     whole_blocks = memory.kv_capacity_tokens // 16
     assert deployment.kv_capacity_tokens == 8 * 16 * whole_blocks
@@ -243,8 +243,27 @@ def test_impossible_scheduler_settings_are_refused(settings):
             {"speculation": SpeculationConfig(gamma=0, alpha=0)},
             "speculation is off",
         ),
+        ("llama_3_1_8b", {}, "ms of host time a step"),
+        ("llama_3_1_8b", {}, "prompts run beside decoding, in chunks of up to 8,192 tokens a step"),
+        (
+            "llama_3_1_8b",
+            {"scheduler": SchedulerConfig(recv_interval=4)},
+            "new ones are looked for every 4 steps while anything runs",
+        ),
+        (
+            "llama_3_1_8b",
+            {"hardware": HardwareConfig(gpu="h200_sxm", engine="sglang")},
+            "prompts run in steps of their own",
+        ),
+        (
+            "deepseek_v3",
+            {"hardware": HardwareConfig(gpu="h200_sxm", data_parallel=8, expert_parallel=8)},
+            "to 8 attention groups; a step waits for the group with most",
+        ),
     ],
 )
 def test_assumptions_are_said(model, groups, expected):
-    config = make_config(model, hardware=HardwareConfig(gpu="b200_sxm"), workload=SHORT, **groups)
+    config = make_config(
+        model, **{"hardware": HardwareConfig(gpu="b200_sxm"), "workload": SHORT} | groups
+    )
     assert any(expected in line for line in assumptions(build(config), None))

@@ -1,17 +1,24 @@
 """Metrics against figures worked out by hand."""
 
 import math
+from dataclasses import fields
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from helpers.trace_rows import request_column
 from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
+from simulator.trace import merge as merge_room
 from simulator.trace.latencies import enough, percentile
+from simulator.trace.load import LONGEST_QUEUE, Load
 from simulator.trace.metrics import measure
 from simulator.trace.read import Run
+from simulator.trace.schema import CANCELLED, ITERATIONS, row_columns, with_notes
+from simulator.trace.windows import Window
 
 BASELINE = ("baseline", 0)
 ADMITTED, FINISH = request_column("admitted_s"), request_column("finish_s")
@@ -184,3 +191,56 @@ def test_queue_figures_obey_littles_law(write_trace, queue_run):
     in_service = run.load.mean_batch * run.load.utilisation
     mean_service_s = np.mean([row[FINISH] - row[ADMITTED] for row in requests])
     assert in_service == pytest.approx(run.requests_per_s * mean_service_s, rel=0.03)
+
+
+def test_every_row_group_is_read_once(write_trace, request_row, iteration_row, monkeypatch):
+    """Speed by counts: one pass over each file, whatever is measured."""
+    monkeypatch.setattr(merge_room, "ROW_GROUP_ROWS", 16)
+    rows = [request_row(i, float(i), i + 0.5, i + 0.9, 2, tenant=i % 3) for i in range(50)]
+    steps = [iteration_row(i, float(i), 1.0, 1, 1) for i in range(100)]
+    paths = write_trace({BASELINE: rows}, {BASELINE: steps}, {"slo": {"ttft_s": 1.0}})
+    read = []
+    original = pq.ParquetFile.read_row_group
+
+    def spy(file, index, **options):
+        read.append(index)
+        return original(file, index, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", spy)
+    measure(*paths, 0.1)
+    assert read == [*range(4), *range(7)]
+
+
+def test_what_is_kept_of_iterations_does_not_grow_with_them(iteration_row):
+    names = row_columns(ITERATIONS)
+
+    def kept(iterations, longest):
+        load = Load(Window(0.0, 1e6, 1e6, burst=False))
+        for first in range(0, iterations, 50):
+            rows = [
+                iteration_row(i, float(i), 1.0, 1, 1, replica=i % 4, waiting=i % longest)
+                for i in range(first, first + 50)
+            ]
+            columns = zip(*rows, strict=True)
+            load.add(dict(zip(names, map(np.array, columns), strict=True)))
+        return sum(np.size(getattr(load, field.name)) for field in fields(load))
+
+    assert kept(500, longest=10) == kept(50, longest=10)
+    assert kept(50, longest=10**9) < 2 * LONGEST_QUEUE
+
+
+def test_an_outcome_is_read_by_its_name_wherever_a_tool_put_it(write_trace, request_row, tmp_path):
+    rows = [request_row(i, float(i), i + 0.5, i + 0.9, 2) for i in range(3)]
+    rows.append(request_row(3, 3.0, outcome=CANCELLED))
+    requests, iterations = write_trace({BASELINE: rows}, {BASELINE: []})
+    with pq.ParquetFile(requests) as file:
+        table = file.read()
+    column = pa.array(table["outcome"].to_pylist()).dictionary_encode()
+    assert column.dictionary.to_pylist() == ["finished", "cancelled"]
+    place = table.schema.get_field_index("outcome")
+    schema = with_notes(table.schema, {"complete": "true"})
+    changed = table.set_column(place, "outcome", column).replace_schema_metadata(schema.metadata)
+    pq.write_table(changed, tmp_path / "changed.parquet")
+    found = measure(tmp_path / "changed.parquet", iterations, 0.0)[Run(*BASELINE)]
+    assert found.outcomes == measure(requests, iterations, 0.0)[Run(*BASELINE)].outcomes
+    assert found.outcomes["cancelled"] == 1

@@ -244,3 +244,113 @@ def test_a_saved_trace_gives_the_same_numbers_again(write_trace, queue_run):
     paths = write_trace(*runs)
     first = summarise(*paths, warmup_fraction=0.1, extra={})
     assert summarise(*paths, warmup_fraction=0.1, extra={}) == first
+
+
+SLO = {"ttft_s": 1.0, "tpot_s": None, "e2e_s": None, "share": 0.9}
+
+
+@pytest.fixture
+def promised(write_trace, request_row):
+    """Summarise arms whose requests have a TTFT of 0.5 s or, some of them, of 1.5 s."""
+
+    def run(late, replications=3, classes=1, tenants=1, requests=400):
+        tables = {}
+        for arm, share in late.items():
+            for replication in range(replications):
+                tables[(arm, replication)] = [
+                    request_row(
+                        i,
+                        float(i),
+                        i + (1.5 if (i + replication) % 10 < 10 * share else 0.5),
+                        i + 2.5,
+                        11,
+                        traffic_class=i % classes,
+                        tenant=(i // 2) % tenants,
+                    )
+                    for i in range(requests)
+                ]
+        names = [{"name": f"class {index} of mine"} for index in range(classes)]
+        config = {"slo": SLO, "workload": {"traffic_classes": names}}
+        paths = write_trace(tables, no_rows(tables), config)
+        return summarise(*paths, warmup_fraction=0.0, extra={})
+
+    return run
+
+
+def test_goodput_and_attainment_are_compared_in_pairs(promised):
+    summary = promised({"baseline": 0.2, "speculative": 0.1})
+    assert summary["baseline"]["attainment"] == pytest.approx(0.8)
+    assert summary["speculative"]["attainment"] == pytest.approx(0.9)
+    assert summary["baseline"]["slo_missed"]["ttft_s"] == pytest.approx(0.2)
+    gain = summary["slo"].pop("attainment_gain")
+    assert summary["slo"] == SLO
+    assert gain["value"] == pytest.approx(0.1)
+    assert gain["low"] == pytest.approx(0.1)
+    ratio = summary["speedup"]["goodput"]
+    assert ratio["low"] <= ratio["value"] == pytest.approx(0.9 / 0.8, rel=0.01)
+    assert summary["classes"] == summary["tenants"] == []
+
+
+def test_where_an_arm_has_no_goodput_the_gain_still_stands(promised):
+    summary = promised({"baseline": 1.0, "speculative": 0.1})
+    assert summary["baseline"]["goodput_per_s"] == 0.0
+    assert summary["speedup"]["goodput"] == NOTHING
+    assert summary["slo"]["attainment_gain"]["value"] == pytest.approx(0.9)
+
+
+def test_classes_are_reported_by_name(promised):
+    summary = promised({"baseline": 0.2, "speculative": 0.1}, classes=2)
+    first, second = summary["classes"]
+    assert (first["name"], second["name"]) == ("class 0 of mine", "class 1 of mine")
+    assert first["slo"] == SLO
+    arms = "baseline", "speculative"
+    for arm in arms:
+        assert first[arm]["requests"] + second[arm]["requests"] == summary[arm]["measured"]
+        goodput = first[arm]["goodput_per_s"] + second[arm]["goodput_per_s"]
+        assert goodput == pytest.approx(summary[arm]["goodput_per_s"])
+        assert first[arm]["ttft_s"] == {"p50": 0.5, "p90": None, "p99": None}  # 600 requests
+        assert first[arm]["outcome_shares"]["finished"] == 1.0
+    assert set(first["goodput"]) == {"value", "low", "high"}
+
+
+def test_tenants_are_listed_largest_first_and_compared_by_jain(promised):
+    summary = promised({"baseline": 0.2, "speculative": 0.1}, tenants=30)
+    assert len(summary["tenants"]) == 20
+    demands = [tenant["baseline"]["demand_tokens"] for tenant in summary["tenants"]]
+    assert demands == sorted(demands, reverse=True)
+    first = summary["tenants"][0]["speculative"]
+    window_s = 3 * 399.0
+    assert first["goodput_per_s"] == pytest.approx(
+        first["attainment"] * first["requests"] / window_s, rel=0.1
+    )
+    assert 0.99 < summary["baseline"]["jain_service"] <= 1.0
+    json.dumps(summary, allow_nan=False)
+
+
+def test_what_vllm_counts_is_counted_over_the_whole_run(write_trace, request_row, iteration_row):
+    rows = [request_row(i, float(i), i + 0.5, i + 0.9, 6, 3, 2) for i in range(9)]
+    steps = [
+        iteration_row(0, 0.0, 0.5, 4, 6, query_tokens=4),
+        iteration_row(1, 0.5, 0.5, 4, 4, query_tokens=1),  # a policy left the drafts out
+        iteration_row(2, 99.0, 0.5, 2, 5, query_tokens=3),  # after the window
+    ]
+    runs = {("speculative", 0): rows, ("speculative", 1): rows}
+    summary = summarise(
+        *write_trace(runs, dict.fromkeys(runs, steps)), warmup_fraction=0.5, extra={}
+    )
+    arm = summary["speculative"]
+    assert arm["num_drafts"] == 2 * (4 + 2)
+    assert arm["num_draft_tokens"] == 2 * (4 * 3 + 2 * 2)
+    assert arm["num_accepted_tokens"] == 2 * 9 * 2
+
+
+def test_a_backlog_is_told_with_its_signal(write_trace, request_row, iteration_row):
+    rows = [request_row(i, float(i), i + 0.5, i + 0.9, 2, 1) for i in range(99)]
+    steps = [iteration_row(i, float(i), 1.0, 8, 8, waiting=20 * (30 < i < 60)) for i in range(99)]
+    both = {("baseline", 0): rows, ("speculative", 0): rows}
+    summary = summarise(*write_trace(both, dict.fromkeys(both, steps)), warmup_fraction=0, extra={})
+    verdict = summary["baseline"]["verdict"]
+    assert verdict["label"] == "backlogged"
+    assert verdict["runs"] == {"stable": 0, "backlogged": 1, "overloaded": 0}
+    assert f"baseline: backlogged, {verdict['signal']}." in summary["warnings"]
+    assert not summary["baseline"]["saturated"]

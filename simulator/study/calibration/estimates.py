@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from simulator.speculation.performance import NAMES, TIME_NAMES, Points, evaluate
 from simulator.study.calibration.bounds import Bounds
-from simulator.study.calibration.intervals import Determined
 from simulator.study.calibration.solve import at_bounds
+from simulator.study.intervals import Determined
 
 Floats = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from scipy.optimize import least_squares
 from simulator.experts.laws import Overlap, distinct_experts
 from simulator.study.engines.step_rows import StepRow
 from simulator.study.engines.times import Bench, routed_experts
-from simulator.study.engines.uncertainty import half_widths
+from simulator.study.intervals import half_widths
 
 KEYS = ("routing_within_request", "routing_across_requests")
 LOW, HIGH = 0.05, 1.0

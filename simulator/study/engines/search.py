@@ -11,8 +11,8 @@ from scipy.optimize import least_squares
 
 from simulator.study.engines.observations import LINEAR, Observed, defaults
 from simulator.study.engines.overlap_fit import KEYS as EXPONENTS
-from simulator.study.engines.uncertainty import half_widths
 from simulator.study.engines.unknowns import BY_KEY, FRACTION, MOST_FRACTION, Unknown
+from simulator.study.intervals import half_widths
 
 DETERMINED = 1.0
 """Least singular value of the unknowns kept together: moving along any direction of them by its

@@ -46,7 +46,7 @@ class GivenExperts:
     tokens: float
 
     def independent_tokens(
-        self, decode_requests: float, query_tokens: int, prefill_tokens: float
+        self, decode_requests: float, query_tokens: float, prefill_tokens: float
     ) -> float:
         """Return the tokens that touch the measured experts, whatever the step."""
         del decode_requests, query_tokens, prefill_tokens

@@ -13,9 +13,9 @@ from simulator.speculation.performance import NAMES, TIME_NAMES, Points, predict
 from simulator.study.calibration.bounds import Bounds, open_bounds, physical_bounds
 from simulator.study.calibration.estimates import PLAIN_STEP
 from simulator.study.calibration.fit import SCALE_WORDS, fit, half_sse
-from simulator.study.calibration.intervals import Determined
 from simulator.study.calibration.measurements import QUANTITIES
 from simulator.study.calibration.solve import Noise, at_bounds
+from simulator.study.intervals import Determined
 
 
 def fitted(points=None, names=("speedup",), bounds=None, **noise):

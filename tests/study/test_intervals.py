@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from simulator.study.engines.uncertainty import half_widths
+from simulator.study.intervals import half_widths
 
 
 def test_intervals_of_a_straight_line_cover_it_as_often_as_they_say():
@@ -29,3 +29,10 @@ def test_a_scaled_parameter_has_a_scaled_interval():
     residuals = np.array([0.1, -0.2, 0.1, 0.05])
     (one,), (half,) = (half_widths(scale * np.ones((4, 1)), residuals) for scale in (1.0, 2.0))
     assert half == pytest.approx(one / 2)
+
+
+def test_a_parameter_that_nothing_feels_leaves_the_others_their_intervals():
+    design = np.column_stack([np.ones(4), np.zeros(4)])
+    (known, unknown) = half_widths(design, np.array([0.1, -0.2, 0.1, 0.05]))
+    assert known > 0
+    assert unknown is None

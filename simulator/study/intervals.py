@@ -72,3 +72,30 @@ class Determined:
         along = self._right @ (change * self._units) / self._values
         quantile = float(student.ppf(0.5 + CONFIDENCE / 2, self.freedom))
         return quantile * math.sqrt(variance) * float(np.linalg.norm(along))
+
+
+def half_widths(jacobian: Floats, residuals: Floats) -> list[float | None]:
+    """Return half of the interval of each parameter of a least-squares fit.
+
+    Parameters
+    ----------
+    jacobian, residuals
+        At the solution, shapes (m, n) and (m,).
+
+    Returns
+    -------
+    list of float or None
+        None for a parameter that the residuals do not determine, and for all where no residual is
+        left over.
+
+    Examples
+    --------
+    >>> (width,) = half_widths(np.ones((2, 1)), np.array([-1.0, 1.0]))
+    >>> round(width, 4)
+    12.7062
+    """
+    felt = np.linalg.norm(jacobian, axis=0)
+    told = Determined(jacobian, 1.0 / np.where(felt > 0.0, felt, 1.0))
+    squares = float(residuals @ residuals)
+    widths = (told.half_width(parameter, squares) for parameter in np.eye(len(felt)))
+    return [width if math.isfinite(width) else None for width in widths]

@@ -1,0 +1,104 @@
+"""Pools of a configuration: each is a scenario of its own, and all serve one workload."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from simulator.config import Config, HardwareConfig
+from simulator.errors import ConfigError
+from simulator.models.architecture import Architecture
+from simulator.models.drafters import Drafter, drafter_kv_bytes_per_token
+from simulator.models.parameters import kv_bytes_per_token, state_bytes_per_request
+from simulator.serving.cluster_config import PREFILL, ClusterConfig, PoolConfig
+from simulator.serving.deployment import ClusterPlan, Deployment
+
+_OVERRIDES = (
+    "gpu",
+    "engine",
+    "tensor_parallel",
+    "data_parallel",
+    "expert_parallel",
+    "pipeline_parallel",
+)
+"""Settings of a pool that replace those of ``hardware``."""
+
+
+def pool_configs(config: Config) -> list[Config]:
+    """Return the configuration of each pool: its hardware in a cluster without pools.
+
+    What changes the cluster belongs to the whole of it.
+    """
+    plain = ClusterConfig(prefix_affinity=config.cluster.prefix_affinity)
+    return [
+        replace(config, hardware=_hardware(config.hardware, pool), cluster=plain)
+        for pool in config.cluster.pools
+    ]
+
+
+def _hardware(hardware: HardwareConfig, pool: PoolConfig) -> HardwareConfig:
+    values = {key: getattr(pool, key) for key in _OVERRIDES}
+    own = {key: value for key, value in values.items() if value is not None}
+    try:
+        return replace(hardware, replicas=pool.replicas, **own)
+    except ConfigError as error:
+        raise ConfigError(f"pool {pool.name}: {error}") from error
+
+
+def shown_pool(cluster: ClusterConfig) -> int:
+    """Return the position of the pool that a report speaks of: the first that decodes."""
+    return next(
+        (index for index, pool in enumerate(cluster.pools) if pool.role != PREFILL),
+        0,
+    )
+
+
+def plan_cluster(config: Config, deployments: Sequence[Deployment]) -> ClusterPlan:
+    """Return the plan of a cluster from the deployments of its pools."""
+    cluster, replicas = config.cluster, config.hardware.replicas
+    pools = [
+        replace(deployment, role=pool.role)
+        for deployment, pool in zip(deployments, cluster.fleet(replicas), strict=True)
+    ]
+    return ClusterPlan(
+        pools=pools,
+        scaled=cluster.scaled(replicas) or 0,
+        kv_link=cluster.kv_link,
+        autoscaling=cluster.autoscaling,
+        failures=cluster.failures,
+    )
+
+
+def sent_bytes(target: Architecture, drafter: Drafter | None) -> tuple[float, float]:
+    """Return what a prefill replica sends: bytes of a token, and of a request besides.
+
+    Keys and values once, however many GPUs hold copies of them, those of the drafter included; the
+    state of linear attention goes with each request.
+    """
+    token_bytes = kv_bytes_per_token(target)
+    if drafter is not None:
+        token_bytes += drafter_kv_bytes_per_token(drafter, target)
+    return token_bytes, state_bytes_per_request(target)
+
+
+def check_router(config: Config) -> None:
+    """Refuse a router that goes by what no request has.
+
+    Raises
+    ------
+    ConfigError
+        If it does.
+    """
+    workload, router = config.workload, config.scheduler.router
+    if router == "sticky" and workload.sessions is None:
+        raise ConfigError(
+            "scheduler.router=sticky keeps conversations at a replica, but there are none; set "
+            "workload.sessions, or take scheduler.router=least_outstanding."
+        )
+    shares = workload.sessions is not None or workload.shared_prefix is not None
+    if router == "prefix_affinity" and not (shares and config.scheduler.prefix_cache):
+        raise ConfigError(
+            "scheduler.router=prefix_affinity goes by cached prefixes, but no request finds any; "
+            "set workload.shared_prefix or workload.sessions and scheduler.prefix_cache=true, or "
+            "take scheduler.router=least_outstanding."
+        )

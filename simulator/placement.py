@@ -1,0 +1,133 @@
+"""How a replica is spread over GPUs: chosen, or checked against model, node and memory."""
+
+from __future__ import annotations
+
+from simulator.config import Config, HardwareConfig
+from simulator.costs.engine import Engine
+from simulator.costs.memory import plan_memory
+from simulator.drafting import check_own_memory
+from simulator.errors import CapacityError, ConfigError, SimulatorError
+from simulator.hardware.gpu import Gpu
+from simulator.models.drafters import Drafter
+from simulator.models.parallelism import COMMON_SIZES, Parallelism, check_parallelism
+from simulator.units import GIGA
+from simulator.workload.requests import Workload
+
+RESIDENT_REQUESTS = 8
+"""Longest requests that must fit at once when the GPU count is chosen for the user (judgement)."""
+
+
+def place(
+    config: Config, gpu: Gpu, engine: Engine, drafter: Drafter | None, workload: Workload
+) -> Parallelism:
+    """Choose or check how a replica is spread over GPUs.
+
+    Parameters
+    ----------
+    config
+        With ``hardware.tensor_parallel``, or null for the fewest GPUs that hold the model and
+        `RESIDENT_REQUESTS`.
+    gpu, engine
+        Where it runs, and what the engine reserves.
+    drafter
+        Loaded beside the model; None for none.
+    workload
+        Bounds the longest request, which must fit.
+
+    Raises
+    ------
+    ConfigError
+        If sizes do not fit model or node, or a request does not fit the cache.
+    """
+    longest = _longest_tokens(config, workload)
+    chosen = config.hardware.tensor_parallel
+    if chosen is not None:
+        return _check_placement(config, gpu, engine, drafter, chosen, longest)
+    failure: SimulatorError | None = None
+    for size in COMMON_SIZES:
+        if failure and size * config.hardware.data_parallel > gpu.node_gpus:
+            break
+        try:
+            return _check_placement(config, gpu, engine, drafter, size, RESIDENT_REQUESTS * longest)
+        except ConfigError as error:
+            failure = error
+    raise CapacityError(
+        f"{config.model.title} fits no tensor-parallel group of up to {gpu.node_gpus} "
+        f"{gpu.title}: {failure}"
+    )
+
+
+def _longest_tokens(config: Config, workload: Workload) -> int:
+    """Return the KV slots that the longest request may take: whole blocks, draft included."""
+    tokens = workload.max_prompt_tokens + workload.max_output_tokens
+    tokens += config.speculation.draft_tokens
+    block = config.scheduler.block_tokens
+    return -(-tokens // block) * block
+
+
+def _check_placement(
+    config: Config, gpu: Gpu, engine: Engine, drafter: Drafter | None, size: int, tokens: int
+) -> Parallelism:
+    """Refuse sizes that do not fit model or node, or leave an attention group too little cache.
+
+    The stages of a pipeline may lie on different nodes.
+    """
+    settings = _settings(config.hardware, size)
+    try:
+        parallelism = Parallelism(*settings.values())
+        _check_node(gpu, parallelism)
+        check_parallelism(config.model, parallelism)
+    except ConfigError as error:
+        raise ConfigError(f"{_overrides(settings)}: {error}") from error
+    seqs, own = config.scheduler.max_num_seqs, config.speculation.drafter_gpus == "own"
+    memory = plan_memory(
+        gpu,
+        engine,
+        config.model,
+        drafter,
+        parallelism,
+        max_num_seqs=seqs,
+        draft_tokens=config.speculation.draft_tokens,
+        own_gpus=own,
+    )
+    if drafter is not None and memory.drafter is not None:
+        check_own_memory(gpu, drafter, memory.drafter, tokens)
+    if memory.kv_capacity_tokens < tokens:
+        with_drafter = f" with drafter {drafter.title}" if drafter and not own else ""
+        what = config.model.title + with_drafter
+        state = (
+            f" and state of scheduler.max_num_seqs={seqs} requests" if memory.state_bytes else ""
+        )
+        held_bytes = memory.weight_bytes + memory.state_bytes
+        raise CapacityError(
+            f"{what} needs {held_bytes / GIGA:.1f} GB of weights{state} per GPU at "
+            f"{_overrides(settings)}; {gpu.title} offers {memory.usable_bytes / GIGA:.1f} GB, "
+            f"which leaves {memory.kv_capacity_tokens} tokens of KV cache where {tokens} are "
+            f"needed. Use more or larger GPUs, or shorter requests (workload.max_prompt_tokens, "
+            f"workload.max_output_tokens)."
+        )
+    return parallelism
+
+
+def _check_node(gpu: Gpu, parallelism: Parallelism) -> None:
+    if parallelism.stage_gpus > gpu.node_gpus:
+        raise ConfigError(
+            f"{parallelism.stage_gpus} GPUs share a layer, which exceeds the {gpu.node_gpus} GPUs "
+            f"of one {gpu.title} node."
+        )
+
+
+def _settings(hardware: HardwareConfig, tensor_parallel: int) -> dict[str, int]:
+    """Return the sizes of a replica by setting, in the order of `Parallelism`."""
+    return {
+        "tensor_parallel": tensor_parallel,
+        "data_parallel": hardware.data_parallel,
+        "expert_parallel": hardware.expert_parallel,
+        "pipeline_parallel": hardware.pipeline_parallel,
+    }
+
+
+def _overrides(settings: dict[str, int]) -> str:
+    """Write sizes as on the command line; those of one are left out, tensor parallel apart."""
+    shown = [key for key in settings if settings[key] > 1 or key == "tensor_parallel"]
+    return " ".join(f"hardware.{key}={settings[key]}" for key in shown)

@@ -1,0 +1,73 @@
+"""Requests as they come: what a workload says, and what is accepted of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import repeat
+
+from simulator.serving.deployment import Deployment
+from simulator.serving.prefix_cache import block_keys
+from simulator.serving.request import PLAIN, Request, Traits
+from simulator.serving.trajectories import (
+    Trajectory,
+    draw_runs,
+    lay_trajectories,
+    runs_by_round,
+    spans,
+)
+from simulator.speculation.acceptance import Acceptance
+from simulator.streams import Streams
+from simulator.workload.requests import RequestTraits, Workload
+
+
+def incoming(
+    workload: Workload, acceptance: Acceptance, deployment: Deployment, streams: Streams
+) -> Iterator[Request]:
+    """Turn blocks of the workload into requests that know what is accepted of them, lazily."""
+    for number, block in enumerate(workload.blocks(streams)):
+        generator = streams.block("acceptance", number)
+        for span in spans(block.output_tokens):
+            prompts, outputs = block.prompt_tokens[span], block.output_tokens[span]
+            runs = draw_runs(outputs, deployment.max_gamma, acceptance, generator)
+            trajectories: Iterable[Trajectory | None] = repeat(None, len(outputs))
+            if deployment.new_policy is None:
+                laid = runs, outputs
+                if acceptance.by_token:
+                    laid = runs_by_round(runs, outputs, outputs - 1)
+                trajectories = lay_trajectories(
+                    *laid,
+                    prompts + 1,
+                    outputs - 1,
+                    lookahead_tokens=deployment.lookahead_tokens,
+                    block_tokens=deployment.block_tokens,
+                )
+            columns = (block.arrival_s[span].tolist(), prompts.tolist(), outputs.tolist())
+            request_id, end = block.first_id + span.start, 0
+            for arrival_s, prompt, output, trajectory, its in zip(
+                *columns, trajectories, _traits(block.traits, span, deployment), strict=True
+            ):
+                start, end = end, end + output
+                yield Request(
+                    request_id, arrival_s, prompt, output, runs[start:end], trajectory, its
+                )
+                request_id += 1
+
+
+def _traits(traits: RequestTraits | None, span: slice, deployment: Deployment) -> Iterable[Traits]:
+    """Return the traits of a part of a block, request by request."""
+    if traits is None:
+        return repeat(PLAIN, span.stop - span.start)
+    columns = (
+        traits.traffic_class,
+        traits.tenant,
+        traits.priority,
+        traits.session,
+        traits.cancel_after_s,
+    )
+    keys: Iterable[tuple[int, ...]] = repeat(())
+    if deployment.prefix_cache:
+        keys = (
+            block_keys(hashes, traits.hash_tokens, deployment.block_tokens)
+            for hashes in traits.prefixes[span]
+        )
+    return map(Traits, *(column[span].tolist() for column in columns), keys)

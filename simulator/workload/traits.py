@@ -1,0 +1,259 @@
+"""What tells requests apart: their traffic class, the prefix they share, their conversation.
+
+Put around any workload (`TraitedWorkload`), drawn from streams of its own: arrivals and lengths
+stay those of the workload, but that a conversation adds to a prompt all that was said before.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.streams import Streams
+from simulator.workload.requests import BLOCK_REQUESTS, RequestBlock, RequestTraits, Workload
+from simulator.workload.traits_config import (
+    MAX_COUNT,
+    SessionsConfig,
+    SharedPrefixConfig,
+    TrafficClassConfig,
+)
+
+HASH_TOKENS = 16
+"""Tokens that a hash of a drawn prefix stands for: vLLM's block, so that none of it is lost."""
+
+STRIDE = 1 << 21
+"""Hashes set aside for one text: no prompt and output have more (`requests.MAX_TOKENS`)."""
+
+OWN_TEXTS = MAX_COUNT
+"""Texts below this number are shared prefixes, those from it on belong to one conversation."""
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraitedWorkload:
+    """A workload whose requests differ in more than arrivals and lengths.
+
+    Block ``b`` draws from block ``b`` of the streams ``traffic_classes``, ``prefix_groups`` and
+    ``sessions``, always for a whole block, so that a shorter run sees a prefix of a longer one.
+
+    Parameters
+    ----------
+    inner
+        Arrivals and lengths.
+    classes
+        Traffic classes; none: all requests are of one.
+    shared_prefix, sessions
+        What prompts share; None: nothing.
+    """
+
+    inner: Workload
+    classes: tuple[TrafficClassConfig, ...] = ()
+    shared_prefix: SharedPrefixConfig | None = None
+    sessions: SessionsConfig | None = None
+
+    @property
+    def title(self) -> str:
+        """One line for reports."""
+        return self.inner.title
+
+    @property
+    def requests(self) -> int:
+        """How many."""
+        return self.inner.requests
+
+    @property
+    def concurrency(self) -> int | None:
+        """Users of a closed loop."""
+        return self.inner.concurrency
+
+    @property
+    def max_prompt_tokens(self) -> int:
+        """Longest prompt possible, what was said before included, tokens."""
+        return self.sessions.max_tokens if self.sessions else self.inner.max_prompt_tokens
+
+    @property
+    def max_output_tokens(self) -> int:
+        """Longest output possible, tokens."""
+        return self.inner.max_output_tokens
+
+    @property
+    def mean_rate(self) -> float | None:
+        """Requests/s."""
+        return self.inner.mean_rate
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What was assumed."""
+        return (*self.inner.assumptions, *_assumptions(self))
+
+    def blocks(self, streams: Streams) -> Iterator[RequestBlock]:
+        """Draw the requests, block after block."""
+        conversations = Conversations(self.sessions) if self.sessions else None
+        for number, block in enumerate(self.inner.blocks(streams)):
+            traits = self._single(block, number, streams)
+            if conversations is None:
+                yield replace(block, traits=traits)
+            else:
+                ends = streams.block("sessions", number).random(BLOCK_REQUESTS)
+                yield conversations.follow(block, traits, ends)
+
+    def _single(self, block: RequestBlock, number: int, streams: Streams) -> RequestTraits:
+        """Draw the traits of requests that are no turns of a conversation."""
+        classes = self.classes or (TrafficClassConfig(name=""),)
+        generator = streams.block("traffic_classes", number)
+        which, whose = generator.random((2, BLOCK_REQUESTS))[:, : block.size]
+        patience = generator.standard_exponential(BLOCK_REQUESTS)[: block.size]
+        index = _choose(which, np.array([one.share for one in classes]))
+        tenants = np.array([one.tenants for one in classes])
+        means_s = np.array([one.cancel_after_s or np.inf for one in classes])
+        prefixes: list[tuple[int, ...]] = [()] * block.size
+        if self.shared_prefix is not None:
+            which = streams.block("prefix_groups", number).random(BLOCK_REQUESTS)[: block.size]
+            popularity = np.arange(1.0, self.shared_prefix.groups + 1) ** -self.shared_prefix.zipf
+            shared = np.minimum(block.prompt_tokens, self.shared_prefix.tokens) // HASH_TOKENS
+            groups = _choose(which, popularity)
+            prefixes = [
+                tuple(range(group * STRIDE, group * STRIDE + hashes))
+                for group, hashes in zip(groups.tolist(), shared.tolist(), strict=True)
+            ]
+        return RequestTraits(
+            traffic_class=index,
+            tenant=(np.cumsum(tenants) - tenants)[index]
+            + (whose * tenants[index]).astype(np.int64),
+            priority=np.array([one.priority for one in classes])[index],
+            session=np.full(block.size, -1),
+            cancel_after_s=patience * means_s[index],
+            prefixes=prefixes,
+            hash_tokens=HASH_TOKENS,
+        )
+
+
+@dataclass(slots=True)
+class Conversation:
+    """What the next turn of a conversation needs to know."""
+
+    number: int
+    traffic_class: int
+    tenant: int
+    priority: int
+    shared: tuple[int, ...]
+    """Hashes of what it shares with others."""
+    tokens: int = 0
+    """All that was said so far."""
+
+
+@dataclass(slots=True)
+class Conversations:
+    """The conversations that go on, in the order of who was silent longest.
+
+    Parameters
+    ----------
+    config
+        How many there are and how long they last.
+    """
+
+    config: SessionsConfig
+    _live: deque[Conversation] = field(default_factory=deque)
+    _begun: int = 0
+
+    def follow(
+        self, block: RequestBlock, single: RequestTraits, ends: NDArray[np.float64]
+    ) -> RequestBlock:
+        """Turn requests into turns of conversations.
+
+        Parameters
+        ----------
+        block
+            The requests; their prompts are what is said anew.
+        single
+            Their traits if none were a turn; who begins a conversation gives it its own.
+        ends
+            Uniforms: where one is below ``1 / turns``, its turn is the last.
+        """
+        turns, prompts, prefixes = [], [], []
+        columns = (block.prompt_tokens.tolist(), block.output_tokens.tolist(), ends.tolist())
+        for index, (said, output, end) in enumerate(zip(*columns, strict=False)):
+            turn = self._next(said, index, single)
+            prompts.append(turn.tokens + said)
+            turn.tokens += said + output
+            turns.append(turn)
+            prefixes.append(_hashes(turn))
+            if end >= 1.0 / self.config.turns:
+                self._live.append(turn)
+        return replace(
+            block,
+            prompt_tokens=np.array(prompts),
+            traits=replace(
+                single,
+                traffic_class=np.array([turn.traffic_class for turn in turns]),
+                tenant=np.array([turn.tenant for turn in turns]),
+                priority=np.array([turn.priority for turn in turns]),
+                session=np.array([turn.number for turn in turns]),
+                prefixes=prefixes,
+            ),
+        )
+
+    def _next(self, said_tokens: int, index: int, single: RequestTraits) -> Conversation:
+        """Return the conversation that goes on with so many tokens, or begin one."""
+        if len(self._live) == self.config.live:
+            silent = self._live.popleft()
+            if silent.tokens + said_tokens <= self.config.max_tokens:
+                return silent
+        self._begun += 1
+        return Conversation(
+            number=self._begun - 1,
+            traffic_class=int(single.traffic_class[index]),
+            tenant=int(single.tenant[index]),
+            priority=int(single.priority[index]),
+            shared=single.prefixes[index],
+        )
+
+
+def _hashes(turn: Conversation) -> tuple[int, ...]:
+    """Return the hashes of all that was said, the answer to come included."""
+    first = (OWN_TEXTS + turn.number) * STRIDE
+    own = range(first + len(turn.shared), first + turn.tokens // HASH_TOKENS)
+    return (*turn.shared, *own)
+
+
+def _choose(uniforms: NDArray[np.float64], weights: NDArray[np.float64]) -> Indices:
+    """Return indices drawn in proportion to weights."""
+    steps = np.cumsum(weights)
+    found: Indices = np.searchsorted(steps, uniforms * steps[-1], side="right")
+    return np.minimum(found, len(weights) - 1, out=found)
+
+
+def _assumptions(workload: TraitedWorkload) -> Sequence[str]:
+    found = []
+    if workload.classes:
+        total = sum(one.share for one in workload.classes)
+        shares = ", ".join(f"{one.name} {one.share / total:.0%}" for one in workload.classes)
+        found.append(
+            f"each request is of a traffic class by chance ({shares}); all have the same lengths"
+        )
+    found += [
+        f"clients of class {one.name} give up after {one.cancel_after_s:g} s on average "
+        "(exponential), however far their request is"
+        for one in workload.classes
+        if one.cancel_after_s is not None
+    ]
+    if workload.shared_prefix is not None:
+        prefix = workload.shared_prefix
+        found.append(
+            f"every prompt begins with one of {prefix.groups} prefixes of {prefix.tokens} tokens "
+            f"(popularity k^-{prefix.zipf:g})"
+        )
+    if workload.sessions is not None:
+        sessions, rate = workload.sessions, workload.mean_rate
+        gap = f"{sessions.live / rate:.3g} s on average" if rate else f"{sessions.live} requests"
+        found.append(
+            f"{sessions.live} conversations of {sessions.turns:g} turns on average: the lengths "
+            f"drawn are what each turn adds, and turns follow each other after {gap}, whether or "
+            "not the answer is out"
+        )
+    return found
