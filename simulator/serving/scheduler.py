@@ -205,11 +205,13 @@ class Scheduler:
         # A prompt that does not fit a budget uses it up. So one at most is under way, and it is
         # the last that came in.
         if prefilling and left > 0:
+            waiting = self.waiting
             chunk = self._continue(prefilling[0], left, decode_blocks)
             if chunk is None:
                 return ()
             chunks.append(chunk)
             left -= chunk[1] - chunk[0]
+            room = room and self.waiting == waiting  # else somebody had to go
         seats = self._limits.max_num_seqs - self.running if room else 0
         while self.waiting and left > 0 and seats > 0:
             request = self._queue.head()

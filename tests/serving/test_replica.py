@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers.serving_bench import Bench, FakeSteps, FixedWorkload
+from helpers.serving_bench import Bench, FakeSteps, FixedWorkload, make_traits
 
 from simulator.errors import InvariantError
 
@@ -148,3 +148,15 @@ def test_prompts_in_steps_of_their_own_stop_decoding():
     assert bench.iterations.column("prefill_tokens").tolist() == [10, 0, 20, 5, 0, 0, 0, 0]
     assert bench.iterations.column("decode_requests").tolist() == [0, 1, 0, 0, 2, 2, 1, 1]
     assert bench.iterations.column("context_tokens").tolist()[:5] == [0, 11, 0, 0, 12 + 26]
+
+
+def test_nobody_comes_in_beside_a_request_that_had_to_go():
+    """At 2 s request 0 goes for the last chunk of request 1; 2 fits, but comes in a step later."""
+    workload = FixedWorkload([0.0, 0.5, 1.5], [8, 11, 2], [8, 3, 3])
+    workload.traits = make_traits(3, priority=[2, 1, 1])
+    settings = {"kv_capacity_tokens": 20, "block_tokens": 1, "max_batched_tokens": 8}
+    bench = Bench().run(workload, FakeSteps(), queue="priority", **settings)
+    rows = sorted(bench.requests.rows)
+    preemptions, admitted = (bench.requests.columns.index(x) for x in ("preemptions", "admitted_s"))
+    assert [row[preemptions] for row in rows] == [1, 0, 0]
+    assert [row[admitted] for row in rows] == [0.0, 1.0, 3.0]
