@@ -84,6 +84,17 @@ def test_requests_wait_for_a_replica_that_will_return():
         assert row(bench, number)["retries"] == 1 - number
 
 
+def test_a_request_that_is_tried_anew_may_wait_as_long_as_any():
+    """It came at 0 s, and again at 5.5 s at the same replica, behind one that needs 6 s."""
+    bench = Bench().run_cluster(
+        FixedWorkload([0.0, 0.0], [1, 1], [6, 3]),
+        [deployment(FakeSteps(), max_num_seqs=1, queue_timeout_s=8.0)],
+        failures=losing({"at_s": 4.5, "replica": 0, "repair_s": 1.0}),
+    )
+    assert row(bench, 1)["outcome"] == FINISHED
+    assert row(bench, 1)["admitted_s"] == 11.5
+
+
 def test_requests_fail_where_nobody_will_come():
     bench = Bench().run_cluster(
         FixedWorkload([0.0, 2.0], [10, 10], [3, 3]),
