@@ -12,6 +12,7 @@ from simulator.models.drafters import Drafter, drafter_kv_bytes_per_token
 from simulator.models.parameters import kv_bytes_per_token, state_bytes_per_request
 from simulator.serving.cluster_config import PREFILL, ClusterConfig, PoolConfig
 from simulator.serving.deployment import ClusterPlan, Deployment
+from simulator.serving.router import MOST_SESSIONS
 
 _OVERRIDES = (
     "gpu",
@@ -94,6 +95,12 @@ def check_router(config: Config) -> None:
         raise ConfigError(
             "scheduler.router=sticky keeps conversations at a replica, but there are none; set "
             "workload.sessions, or take scheduler.router=least_outstanding."
+        )
+    if router == "sticky" and workload.sessions and workload.sessions.live > MOST_SESSIONS:
+        raise ConfigError(
+            f"scheduler.router=sticky remembers {MOST_SESSIONS:,} conversations, fewer than "
+            f"workload.sessions.live={workload.sessions.live:,}; lower that, or take "
+            "scheduler.router=prefix_affinity."
         )
     shares = workload.sessions is not None or workload.shared_prefix is not None
     if router == "prefix_affinity" and not (shares and config.scheduler.prefix_cache):

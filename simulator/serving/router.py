@@ -6,6 +6,7 @@ list is never empty, and changes where replicas fail, return or are scaled.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
@@ -16,6 +17,9 @@ from simulator.streams import Streams
 
 DRAWS = 4096
 """Uniforms that a router draws at once."""
+
+MOST_SESSIONS = 65_536
+"""Sessions whose replica a router remembers, some 15 MB of them: memory that stays bounded."""
 
 
 class Loaded(Protocol):
@@ -179,17 +183,19 @@ class Sticky:
     """The replica that served the session last; the least loaded for a new session.
 
     A session whose replica takes no requests any more moves to the least loaded, and stays there.
+    One that was silent while `MOST_SESSIONS` others spoke is new again.
     """
 
     def __init__(self, settings: AffinityConfig, draws: Iterator[float]) -> None:
-        self._homes: dict[int, int] = {}
+        self._homes: OrderedDict[int, int] = OrderedDict()
+        """Replica by session, the one that spoke last at the end."""
 
     def choose(self, replicas: Sequence[Loaded], request: Request) -> int:
         """Return the position of the session's replica."""
-        home = self._homes.get(request.traits.session)
-        for position, replica in enumerate(replicas):
-            if replica.index == home:
-                return position
-        position = _least([replica.outstanding for replica in replicas])
+        home = self._homes.pop(request.traits.session, None)
+        found = [place for place, replica in enumerate(replicas) if replica.index == home]
+        position = found[0] if found else _least([replica.outstanding for replica in replicas])
         self._homes[request.traits.session] = replicas[position].index
+        if len(self._homes) > MOST_SESSIONS:
+            self._homes.popitem(last=False)
         return position

@@ -110,6 +110,17 @@ def test_a_session_stays_and_moves_only_when_its_replica_is_gone():
     assert router.choose(replicas, request(session=5)) == 0  # stays where it went
 
 
+def test_sessions_that_ended_are_forgotten(monkeypatch):
+    monkeypatch.setattr("simulator.serving.router.MOST_SESSIONS", 3)
+    router, replicas = made("sticky"), loaded(0, 1)
+    for session in (1, 2, 3, 1, 4):
+        assert router.choose(replicas, request(session=session)) == 0
+    replicas[0].outstanding = 9
+    assert len(router._homes) == 3
+    assert router.choose(replicas, request(session=1)) == 0  # it spoke since 2 did
+    assert router.choose(replicas, request(session=2)) == 1
+
+
 def test_an_unknown_router_is_refused():
     with pytest.raises(ConfigError, match="Did you mean 'power_of_two'"):
         ROUTERS.get("power_of_tow")

@@ -8,6 +8,7 @@ import pytest
 from helpers.scenarios import make_config
 from helpers.serving_bench import Bench
 
+from simulator.clusters import check_router
 from simulator.compose import compose
 from simulator.config import HardwareConfig, RunConfig
 from simulator.errors import CapacityError, ConfigError
@@ -17,6 +18,7 @@ from simulator.models.parameters import kv_bytes_per_token
 from simulator.scenario import build
 from simulator.serving.cluster_config import ClusterConfig
 from simulator.serving.config import SchedulerConfig
+from simulator.serving.router import MOST_SESSIONS
 from simulator.speculation.config import SpeculationConfig
 from simulator.study.assumptions import assumptions
 from simulator.study.paired import simulate
@@ -185,6 +187,13 @@ def test_the_shipped_default_changes_nothing():
 def test_routers_that_go_by_what_no_request_has_are_refused(router):
     with pytest.raises(ConfigError, match=f"scheduler.router={router}"):
         build(config({}, scheduler=SchedulerConfig(router=router)))
+
+
+def test_more_conversations_than_a_sticky_router_remembers_are_refused():
+    sessions = SessionsConfig(live=MOST_SESSIONS + 1, turns=5, max_tokens=131_072)
+    workload = WorkloadConfig(preset="chat", rate=6.0, sessions=sessions)
+    with pytest.raises(ConfigError, match=r"sessions.live=65,537"):
+        check_router(config({}, workload=workload, scheduler=SchedulerConfig(router="sticky")))
 
 
 @pytest.mark.parametrize("router", ["sticky", "prefix_affinity"])
