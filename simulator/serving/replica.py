@@ -188,12 +188,16 @@ class Replica:
                 "wait for ever."
             )
         self.outstanding += 1
-        self._due_tokens += request.prompt_tokens + request.output_tokens
+        self._due_tokens += self._asked_tokens(request)
         cancel_after_s = request.traits.cancel_after_s
         if cancel_after_s < math.inf:
             self._deadlines.add(request.arrival_s + cancel_after_s, request, CANCELLED)
         if self._wake is not None and not self._wake.triggered:
             self._wake.succeed()
+
+    def _asked_tokens(self, request: Request) -> int:
+        """Return the tokens that a request has this replica prefill and emit, from start to end."""
+        return request.prompt_tokens + (1 if self._hand_over else request.output_tokens)
 
     def _serve(self) -> Generator[simpy.Event, Any, None]:
         """Step after step: plan, price, wait, commit. One event per step."""
@@ -307,7 +311,7 @@ class Replica:
             elif self._hand_over is not None:
                 self._scheduler.release(request, request.prefill_tokens)
                 self.outstanding -= 1
-                self._due_tokens -= request.prompt_tokens + request.output_tokens
+                self._due_tokens -= self._asked_tokens(request)
                 self._hand_over(request)
             else:
                 self._stepper.enter(request)
@@ -322,7 +326,7 @@ class Replica:
         """Write the row of a request that holds nothing any more; tell whoever waits for it."""
         request.left = True
         self.outstanding -= 1
-        self._due_tokens -= request.prompt_tokens + request.output_tokens
+        self._due_tokens -= self._asked_tokens(request)
         trace, now_s = self._requests_trace, self._env.now
         trace.rows.append(request_row(request, outcome, self._index, emitted, finish_s, now_s))
         if len(trace.rows) >= BLOCK_ROWS:

@@ -93,6 +93,7 @@ def test_a_prefill_is_handed_over_and_decodes_elsewhere(kind):
     moved = []
     request = stand.request(0)
     prefilling.submit(request)
+    assert prefilling.outstanding_tokens == 10 + 1  # the rest is not for this one to emit
     stand.env.run(until=5)
     assert moved == [(1.0, request)]
     assert stand.all_is_back()
