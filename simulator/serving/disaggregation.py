@@ -2,9 +2,9 @@
 
 The prefill replica emits the first token (as in DistServe, OSDI 2024, and Splitwise, ISCA 2024).
 Its KV blocks are free at once: it sends from a buffer, one request after another, to a replica that
-was lost in the meantime as well. The decode replica is chosen when the
-sending starts, and takes blocks of its own once everything is there. So TTFT knows nothing of the
-link, and the time between the first two tokens holds all of the transfer.
+was lost in the meantime as well. The decode replica is chosen when the prefill ends; from then on
+it counts the request among its own, and it takes blocks once everything is there. So TTFT knows
+nothing of the link, and the time between the first two tokens holds all of the transfer.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class HandOver:
             if sender == lost.index or target is lost
         ]
         for request in found:
-            del self._flying[request]
+            self._flying.pop(request).target.forgo(request)
         held = [request for request in self.desk.held if request.prefill_replica == lost.index]
         for request in held:
             self.desk.held.remove(request)
@@ -148,6 +148,7 @@ class HandOver:
         pool = self._pools[sender]
         size_bytes = pool.kv_bytes_per_token * request.prefill_tokens + pool.state_bytes
         transfer = self._flying[request] = Transfer(sender, target)
+        target.expect(request)
         arrival = self._env.timeout(self._link.send(sender, now_s, size_bytes) - now_s)
         arrival.callbacks.append(lambda _: self._arrive(request, transfer))
 

@@ -111,7 +111,8 @@ class Replica:
         self._arrived: deque[Request] = deque()
         self._deadlines = Deadlines()
         self.outstanding = 0
-        """Requests waiting or running; a router that has many replicas asks each of them."""
+        """Requests waiting, running or expected; a router of many replicas asks each of them."""
+        self._expected = 0
         self._due_tokens = 0
         self._wake: simpy.Event | None = None
         self._process = env.process(self._serve())
@@ -152,14 +153,30 @@ class Replica:
             self._deadlines.add(self._env.now + timeout_s, request, TIMED_OUT)
         self._arrived.append(request)
 
+    def expect(self, request: Request) -> None:
+        """Count in a request whose prefill was done elsewhere and that is on its way here.
+
+        So a router that sends the next one knows of it. `accept` or `forgo` follows.
+        """
+        self._expected += 1
+        self.outstanding += 1
+        self._due_tokens += self._asked_tokens(request) - request.prefilled_tokens
+
+    def forgo(self, request: Request) -> None:
+        """Count out a request that was expected and is no longer on its way."""
+        self._expected -= 1
+        self.outstanding -= 1
+        self._due_tokens -= self._asked_tokens(request) - request.prefilled_tokens
+
     def accept(self, request: Request) -> None:
-        """Take a request whose prefill was done elsewhere: it waits for blocks, then decodes.
+        """Take a request that was expected: it waits for blocks, then decodes.
 
         Raises
         ------
         InvariantError
             If the request could not run even alone.
         """
+        self.forgo(request)
         self._take(request)
         self._scheduler.join_prefilled(request)
 
@@ -174,7 +191,7 @@ class Replica:
         found = [*self._scheduler.evacuate(), *self._arrived]
         self._arrived.clear()
         self._deadlines.heap.clear()
-        self.outstanding = self._due_tokens = 0
+        self.outstanding = self._expected = self._due_tokens = 0
         if step:
             self._process.interrupt("lost")
         return found
@@ -287,11 +304,12 @@ class Replica:
         InvariantError
             If one is there: it would never be served.
         """
-        if self.outstanding:
+        here = self.outstanding - self._expected
+        if here:
             if self._arrived:
                 return  # sent by a closed loop while others left
             raise InvariantError(
-                f"replica {self._index} sleeps beside {self.outstanding} requests that it has."
+                f"replica {self._index} sleeps beside {here} requests that it has."
             )
         self._wake = self._env.event()
         yield self._wake

@@ -289,6 +289,18 @@ def test_with_infinite_bandwidth_decode_follows_prefill_at_once():
     assert bench.requests.column("finish_s").tolist() == [2.0, 3.0, 4.0]
 
 
+@pytest.mark.parametrize("router", ["least_outstanding", "least_outstanding_tokens"])
+def test_requests_prefilled_in_one_step_go_to_different_decode_replicas(router):
+    """A router counts what is on its way, however fast the link."""
+    pools = [
+        deployment(FakeSteps(), role="prefill", kv_bytes_per_token=1.0),
+        deployment(FakeSteps(), role="decode", replicas=4),
+    ]
+    workload = FixedWorkload([0.0] * 8, [10] * 8, [6] * 8)
+    bench = Bench().run_cluster(workload, pools, router=router)
+    assert np.bincount(bench.requests.column("replica")).tolist() == [0, 2, 2, 2, 2]
+
+
 def test_one_token_needs_no_decode_replica():
     bench = Bench().run_cluster(
         FixedWorkload([0.0], [10], [1]),

@@ -99,6 +99,7 @@ def test_a_prefill_is_handed_over_and_decodes_elsewhere(kind):
     assert stand.all_is_back()
     assert (prefilling.outstanding, prefilling.outstanding_tokens) == (0, 0)
     assert not stand.left
+    decoding.expect(request)
     decoding.accept(request)
     assert (decoding.outstanding, decoding.outstanding_tokens) == (1, 12 - 1 + 1)
     stand.env.run()
@@ -119,6 +120,17 @@ def test_an_output_of_one_token_is_never_handed_over(kind):
     assert [request.request_id for request in stand.left] == [0]
 
 
+def test_a_request_on_its_way_counts_until_it_will_not_come(kind):
+    stand = Stand(kind)
+    decoding, request = stand.replica(), stand.request(0)
+    request.prefilled_tokens = 10
+    decoding.expect(request)
+    stand.env.run()  # it sleeps meanwhile
+    assert (decoding.outstanding, decoding.outstanding_tokens) == (1, 12)
+    decoding.forgo(request)
+    assert (decoding.outstanding, decoding.outstanding_tokens) == (0, 0)
+
+
 def test_accepted_requests_wait_for_blocks(kind):
     stand = Stand(kind, blocks=10)  # of 4 tokens; each takes up to 6
     decoding = stand.replica()
@@ -126,6 +138,7 @@ def test_accepted_requests_wait_for_blocks(kind):
         request = stand.request(number)
         request.prefilled_tokens, request.admitted = 10, True
         request.admitted_s = request.first_token_s = 0.0
+        decoding.expect(request)
         decoding.accept(request)
     stand.env.run()
     decoding, waiting = map(stand.iterations.column, ("decode_requests", "waiting_requests"))
@@ -157,6 +170,7 @@ def test_requests_go_on_elsewhere_when_everything_is_lost(lengths, losses_s, kin
     replicas = []
 
     def hand_over(request):  # to itself: a transfer that takes no time
+        replicas[0].expect(request)
         replicas[0].accept(request)
 
     replicas.append(stand.replica(hand_over=hand_over if handed else None))
