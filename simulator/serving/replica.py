@@ -185,12 +185,11 @@ class Replica:
 
         They keep the tokens they have, and prefill them anew wherever they are submitted next. A
         step under way comes to nothing and leaves no row. Afterwards the replica is empty and
-        idle, its deadlines void, and it serves whatever is submitted.
+        idle, and serves whatever is submitted.
         """
         step = self._scheduler.running > 0
         found = [*self._scheduler.evacuate(), *self._arrived]
         self._arrived.clear()
-        self._deadlines.heap.clear()
         self.outstanding = self._expected = self._due_tokens = 0
         if step:
             self._process.interrupt("lost")

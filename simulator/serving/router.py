@@ -32,7 +32,7 @@ class Loaded(Protocol):
 
     @property
     def outstanding(self) -> int:
-        """Requests waiting or running."""
+        """Requests waiting, running or on their way."""
         ...
 
     @property

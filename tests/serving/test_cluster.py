@@ -95,6 +95,21 @@ def test_a_request_that_is_tried_anew_may_wait_as_long_as_any():
     assert row(bench, 1)["admitted_s"] == 11.5
 
 
+def test_a_request_lost_while_it_decoded_may_wait_as_long_as_any():
+    """Its decode replica is lost at 4.5 s, and request 1 then prefills until 11 s."""
+    pools = [
+        deployment(FakeSteps(), role="prefill", queue_timeout_s=8.0, max_batched_tokens=1),
+        deployment(FakeSteps(), role="decode"),
+    ]
+    bench = Bench().run_cluster(
+        FixedWorkload([0.0, 1.0], [1, 10], [20, 1]),
+        pools,
+        failures=losing({"at_s": 4.5, "replica": 1, "repair_s": 1.0}),
+    )
+    assert row(bench, 0)["outcome"] == FINISHED
+    assert row(bench, 0)["admitted_s"] == 11.0
+
+
 def test_requests_fail_where_nobody_will_come():
     bench = Bench().run_cluster(
         FixedWorkload([0.0, 2.0], [10, 10], [3, 3]),
