@@ -110,7 +110,7 @@ class Autoscaler:
         return float(np.mean(shares)) if shares else None
 
     def _slo(self, serving: list[Slot]) -> float | None:
-        """Return the high quantile of the times to first token since the last look."""
+        """Return the high quantile of TTFT of the requests that left since the last look."""
         seen, self._ttft_s = self._ttft_s, []
         return float(np.quantile(seen, SLO_QUANTILE)) if seen else None
 

@@ -63,7 +63,8 @@ def unpack(cells: int) -> tuple[int, int]:
 def spans(output_tokens: Counts) -> Iterator[slice]:
     """Split a block into runs of at most `SPAN_TOKENS` output tokens, one request at least.
 
-    Draws of consecutive runs from one generator are those of the whole block, in bounded memory.
+    So draws stay in bounded memory. Where a block is split depends on its output lengths alone, so
+    that all draft lengths see the same draws.
 
     Examples
     --------

@@ -103,7 +103,7 @@ def open_part(path: Path, table: str | None = None) -> Part:
     path
         The file.
     table
-        ``"requests"`` or ``"iterations"``; None takes either.
+        One of `simulator.trace.schema.TABLES`; None takes any.
 
     Raises
     ------

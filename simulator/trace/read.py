@@ -34,7 +34,7 @@ def open_trace(path: Path | str, table: str | None = None) -> pq.ParquetFile:
     path
         The file.
     table
-        ``"requests"`` or ``"iterations"``; None takes either.
+        One of `simulator.trace.schema.TABLES`; None takes any.
 
     Raises
     ------

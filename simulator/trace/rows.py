@@ -27,7 +27,7 @@ class RowFormat:
     Parameters
     ----------
     schema
-        ``REQUESTS`` or ``ITERATIONS``; columns of names are given by their index.
+        One of `simulator.trace.schema.TABLES`; columns of names are given by their index.
 
     Examples
     --------

@@ -58,15 +58,15 @@ def _of_arm(arm: str, figures: Json) -> Iterator[str]:
         if count:
             yield f"{arm}: {count} requests ({count / total:.1%}) {words}."
     if figures["preempted"]:
-        yield f"{arm}: {_preempted(figures)}"
+        yield f"{arm}: {_preempted(figures, total)}"
     verdict = figures["verdict"]
     if verdict["label"] != STABLE and not figures["saturated"]:
         yield f"{arm}: {verdict['label']}, {verdict['signal']}."
 
 
-def _preempted(figures: Json) -> str:
+def _preempted(figures: Json, total: int) -> str:
     return (
-        f"{figures['preempted']} of {figures['completed']} requests lost their KV blocks to "
+        f"{figures['preempted']} of {total} requests lost their KV blocks to "
         f"others, {figures['preemptions']} times in all, and were prefilled anew. More GPUs or "
         f"replicas hold more cache; a lower scheduler.max_num_seqs lets fewer compete for it."
     )

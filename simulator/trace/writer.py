@@ -42,7 +42,7 @@ class TraceWriter:
     path
         The part to make; `trace.merge` makes the Parquet file of the parts.
     schema
-        ``REQUESTS`` or ``ITERATIONS``.
+        One of `simulator.trace.schema.TABLES`.
     metadata
         Notes for the file metadata, without prefix: ``config``, ``seed``, ``versions``.
     constants

@@ -177,12 +177,13 @@ def test_rejections_are_counted_and_told(write_trace, request_row):
 
 def test_preemptions_are_counted_and_told(write_trace, request_row):
     rows = [request_row(i, i + 0.0, i + 0.5, i + 0.9, 2, 1, preemptions=i % 3) for i in range(9)]
+    rows.append(request_row(9, 9.0))  # rejected
     both = {("baseline", 0): rows, ("speculative", 0): rows[:1]}
     summary = summarise(*write_trace(both, no_rows(both)), warmup_fraction=0.0, extra={})
     assert (summary["baseline"]["preempted"], summary["baseline"]["preemptions"]) == (6, 9)
     assert summary["speculative"]["preemptions"] == 0
     (told,) = (warning for warning in summary["warnings"] if "KV blocks" in warning)
-    assert told.startswith("baseline: 6 of 9 requests lost their KV blocks to others, 9 times")
+    assert told.startswith("baseline: 6 of 10 requests lost their KV blocks to others, 9 times")
     assert "scheduler.max_num_seqs" in told
 
 
