@@ -132,7 +132,7 @@ class AutoscalingConfig:
         Bounds; the run starts with ``hardware.replicas``, or those of the pool.
     signal
         ``queue``: requests waiting or running at a replica. ``utilisation``: share of its KV cache
-        that is taken. ``slo``: 90th percentile of TTFT of the requests that left in the last interval.
+        that is taken. ``slo``: 90th percentile of TTFT, of requests that left since the last look.
     target
         Value of the signal that is aimed at: requests, a share, or s.
     interval_s

@@ -94,23 +94,24 @@ class TraitedWorkload:
     def blocks(self, streams: Streams) -> Iterator[RequestBlock]:
         """Draw the requests, block after block."""
         conversations = Conversations(self.sessions) if self.sessions else None
-        for number, block in enumerate(self.inner.blocks(streams)):
-            traits = self._single(block, number, streams)
-            if conversations is None:
-                yield replace(block, traits=traits)
-            else:
+        for number, drawn in enumerate(self.inner.blocks(streams)):
+            block, traits = drawn, self._single(drawn, number, streams)
+            if conversations is not None:
                 ends = streams.block("sessions", number).random(BLOCK_REQUESTS)
-                yield conversations.follow(block, traits, ends)
+                block, traits = conversations.follow(block, traits, ends)
+            yield replace(block, traits=self._patient(traits))
 
     def _single(self, block: RequestBlock, number: int, streams: Streams) -> RequestTraits:
-        """Draw the traits of requests that are no turns of a conversation."""
+        """Draw the traits of requests that are no turns of a conversation.
+
+        Their ``cancel_after_s`` is yet to be multiplied by the mean of their class (`_patient`).
+        """
         classes = self.classes or (TrafficClassConfig(name=""),)
         generator = streams.block("traffic_classes", number)
         which, whose = generator.random((2, BLOCK_REQUESTS))[:, : block.size]
         patience = generator.standard_exponential(BLOCK_REQUESTS)[: block.size]
         index = _choose(which, np.array([one.share for one in classes]))
         tenants = np.array([one.tenants for one in classes])
-        means_s = np.array([one.cancel_after_s or np.inf for one in classes])
         prefixes: list[tuple[int, ...]] = [()] * block.size
         if self.shared_prefix is not None:
             which = streams.block("prefix_groups", number).random(BLOCK_REQUESTS)[: block.size]
@@ -127,10 +128,15 @@ class TraitedWorkload:
             + (whose * tenants[index]).astype(np.int64),
             priority=np.array([one.priority for one in classes])[index],
             session=np.full(block.size, -1),
-            cancel_after_s=patience * means_s[index],
+            cancel_after_s=patience,
             prefixes=prefixes,
             hash_tokens=HASH_TOKENS,
         )
+
+    def _patient(self, traits: RequestTraits) -> RequestTraits:
+        """Let clients be as patient as their class: that of the conversation, where it is one."""
+        means_s = np.array([one.cancel_after_s or np.inf for one in self.classes] or [np.inf])
+        return replace(traits, cancel_after_s=traits.cancel_after_s * means_s[traits.traffic_class])
 
 
 @dataclass(slots=True)
@@ -163,15 +169,16 @@ class Conversations:
 
     def follow(
         self, block: RequestBlock, single: RequestTraits, ends: NDArray[np.float64]
-    ) -> RequestBlock:
-        """Turn requests into turns of conversations.
+    ) -> tuple[RequestBlock, RequestTraits]:
+        """Turn requests into turns of conversations; return them and their traits.
 
         Parameters
         ----------
         block
             The requests; their prompts are what is said anew.
         single
-            Their traits if none were a turn; who begins a conversation gives it its own.
+            Their traits if none were a turn; who begins a conversation gives it its own, but each
+            keeps its draw of patience.
         ends
             Uniforms: where one is below ``1 / turns``, its turn is the last.
         """
@@ -185,18 +192,15 @@ class Conversations:
             prefixes.append(_hashes(turn))
             if end >= 1.0 / self.config.turns:
                 self._live.append(turn)
-        return replace(
-            block,
-            prompt_tokens=np.array(prompts),
-            traits=replace(
-                single,
-                traffic_class=np.array([turn.traffic_class for turn in turns]),
-                tenant=np.array([turn.tenant for turn in turns]),
-                priority=np.array([turn.priority for turn in turns]),
-                session=np.array([turn.number for turn in turns]),
-                prefixes=prefixes,
-            ),
+        whose = replace(
+            single,
+            traffic_class=np.array([turn.traffic_class for turn in turns]),
+            tenant=np.array([turn.tenant for turn in turns]),
+            priority=np.array([turn.priority for turn in turns]),
+            session=np.array([turn.number for turn in turns]),
+            prefixes=prefixes,
         )
+        return replace(block, prompt_tokens=np.array(prompts)), whose
 
     def _next(self, said_tokens: int, index: int, single: RequestTraits) -> Conversation:
         """Return the conversation that goes on with so many tokens, or begin one."""

@@ -142,7 +142,10 @@ def test_a_conversation_has_one_tenant_and_one_prefix():
         assert np.unique(found["priority"][own]).size == 1
     texts = {hashes[0] for hashes in found["prefixes"] if hashes}
     assert len(texts) >= 3  # the prefixes, and texts of their own where a first turn was short
-    assert np.isfinite(found["cancel_after_s"]).any()  # patience is drawn turn by turn
+    # Patience is drawn turn by turn, with the mean of the conversation's class.
+    impatient = np.isfinite(found["cancel_after_s"])
+    assert np.array_equal(impatient, found["traffic_class"] == 1)
+    assert np.unique(found["cancel_after_s"][impatient]).size == impatient.sum() > 0
 
 
 def test_bounds_are_known_before_the_run():
