@@ -53,5 +53,6 @@ def _failures(failures: FailuresConfig) -> str:
         )
     return (
         f"a replica that is lost{random} loses all it holds; the router knows at once, and its "
-        f"requests begin anew elsewhere, up to {failures.max_retries} times"
+        f"requests begin anew elsewhere, up to {failures.max_retries} times; while no replica "
+        f"serves they wait at the router, where nobody times out or gives up"
     )
