@@ -143,7 +143,7 @@ def workloads() -> list[Sheet]:
         )
         rows.append((name, f"{preset.rate:g}", preset.arrivals, prompt, output))
         sources[name] = preset.trace
-    columns = ("name", "requests/s>", "arrivals", "prompt tokens>", "output tokens>")
+    columns = ("name", "rate/s>", "arrivals", "prompt tokens>", "output tokens>")
     options = [(name, _headline("workload", name)) for name in group_options("workload")]
     return [
         Sheet("Workloads (workload=NAME)", ("name", "what it is"), options, {}),

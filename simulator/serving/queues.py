@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from heapq import heappop, heappush, heapreplace
 from typing import Protocol
 
@@ -11,8 +12,8 @@ from simulator.registry import Registry
 from simulator.serving.request import Request
 
 PROMPT_WEIGHT, OUTPUT_WEIGHT = 1.0, 2.0
-"""What a token of prompt and of output is charged to a tenant: the weights of Sheng et al.,
-"Fairness in Serving Large Language Models" (OSDI 2024, arXiv 2401.00588), section 5.1."""
+"""What a token of prompt and of output is charged to a tenant, as in the experiments of Sheng et
+al., "Fairness in Serving Large Language Models" (OSDI 2024, arXiv 2401.00588; from memory)."""
 
 
 class WaitingQueue(Protocol):
@@ -62,11 +63,8 @@ class Fcfs:
         self._line: deque[Request] = deque()
         self.join = self._line.append
         self.rejoin = self._line.appendleft
+        self.head = partial(self._line.__getitem__, 0)
         self.pop = self._line.popleft
-
-    def head(self) -> Request:
-        """Return who came first."""
-        return self._line[0]
 
     def remove(self, request: Request) -> bool:
         """Take out any request."""

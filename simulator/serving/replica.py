@@ -144,11 +144,10 @@ class Replica:
             If the request could not run even alone.
         """
         self._take(request)
-        waiting, longest = len(self._arrived) + self._scheduler.waiting, self._limits.max_queue
-        if longest is not None and waiting >= longest:
+        longest, timeout_s = self._limits.max_queue, self._limits.queue_timeout_s
+        if longest is not None and len(self._arrived) + self._scheduler.waiting >= longest:
             self._leave(request, REJECTED, request.emitted_tokens, math.nan)
             return
-        timeout_s = self._limits.queue_timeout_s
         if timeout_s is not None and not request.admitted:
             self._deadlines.add(self._env.now + timeout_s, request, TIMED_OUT)
         self._arrived.append(request)

@@ -140,6 +140,8 @@ class Request:
     @property
     def recomputed_tokens(self) -> int:
         """Tokens prefilled beyond what its prompt takes, because it lost its blocks."""
+        if not self.lost_tokens:
+            return 0
         return max(0, self.computed_tokens - (self.prompt_tokens - self.cached_tokens))
 
     def runs_left(self, *, by_token: bool) -> NDArray[np.int64]:

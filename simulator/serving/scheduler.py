@@ -111,8 +111,9 @@ class Scheduler:
 
     def join(self, requests: Collection[Request]) -> None:
         """Let requests wait."""
+        join = self._queue.join
         for request in requests:
-            self._queue.join(request)
+            join(request)
             if request.traits.prefix:
                 self._share_prefixes()
         self.waiting += len(requests)
@@ -209,15 +210,15 @@ class Scheduler:
                 return ()
             chunks.append(chunk)
             left -= chunk[1] - chunk[0]
-        running = self.running if room else self._limits.max_num_seqs
-        while self.waiting and left > 0 and running < self._limits.max_num_seqs:
+        seats = self._limits.max_num_seqs - self.running if room else 0
+        while self.waiting and left > 0 and seats > 0:
             request = self._queue.head()
             found = self._prefix.find(request) if self._prefix else 0
             if not self._fits(request, found):
                 break
             prefilling.append(self._queue.pop())
             self.waiting -= 1
-            running += 1
+            seats -= 1
             start = found * self._cache.block_tokens
             end = min(request.prefill_tokens, start + left)
             if found or self._reserved_output:

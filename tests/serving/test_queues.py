@@ -113,7 +113,7 @@ def test_every_request_comes_in_once_or_is_removed(kind, events):
 def test_tenants_that_wait_all_along_are_served_alike(events):
     """The bound of a virtual token counter: charges drift apart by what one request costs at most.
 
-    Sheng et al. 2024, lemma 4.3, for charges at admission.
+    So what two tenants are served while both wait differs by twice that at most.
     """
     queue, waiting, most = Fair(), defaultdict(int), 0.0
     served, since = defaultdict(float), {}
