@@ -21,7 +21,6 @@ def print_policies(comparisons: Sequence[Comparison], console: Console) -> None:
             "draft length",
             "goodput/s>",
             "met>",
-            "tokens/s>",
             "E2E, s>",
             "drafted>",
             "over best>",
@@ -40,7 +39,7 @@ def print_policies(comparisons: Sequence[Comparison], console: Console) -> None:
     console.print(
         "Goodput counts requests that meet their objective. * is the best fixed draft length,\n"
         "known only afterwards; over it, paired ratios with 95 % intervals over replications.\n"
-        "tokens/s counts the seconds that decode, drafted is the mean draft length.",
+        "drafted is the mean draft length.",
         soft_wrap=True,
     )
 
@@ -53,7 +52,6 @@ def _row(found: Comparison, outcome: Outcome) -> list[str]:
         name,
         f"{fmean(outcome.goodput_per_s):.4g}",
         f"{fmean(outcome.attainment):.1%}",
-        f"{fmean(outcome.decode_tokens_per_s):,.0f}",
         f"{fmean(outcome.e2e_s):.3g}",
         f"{fmean(outcome.draft_tokens):.2f}",
         ratio,

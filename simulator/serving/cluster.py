@@ -24,6 +24,7 @@ from simulator.serving.pools import Desk, Fleet, Slot, State
 from simulator.serving.replica import Replica
 from simulator.serving.request import Request, request_row
 from simulator.serving.router import NewRouter, uniforms
+from simulator.serving.tick import Tick
 from simulator.speculation.acceptance import Acceptance
 from simulator.streams import Streams
 from simulator.trace.schema import END, FAILED, LINK_BACK, LINK_SLOWER, LOST
@@ -201,11 +202,11 @@ class Cluster:
 
     def _arrivals(self) -> Generator[simpy.Event, Any, None]:
         """Submit every request when the front end has dealt with it."""
-        env, front_end = self._env, self._front_end
+        env, front_end, tick = self._env, self._front_end, Tick(self._env)
         for request in self._requests:
             delay_s = front_end.queued_s(request.arrival_s) - env.now
             if delay_s > 0:
-                yield env.timeout(delay_s)
+                yield tick.after(delay_s)
             self._submit(request)
 
     def _send_next(self, _: Request | None = None) -> None:

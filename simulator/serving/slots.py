@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from simulator.serving.request import Request
 
-CONTEXT, END, BLOCKS, DRAW, ACCEPTED, ENTERED = range(6)
-"""Rows of the state: tokens now and at the end, KV blocks, next draw, drafted tokens accepted, and
-the number of the step that it entered before."""
+CONTEXT, LEFT, BLOCKS, DRAW, FIRST, ENTERED = range(6)
+"""Rows of the state: tokens now, output tokens left, KV blocks, next draw; tokens and step of the
+array when the request came."""
 
 
 class SlotArray:
@@ -53,9 +53,11 @@ class SlotArray:
         self._step = 0
         self._residents: list[Request] = []
         self._free_rows: list[int] = []
+        self._longest_tokens = 0
         self._state = np.empty((6, 0), np.int64)
         self._runs = np.empty((0, max_rounds), np.int8)
-        self._planned = self._state[BLOCKS]
+        self._planned, self._planned_blocks = self._state[BLOCKS], 0
+        self._held_blocks = 0
         self._view()
 
     def enter(self, request: Request) -> None:
@@ -66,16 +68,15 @@ class SlotArray:
         runs = request.runs_left(by_token=self._by_token)
         self._runs[row, : len(runs)] = runs
         context_tokens = request.prefill_tokens + 1
-        end_tokens = request.prompt_tokens + request.output_tokens
-        first_draw = row * self._max_rounds
         self._state[:, column] = (
             context_tokens,
-            end_tokens,
+            request.prompt_tokens + request.output_tokens - context_tokens,
             request.blocks,
-            first_draw,
-            0,
+            row * self._max_rounds,
+            context_tokens,
             self._step,
         )
+        self._held_blocks += request.blocks
         self._residents.append(request)
         self.requests += 1
         self.context_tokens += context_tokens
@@ -83,25 +84,33 @@ class SlotArray:
 
     def blocks_needed(self, gamma: int) -> int:
         """Return the KV blocks that the coming step takes; no request gives any back."""
-        planned = self._context + (self._lookahead_tokens[gamma] + self._block_tokens - 1)
+        lookahead_tokens = self._lookahead_tokens[gamma]
+        planned = self._context + (lookahead_tokens + self._block_tokens - 1)
         planned //= self._block_tokens
-        self._planned = np.maximum(planned, self._blocks, out=planned)
-        return int((planned - self._blocks).sum())
+        if lookahead_tokens < self._longest_tokens:  # a longer draft may have left more
+            np.maximum(planned, self._blocks, out=planned)
+        else:
+            self._longest_tokens = lookahead_tokens
+        self._planned, self._planned_blocks = planned, int(planned.sum())
+        return self._planned_blocks - self._held_blocks
 
     def advance(self, gamma: int) -> tuple[int, Sequence[Request]]:
         """Commit a step in O(batch)."""
         accepted = np.minimum(self._draws.take(self._draw), gamma, dtype=np.int64)
-        emitted = np.minimum(accepted + 1, self._end - self._context)
+        emitted = accepted + 1
+        np.minimum(emitted, self._left, out=emitted)
         self._context += emitted
+        self._left -= emitted
         self._draw += emitted if self._by_token else 1
         self._step += 1
-        self._accepted += accepted
         self._blocks[:] = self._planned
+        self._held_blocks = self._planned_blocks
         self.accepted = accepted
         tokens = int(emitted.sum())
         self.context_tokens += tokens
-        done = self._context == self._end
-        return tokens, self._release(done) if done.any() else ()
+        if self._left.all():
+            return tokens, ()
+        return tokens, self._release(self._left == 0, accepted + 1 - emitted)
 
     def residents(self) -> Sequence[Request]:
         """Return the decoding requests in the order in which they came."""
@@ -113,19 +122,25 @@ class SlotArray:
         column = self._residents.index(request)
         leaving[column] = True
         request.prefill_tokens = int(self._context[column])
-        self._release(leaving)
+        self._release(leaving, np.zeros(self.requests, np.int64))
 
-    def _release(self, leaving: NDArray[np.bool_]) -> Sequence[Request]:
-        """Close the columns of requests that leave, and tell these what they did."""
+    def _release(self, leaving: NDArray[np.bool_], cut: NDArray[np.int64]) -> Sequence[Request]:
+        """Close the columns of requests that leave, and tell these what they did.
+
+        ``cut`` counts the tokens of the last round beyond the output that was asked for; what a
+        request accepted are the tokens of its rounds, cut ones included, less one a round.
+        """
         columns = np.flatnonzero(leaving).tolist()
         left = [self._residents[column] for column in columns]
         for request, column in zip(left, columns, strict=True):
-            context_tokens, _, blocks, draw, accepted, entered = self._state[:, column].tolist()
+            context_tokens, _, blocks, draw, first, entered = self._state[:, column].tolist()
             self._free_rows.append(draw // self._max_rounds)
+            rounds = self._step - entered
             request.blocks = blocks
-            request.rounds += self._step - entered
-            request.accepted += accepted
+            request.rounds += rounds
+            request.accepted += context_tokens - first + int(cut[column]) - rounds
             self.context_tokens -= context_tokens
+            self._held_blocks -= blocks
         staying = self._state[:, : self.requests][:, ~leaving]
         self.requests -= len(left)
         self._state[:, : self.requests] = staying
@@ -145,5 +160,5 @@ class SlotArray:
     def _view(self) -> None:
         """Name the live part of each row of the state."""
         live = self._state[:, : self.requests]
-        self._context, self._end, self._blocks, self._draw, self._accepted, _ = live
+        self._context, self._left, self._blocks, self._draw, *_ = live
         self._draws = self._runs.ravel()

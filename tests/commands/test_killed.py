@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from simulator.trace.recover import PARTS, recover
-from simulator.trace.schema import CONSTANTS, TABLES
+from simulator.trace.schema import CONSTANTS
 from simulator.trace.writer import BLOCK_ROWS
 
 SETTINGS = ["run.requests=4000", "run.replications=1", "run.picture=false", "run.workers=1"]
@@ -37,10 +37,10 @@ def start(executable):
             process.wait()
 
 
-def traces(folder, *names):
-    """Digests of the tables of a run."""
-    files = [folder / f"{name}.parquet" for name in names or TABLES]
-    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+def traces(folder):
+    """Digests of the tables of a run, by file."""
+    files = folder.glob("*.parquet")
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def rows_of(path, run):
