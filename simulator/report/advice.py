@@ -21,7 +21,7 @@ from simulator.trace.schema import ARMS
 Json = Mapping[str, Any]
 
 SWEPT = (0, 1, 2, 3, 4, 6, 8)
-"""Draft lengths to run when no single one stands out; a tree has no more than its depth."""
+"""Draft lengths to run when no single one stands out; some drafts have no more than so many."""
 
 MORE_REPLICAS = "-m hardware.replicas=1,2,4,8"
 """What to run when neither arm carries the load of equal replicas."""
@@ -142,7 +142,7 @@ def sweep(summary: Json) -> str:
 
     Examples
     --------
-    >>> sweep({"scenario": {"tree_depth": 3}})
+    >>> sweep({"scenario": {"longest_gamma": 3}})
     '-m speculation.gamma=0,1,2,3'
     """
     lengths = (length for length in SWEPT if length <= _longest(summary))
@@ -290,8 +290,8 @@ def _adaptive(summary: Json) -> bool:
 
 
 def _longest(summary: Json) -> int:
-    """Return the longest draft length worth running: that of the tree, if there is one."""
-    return int((summary.get("scenario") or {}).get("tree_depth") or SWEPT[-1])
+    """Return the longest draft length that can be proposed (`study.decomposition`)."""
+    return int((summary.get("scenario") or {}).get("longest_gamma") or SWEPT[-1])
 
 
 def _overloaded(summary: Json) -> bool:

@@ -12,7 +12,7 @@ from simulator.serving.cluster_config import ClusterConfig
 from simulator.speculation.config import SpeculationConfig
 from simulator.speculation.policies import FIXED
 from simulator.study.assumptions import assumptions
-from simulator.study.decomposition import best_draft_length, decompose
+from simulator.study.decomposition import best_draft_length, decompose, longest_proposed
 from simulator.trace.fleet import summarise_fleet
 from simulator.trace.json_file import Json, write_json
 from simulator.trace.summary import summarise
@@ -108,7 +108,7 @@ def _scenario(scenario: Scenario) -> Json:
         "speculation": f"{scenario.drafter.title}, {draft_length(config.speculation)}",
         "gamma": config.speculation.gamma,
         "policy": config.speculation.policy,
-        "tree_depth": len(config.speculation.tree),
+        "longest_gamma": longest_proposed(scenario.step_model, scenario.acceptance),
         "replicas_setting": _replicas_setting(config.cluster),
         "requests": config.run.requests,
         "replications": config.run.replications,

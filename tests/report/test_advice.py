@@ -210,11 +210,11 @@ def test_beside_a_policy_a_fixed_draft_length_is_tried(summary):
     assert next_override(summary) == MORE_REPLICAS
 
 
-def test_a_tree_is_swept_down_to_its_depth_only(summary):
-    summary["scenario"]["tree_depth"] = 3
+def test_no_draft_is_swept_that_cannot_be_run(summary):
+    summary["scenario"]["longest_gamma"] = 3
     assert sweep(summary) == "-m speculation.gamma=0,1,2,3"
     assert advice(summary).endswith("Try other draft lengths.")
-    summary["scenario"] |= {"gamma": 0, "tree_depth": 2}
+    summary["scenario"] |= {"gamma": 0, "longest_gamma": 2}
     assert next_override(summary) == "speculation.gamma=2"
     assert advice(summary).endswith("Try speculation.gamma=2.")
 
