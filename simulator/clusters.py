@@ -10,7 +10,7 @@ from simulator.errors import ConfigError
 from simulator.models.architecture import Architecture
 from simulator.models.drafters import Drafter, drafter_kv_bytes_per_token
 from simulator.models.parameters import kv_bytes_per_token, state_bytes_per_request
-from simulator.serving.cluster_config import PREFILL, ClusterConfig, PoolConfig
+from simulator.serving.cluster_config import PREFILL, AffinityConfig, ClusterConfig, PoolConfig
 from simulator.serving.deployment import ClusterPlan, Deployment
 from simulator.serving.router import MOST_SESSIONS
 
@@ -23,6 +23,11 @@ _OVERRIDES = (
     "pipeline_parallel",
 )
 """Settings of a pool that replace those of ``hardware``."""
+
+_WITHOUT_THRESHOLDS = frozenset(
+    ("round_robin", "least_outstanding", "least_outstanding_tokens", "power_of_two", "sticky")
+)
+"""Shipped routers that never look at ``cluster.prefix_affinity``; a plug-in may."""
 
 
 def pool_configs(config: Config) -> list[Config]:
@@ -83,12 +88,12 @@ def sent_bytes(target: Architecture, drafter: Drafter | None) -> tuple[float, fl
 
 
 def check_router(config: Config) -> None:
-    """Refuse a router that goes by what no request has.
+    """Refuse a router that goes by what no request has, and thresholds of one that is not there.
 
     Raises
     ------
     ConfigError
-        If it does.
+        If it does, or they would have no effect.
     """
     workload, router = config.workload, config.scheduler.router
     if router == "sticky" and workload.sessions is None:
@@ -108,4 +113,9 @@ def check_router(config: Config) -> None:
             "scheduler.router=prefix_affinity goes by cached prefixes, but no request finds any; "
             "set workload.shared_prefix or workload.sessions and scheduler.prefix_cache=true, or "
             "take scheduler.router=least_outstanding."
+        )
+    if router in _WITHOUT_THRESHOLDS and config.cluster.prefix_affinity != AffinityConfig():
+        raise ConfigError(
+            f"cluster.prefix_affinity differs from its defaults, but scheduler.router={router} "
+            "does not look at it; take scheduler.router=prefix_affinity, or leave it as it is."
         )

@@ -67,3 +67,14 @@ def unknown(what: str, name: str, choices: Iterable[str], origin: str = "") -> s
     hint = f" Did you mean {close!r}?" if close else ""
     place = f" in {origin}" if origin else ""
     return f"unknown {what} {name!r}{place}.{hint} Known: {', '.join(known)}."
+
+
+def written(value: object) -> str:
+    """Return a value as users write it: nothing is ``null`` in YAML, not ``None``.
+
+    Examples
+    --------
+    >>> written(None), written("h100_sxm"), written(0.5)
+    ('null', "'h100_sxm'", '0.5')
+    """
+    return "null" if value is None else repr(value)

@@ -20,7 +20,7 @@ from simulator.drafting import (
     drafting_of,
     own_gpus,
 )
-from simulator.errors import ConfigError, TableError
+from simulator.errors import ConfigError, SimulatorError, TableError
 from simulator.experts.config import RoutingConfig
 from simulator.experts.laws import ROUTING_LAWS
 from simulator.experts.overlaps import measured_overlap
@@ -184,8 +184,15 @@ def build(
     check_router(config)
     if not config.cluster.pools:
         return _build(config, engine, drafter, workload)
-    pools = tuple(_build(own, engine, drafter, workload) for own in pool_configs(config))
-    return replace(pools[shown_pool(config.cluster)], config=config, pools=pools)
+    pools = []
+    for pool, own in zip(config.cluster.pools, pool_configs(config), strict=True):
+        try:
+            pools.append(_build(own, engine, drafter, workload))
+        except SimulatorError as error:
+            if not str(error).startswith("hardware."):  # no matter of this pool
+                raise
+            raise type(error)(f"pool {pool.name}: {error}") from error
+    return replace(pools[shown_pool(config.cluster)], config=config, pools=tuple(pools))
 
 
 def _build(

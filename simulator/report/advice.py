@@ -15,16 +15,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from simulator.report.figures import bounds
-from simulator.report.objective import objective_advice
+from simulator.report.objective import objective_advice, replicas_setting
 from simulator.trace.schema import ARMS
 
 Json = Mapping[str, Any]
 
-SWEEP = "-m speculation.gamma=0,1,2,3,4,6,8"
-"""What to run when no single draft length stands out."""
+SWEPT = (0, 1, 2, 3, 4, 6, 8)
+"""Draft lengths to run when no single one stands out; some drafts have no more than so many."""
 
 MORE_REPLICAS = "-m hardware.replicas=1,2,4,8"
-"""What to run when neither arm carries the load."""
+"""What to run when neither arm carries the load of equal replicas."""
 
 FIXED_LENGTH = "speculation.policy=fixed"
 """What to run beside a policy that chooses the draft length."""
@@ -58,7 +58,7 @@ def advice(summary: Json) -> str:
     promised = [told] if told else []
     if _gamma(summary) == 0:
         same = "Speculation is off (gamma = 0), so both arms are the same run."
-        return " ".join([same, *promised, "Try speculation.gamma=3."])
+        return " ".join([same, *promised, f"Try {next_override(summary)}."])
     key = headline(summary)
     if key is None:
         return "No request was measured in both arms, so there is nothing to compare."
@@ -77,8 +77,7 @@ def headline(summary: Json) -> str | None:
     str or None
         A key of ``summary["speedup"]``; None if nothing was measured.
     """
-    overloaded = _saturated(summary) == list(ARMS)
-    keys = ("throughput",) if overloaded else ("tpot_p50", "e2e_p50", "throughput")
+    keys = ("throughput",) if _overloaded(summary) else ("tpot_p50", "e2e_p50", "throughput")
     return next((key for key in keys if summary["speedup"][key]["value"] is not None), None)
 
 
@@ -119,21 +118,35 @@ def next_override(summary: Json) -> str:
     The draft length that the closed form finds best at this batch (``best_gamma`` of the
     decomposition), if it is another and pays; else more replicas where none keeps up, else one
     draft less where speculation loses, else a sweep. Where a policy chose the draft length, a fixed
-    one instead of all that.
+    one instead of all that. Replicas in pools, or scaled, take more than an override: `advice` says
+    where they are set.
     """
     gamma, terms = _gamma(summary), summary.get("decomposition") or {}
     best, promised = terms.get("best_gamma"), terms.get("best_speedup")
     if gamma == 0:
-        return "speculation.gamma=3"
+        return f"speculation.gamma={min(3, _longest(summary))}"
+    more_replicas = _overloaded(summary) and _equal_replicas(summary)
     if _adaptive(summary):
-        return MORE_REPLICAS if len(_saturated(summary)) == len(ARMS) else FIXED_LENGTH
+        return MORE_REPLICAS if more_replicas else FIXED_LENGTH
     if best is not None and best != gamma and (promised is None or promised > 1):
         return f"speculation.gamma={best}"
-    if len(_saturated(summary)) == len(ARMS):
+    if more_replicas:
         return MORE_REPLICAS
     if best is None and gamma is not None and gamma > 1 and _loses(summary):
         return f"speculation.gamma={gamma - 1}"
-    return SWEEP
+    return sweep(summary)
+
+
+def sweep(summary: Json) -> str:
+    """Return the override that runs several draft lengths.
+
+    Examples
+    --------
+    >>> sweep({"scenario": {"longest_gamma": 3}})
+    '-m speculation.gamma=0,1,2,3'
+    """
+    lengths = (length for length in SWEPT if length <= _longest(summary))
+    return f"-m speculation.gamma={','.join(map(str, lengths))}"
 
 
 def limiting_term(decomposition: Json) -> str | None:
@@ -221,7 +234,7 @@ def _side_effects(summary: Json, key: str) -> list[str]:
 def _limit(summary: Json) -> list[str]:
     terms = summary.get("decomposition") or {}
     term = limiting_term(terms)
-    if term is None:
+    if term is None or not terms.get("gamma", 1):
         return []
     tokens, verify = terms["expected_tokens_per_round"], terms["verify_ratio"]
     reasons = {
@@ -241,15 +254,25 @@ def _suggestion(summary: Json) -> str:
     promised = terms.get("best_speedup")
     if override == f"speculation.gamma={terms.get('best_gamma')}" and promised is not None:
         return f"Try {override}: the closed form promises {promised:.2f}x at this batch."
-    if override == MORE_REPLICAS:
-        return "Neither arm keeps up with this load: try more replicas, or less load."
+    if override == MORE_REPLICAS or (_overloaded(summary) and not _equal_replicas(summary)):
+        return _relief(summary)
     if override == FIXED_LENGTH:
         return f"Try {override}, to see what choosing the draft length is worth."
-    if override != SWEEP:
+    if override != sweep(summary):
         return f"Try {override}."
     if promised is not None and promised <= 1:
         return "By the closed form no draft length pays at this batch."
     return "Try other draft lengths."
+
+
+def _relief(summary: Json) -> str:
+    """Say where to add replicas to a cluster that does not keep up."""
+    setting = "" if _equal_replicas(summary) else f" ({replicas_setting(summary)})"
+    return f"Neither arm keeps up with this load: try more replicas{setting}, or less load."
+
+
+def _equal_replicas(summary: Json) -> bool:
+    return replicas_setting(summary) == "hardware.replicas"
 
 
 def _loses(summary: Json) -> bool:
@@ -264,6 +287,16 @@ def _gamma(summary: Json) -> int | None:
 
 def _adaptive(summary: Json) -> bool:
     return bool((summary.get("scenario") or {}).get("policy", "fixed") != "fixed")
+
+
+def _longest(summary: Json) -> int:
+    """Return the longest draft length that can be proposed (`study.decomposition`)."""
+    return int((summary.get("scenario") or {}).get("longest_gamma") or SWEPT[-1])
+
+
+def _overloaded(summary: Json) -> bool:
+    """Tell whether neither arm keeps up."""
+    return _saturated(summary) == list(ARMS)
 
 
 def _saturated(summary: Json) -> list[str]:

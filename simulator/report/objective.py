@@ -11,20 +11,20 @@ from simulator.trace.schema import ARMS
 Json = Mapping[str, Any]
 
 _REMEDIES = {
-    "turned_away": "{share} are turned away at the queue: add replicas (hardware.replicas), lower "
+    "turned_away": "{share} are turned away at the queue: add replicas ({replicas}), lower "
     "the load, or let more wait for longer (scheduler.max_queue, scheduler.queue_timeout_s).",
     "cancelled": "{share} are given up by their clients before the last token: spread a step over "
-    "more GPUs (hardware.tensor_parallel) or add replicas (hardware.replicas).",
+    "more GPUs (hardware.tensor_parallel) or add replicas ({replicas}).",
     "failed": "{share} are lost with replicas that fail: allow more retries "
-    "(cluster.failures.max_retries) or add replicas (hardware.replicas).",
+    "(cluster.failures.max_retries) or add replicas ({replicas}).",
     "queue": "{share} wait too long for the first token, most of that in the queue: add replicas "
-    "(hardware.replicas) or lower the load.",
+    "({replicas}) or lower the load.",
     "ttft_s": "{share} wait too long for the first token, most of that in prefill: spread it over "
     "more GPUs (hardware.tensor_parallel).",
     "tpot_s": "{share} decode too slowly: let fewer share a step (scheduler.max_num_seqs, "
-    "hardware.replicas) or spread it over more GPUs (hardware.tensor_parallel).",
+    "{replicas}) or spread it over more GPUs (hardware.tensor_parallel).",
     "e2e_s": "{share} take too long from end to end: spread a step over more GPUs "
-    "(hardware.tensor_parallel) or add replicas (hardware.replicas).",
+    "(hardware.tensor_parallel) or add replicas ({replicas}).",
 }
 
 
@@ -68,7 +68,7 @@ def objective_advice(summary: Json) -> str | None:
         return None
     worst = max(known, key=lambda target: target.shortfall)
     cause, share = _cause(worst.arms[late[1]], summary[ARMS[late[1]]])
-    remedy = _REMEDIES[cause].format(share=percent(share))
+    remedy = _REMEDIES[cause].format(share=percent(share), replicas=replicas_setting(summary))
     if all(late):
         where = "Neither arm meets"
     else:
@@ -79,6 +79,17 @@ def objective_advice(summary: Json) -> str | None:
         f"{where} the SLO: {off} of the requests{worst.whose} are in time with SD off, {on} with "
         f"SD on, where {percent(worst.due)} must be. {remedy}"
     )
+
+
+def replicas_setting(summary: Json) -> str:
+    """Return the setting that says how many replicas there are: another has no effect.
+
+    Examples
+    --------
+    >>> replicas_setting({"scenario": {"replicas_setting": "cluster.pools"}})
+    'cluster.pools'
+    """
+    return str((summary.get("scenario") or {}).get("replicas_setting", "hardware.replicas"))
 
 
 def _targets(summary: Json) -> list[_Target]:

@@ -37,6 +37,10 @@ _OF_A_POLICY = ("speculation.schedule=", "speculation.threshold=")
 """Overrides that a fixed draft length has no use for, and refuses."""
 
 
+_KEEP_THE_SCENARIO = ("scenario=", "title=", "run.", "hydra.")
+"""Overrides under which a run is still the one that its title names."""
+
+
 def print_summary(summary: Json, console: Console) -> None:
     """Print the result of a paired run: what ran, the table, why, caveats, advice, files.
 
@@ -69,7 +73,10 @@ def print_summary(summary: Json, console: Console) -> None:
 
 def _print_header(scenario: Json, console: Console) -> None:
     if scenario.get("title"):
-        console.print(Text(str(scenario["title"]), style="bold"))
+        given = scenario.get("overrides") or []
+        changed = any(not item.lstrip("'").startswith(_KEEP_THE_SCENARIO) for item in given)
+        title = str(scenario["title"]) + (", with settings of yours" if changed else "")
+        console.print(Text(title, style="bold"))
     rows = [(key, str(scenario[key])) for key in _HEADER if scenario.get(key)]
     if scenario.get("requests") and scenario.get("replications"):
         runs = f"{scenario['requests']:,} requests x {scenario['replications']} replications"
@@ -152,9 +159,14 @@ def _notes(summary: Json) -> Iterable[str]:
 
 
 def _feedback(summary: Json) -> str:
-    """Say that requests that leave sooner shrink the batch, where that moves the speedup."""
+    """Say that requests that leave sooner shrink the batch, where that moves the speedup.
+
+    A batch that moves against the time per token has another cause, such as fewer replicas.
+    """
     off, on = (summary[arm]["mean_batch"] for arm in ARMS)
     if not off or not on or abs(on / off - 1) < MATERIAL or not _is_carried(summary):
+        return ""
+    if (summary["speedup"]["tpot_p50"]["value"] > 1) != (on < off):
         return ""
     return (
         f" At equal load the batch goes from {number(off)} to {number(on)}, since requests leave "
@@ -219,6 +231,6 @@ def next_command(summary: Json) -> str:
     key = setting.split("=")[0] + "="
     given = (summary.get("scenario") or {}).get("overrides") or []
     dropped = (key, *_OF_A_POLICY) if setting == FIXED_LENGTH else (key,)
-    kept = [item for item in given if not item.startswith(dropped)]
+    kept = [item for item in given if not item.lstrip("'").startswith(dropped)]  # quoted or not
     sweep = ["-m"] if setting != override else []
     return " ".join(["moesim simulate", *sweep, *kept, setting])

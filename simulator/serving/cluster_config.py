@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from simulator.errors import ConfigError, unknown
+from simulator.errors import ConfigError, unknown, written
 
 MIXED, PREFILL, DECODE = ROLES = ("mixed", "prefill", "decode")
 """What the replicas of a pool do: all of a request, its prefill, or what follows that."""
@@ -217,8 +217,8 @@ class FailuresConfig:
     def __post_init__(self) -> None:
         if (self.mtbf_s is None) != (self.mttr_s is None):
             raise ConfigError(
-                f"cluster.failures.mtbf_s={self.mtbf_s!r} and mttr_s={self.mttr_s!r}: set both or "
-                "neither."
+                f"cluster.failures.mtbf_s={written(self.mtbf_s)} and mttr_s="
+                f"{written(self.mttr_s)}: set both or neither."
             )
         if self.mtbf_s is not None and self.mttr_s is not None:
             _check_positive("cluster.failures", mtbf_s=self.mtbf_s, mttr_s=self.mttr_s)
@@ -290,7 +290,10 @@ class ClusterConfig:
         names = [pool.name for pool in self.pools]
         for name in names:
             if names.count(name) > 1:
-                raise ConfigError(f"cluster.pools has {names.count(name)} pools named {name!r}.")
+                raise ConfigError(
+                    f"cluster.pools has {names.count(name)} pools named {name!r}; name them "
+                    "differently."
+                )
         roles = {pool.role for pool in self.pools}
         if roles not in (set(), {MIXED}, {PREFILL, DECODE}):
             raise ConfigError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simulator.errors import ConfigError, unknown
+from simulator.errors import ConfigError, unknown, written
 from simulator.models.draft_tree import DraftTree
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def check_acceptance(config: SpeculationConfig) -> None:
         given = value is not None and value != []
         if kind == owner and not given:
             raise ConfigError(
-                f"speculation.{key}={value!r} but speculation.acceptance={kind} needs it; for "
-                f"example {example}."
+                f"speculation.{key}={written(value)} but speculation.acceptance={kind} needs it; "
+                f"for example {example}."
             )
         if given and kind in _SHIPPED - {owner}:
             raise ConfigError(
@@ -107,7 +107,7 @@ def check_drafting(config: SpeculationConfig) -> None:
         raise ConfigError(unknown("speculation.drafter_gpus", config.drafter_gpus, PLACEMENTS))
     if (config.drafter_gpus == "own") != (config.link_s is not None):
         raise ConfigError(
-            f"speculation.link_s={config.link_s!r} with speculation.drafter_gpus="
+            f"speculation.link_s={written(config.link_s)} with speculation.drafter_gpus="
             f"{config.drafter_gpus}: a drafter on its own GPUs needs one, for example "
             f"speculation.link_s=2.0e-5; one that shares them has none."
         )
@@ -169,9 +169,9 @@ def check_policy(config: SpeculationConfig) -> None:
         )
     if (config.policy == "threshold") != (config.threshold is not None):
         raise ConfigError(
-            f"speculation.threshold={config.threshold!r} with speculation.policy={config.policy}: "
-            f"the policy threshold needs one, for example speculation.threshold=0.5; no other "
-            f"policy has any."
+            f"speculation.threshold={written(config.threshold)} with speculation.policy="
+            f"{config.policy}: the policy threshold needs one, for example "
+            f"speculation.threshold=0.5; no other policy has any."
         )
     if config.threshold is not None and not 0.0 <= config.threshold <= 1.0:
         raise ConfigError(

@@ -102,7 +102,10 @@ def read_recorded(path: str, gamma: int) -> RecordedAcceptance:
         parquet = file.suffix == ".parquet"
         table, place = (_read_parquet(file), "row") if parquet else (_read_csv(file), "line")
     except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
-        raise DataError(f"speculation.path={path!r} cannot be read: {error}.") from error
+        raise DataError(
+            f"speculation.path={path!r} cannot be read: {str(error).rstrip('.')}. Give a CSV file "
+            f"in UTF-8 or a file .parquet, with the columns {', '.join(COLUMNS)}."
+        ) from error
     _check(table, f"{file}, {place}", first=1 if parquet else 2)
     model = RecordedAcceptance(*table)
     if gamma > model.longest:

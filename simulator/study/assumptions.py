@@ -31,7 +31,7 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
         found.append(
             f"{terms['measured_share']:.0%} of a step's time comes from kernel tables measured on "
             f"{scenario.gpu.title}, {terms['fitted_share']:.0%} from fits to measurements, "
-            f"{terms['assumed_share']:.0%} is assumed"
+            f"{terms['assumed_share']:.0%} is assumed{_of_pool(scenario)}"
         )
     if config.hardware.tensor_parallel is None:
         found.append(
@@ -58,6 +58,15 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
         )
     found += [_prefill_cadence(scenario), *_queueing(scenario), *cluster_assumptions(scenario)]
     return [*found, *scenario.workload.assumptions]
+
+
+def _of_pool(scenario: Scenario) -> str:
+    """Say of which pool the closed form and its shares are, where several decode."""
+    pools = scenario.config.cluster.pools
+    decoding = [pool.name for pool in pools if pool.role != PREFILL]
+    if len(decoding) < 2:
+        return ""
+    return f" (pool {decoding[0]}, of which the closed form is, too; others differ)"
 
 
 def _prefill_cadence(scenario: Scenario) -> str:

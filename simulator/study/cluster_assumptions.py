@@ -31,9 +31,18 @@ def _link(scenario: Scenario, link: KvLinkConfig) -> str:
     return (
         f"a prefill replica emits the first token, then sends "
         f"{sender.kv_bytes_per_token / 1e3:.0f} kB of keys and values a token, one request after "
-        f"another, at {link.bytes_per_s / GIGA:g} GB/s and {link.latency_s * 1e3:g} ms of latency; "
+        f"another, at {link.bytes_per_s / GIGA:g} GB/s and {link.latency_s * 1e3:g} ms of latency"
+        f"{_degraded(link)}; "
         f"it decodes nothing, and its blocks are free as soon as the sending starts"
     )
+
+
+def _degraded(link: KvLinkConfig) -> str:
+    stretches = ", ".join(
+        f"{time.factor:.3g} of that from {time.at_s:g} to {time.at_s + time.for_s:g} s"
+        for time in link.degraded
+    )
+    return f" ({stretches})" if stretches else ""
 
 
 def _scaling(scaling: AutoscalingConfig) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from simulator.costs.forward import KINDS, total_s
 from simulator.costs.step import StepModel, StepShape
 from simulator.speculation.acceptance import Acceptance
+from simulator.speculation.recorded import RecordedAcceptance
 from simulator.speculation.theory import speedup
 
 LONGEST_PROPOSED_DRAFT = 8
@@ -95,17 +96,28 @@ def decompose(
     )
 
 
+def longest_proposed(model: StepModel, acceptance: Acceptance) -> int:
+    """Return the longest draft that is worth proposing and can be run.
+
+    A draft tree is cut, never made deeper, and what a longer draft than the recorded ones would
+    have had accepted is not known.
+    """
+    limits = [LONGEST_PROPOSED_DRAFT, len(model.drafting.tree.widths) or LONGEST_PROPOSED_DRAFT]
+    if isinstance(acceptance, RecordedAcceptance):
+        limits.append(acceptance.longest)
+    return max(1, min(limits))
+
+
 def best_draft_length(
     model: StepModel, acceptance: Acceptance, batch: float, context_tokens: float
 ) -> Decomposition:
     """Return the decomposition at the draft length with the highest closed-form speedup.
 
     The batch is held fixed; in an open loop a faster deployment also runs a smaller batch, so this
-    proposes what to simulate next, not what will come out. A draft tree is cut, never made deeper.
+    proposes what to simulate next, not what will come out.
     """
-    longest = len(model.drafting.tree.widths) or LONGEST_PROPOSED_DRAFT
     candidates = (
         decompose(model, acceptance, batch, context_tokens, gamma)
-        for gamma in range(1, min(longest, LONGEST_PROPOSED_DRAFT) + 1)
+        for gamma in range(1, longest_proposed(model, acceptance) + 1)
     )
     return max(candidates, key=lambda point: point.speedup)

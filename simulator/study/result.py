@@ -8,10 +8,11 @@ from pathlib import Path
 
 from simulator.models.draft_tree import DraftTree
 from simulator.scenario import Scenario
+from simulator.serving.cluster_config import ClusterConfig
 from simulator.speculation.config import SpeculationConfig
 from simulator.speculation.policies import FIXED
 from simulator.study.assumptions import assumptions
-from simulator.study.decomposition import best_draft_length, decompose
+from simulator.study.decomposition import best_draft_length, decompose, longest_proposed
 from simulator.trace.fleet import summarise_fleet
 from simulator.trace.json_file import Json, write_json
 from simulator.trace.summary import summarise
@@ -107,10 +108,19 @@ def _scenario(scenario: Scenario) -> Json:
         "speculation": f"{scenario.drafter.title}, {draft_length(config.speculation)}",
         "gamma": config.speculation.gamma,
         "policy": config.speculation.policy,
+        "longest_gamma": longest_proposed(scenario.step_model, scenario.acceptance),
+        "replicas_setting": _replicas_setting(config.cluster),
         "requests": config.run.requests,
         "replications": config.run.replications,
         "seed": config.run.seed,
     }
+
+
+def _replicas_setting(cluster: ClusterConfig) -> str:
+    """Name the setting that says how many replicas there are, for advice to add some."""
+    if cluster.autoscaling is not None:
+        return "cluster.autoscaling"
+    return "cluster.pools" if cluster.pools else "hardware.replicas"
 
 
 def _hardware(scenario: Scenario) -> str:

@@ -56,8 +56,9 @@ class Swinging:
     @property
     def assumption(self) -> str:
         """What this law assumes."""
+        steady = self.law.assumption.replace("a constant", "a mean of")
         return (
-            f"{self.law.assumption}; the rate swings with a period of {self.swing.period_s:g} s "
+            f"{steady}; the rate swings with a period of {self.swing.period_s:g} s "
             f"between {self.trough_to_mean:.2f} and {self.swing.peak_to_mean:g} times that, the "
             f"shape of a von Mises density, and a run starts at the trough"
         )

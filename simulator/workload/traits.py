@@ -257,7 +257,8 @@ def _assumptions(workload: TraitedWorkload) -> Sequence[str]:
         gap = f"{sessions.live / rate:.3g} s on average" if rate else f"{sessions.live} requests"
         found.append(
             f"{sessions.live} conversations of {sessions.turns:g} turns on average: the lengths "
-            f"drawn are what each turn adds, and turns follow each other after {gap}, whether or "
+            f"drawn are what each turn adds, whatever context of earlier turns the trace had in "
+            f"them, and turns follow each other after {gap}, whether or "
             "not the answer is out"
         )
     return found

@@ -5,11 +5,11 @@ from hypothesis import strategies as st
 from simulator.report.advice import (
     FIXED_LENGTH,
     MORE_REPLICAS,
-    SWEEP,
     advice,
     headline,
     limiting_term,
     next_override,
+    sweep,
     verdict,
 )
 
@@ -129,7 +129,7 @@ def test_nothing_measured_is_nothing_to_compare(summary):
     assert advice(summary) == (
         "No request was measured in both arms, so there is nothing to compare."
     )
-    assert next_override(summary) == SWEEP
+    assert next_override(summary) == sweep(summary)
 
 
 @pytest.mark.parametrize(
@@ -183,13 +183,13 @@ def test_the_best_draft_length_is_recommended_with_its_promise(summary):
 
 def test_a_draft_length_that_is_the_best_already_is_not_recommended(summary):
     summary["decomposition"] |= {"best_gamma": 3, "best_speedup": 1.59}
-    assert next_override(summary) == SWEEP
+    assert next_override(summary) == sweep(summary)
 
 
 def test_a_best_draft_length_that_does_not_pay_is_not_recommended(summary):
     summary["decomposition"] |= {"best_gamma": 1, "best_speedup": 0.93}
     _set(summary, "tpot_p50", 0.8, 0.75, 0.85)
-    assert next_override(summary) == SWEEP
+    assert next_override(summary) == sweep(summary)
     assert advice(summary).endswith("By the closed form no draft length pays at this batch.")
 
 
@@ -198,7 +198,7 @@ def test_a_loss_without_a_known_best_tries_one_draft_less(summary):
     assert next_override(summary) == "speculation.gamma=2"
     assert advice(summary).endswith("Try speculation.gamma=2.")
     summary["scenario"]["gamma"] = 1
-    assert next_override(summary) == SWEEP
+    assert next_override(summary) == sweep(summary)
 
 
 def test_beside_a_policy_a_fixed_draft_length_is_tried(summary):
@@ -208,3 +208,27 @@ def test_beside_a_policy_a_fixed_draft_length_is_tried(summary):
     assert advice(summary).endswith("to see what choosing the draft length is worth.")
     _saturate(summary, "baseline", "speculative")
     assert next_override(summary) == MORE_REPLICAS
+
+
+def test_no_draft_is_swept_that_cannot_be_run(summary):
+    summary["scenario"]["longest_gamma"] = 3
+    assert sweep(summary) == "-m speculation.gamma=0,1,2,3"
+    assert advice(summary).endswith("Try other draft lengths.")
+    summary["scenario"] |= {"gamma": 0, "longest_gamma": 2}
+    assert next_override(summary) == "speculation.gamma=2"
+    assert advice(summary).endswith("Try speculation.gamma=2.")
+
+
+@pytest.mark.parametrize("setting", ["cluster.pools", "cluster.autoscaling"])
+@pytest.mark.parametrize("policy", ["fixed", "cost_model"])
+def test_more_replicas_are_added_where_they_are_set(summary, setting, policy):
+    """``hardware.replicas`` is refused beside pools, and no more than a start when scaled."""
+    _saturate(summary, "baseline", "speculative")
+    summary["scenario"] |= {"replicas_setting": setting, "policy": policy}
+    assert "hardware.replicas" not in next_override(summary)
+    assert f"try more replicas ({setting}), or less load." in advice(summary)
+
+
+def test_nothing_holds_back_what_did_not_draft(summary):
+    summary["decomposition"] |= {"gamma": 0, "sigma": 1.0, "expected_tokens_per_round": 1.0}
+    assert "What holds it back" not in advice(summary)

@@ -176,3 +176,10 @@ def test_a_run_in_which_nobody_was_measured_has_no_advice(summary):
     promise(summary)
     summary["baseline"]["attainment"] = None
     assert objective_advice(summary) is None
+
+
+@pytest.mark.parametrize("setting", ["hardware.replicas", "cluster.pools", "cluster.autoscaling"])
+def test_replicas_are_added_where_they_are_set(summary, setting):
+    promise(summary)
+    summary["scenario"]["replicas_setting"] = setting
+    assert f"(scheduler.max_num_seqs, {setting})" in objective_advice(summary)

@@ -121,7 +121,29 @@ def test_a_policy_shows_its_draft_length_and_is_dropped_whole(summary, printed):
     summary["scenario"]["overrides"] = [
         "workload.rate=4",
         "speculation.policy=batch_schedule",
-        "speculation.schedule=[[1,8,3],[9,64,1]]",
+        "'speculation.schedule=[[1,8,3],[9,64,1]]'",  # as the shell needs it
     ]
     assert re.search(r"\n draft length +0\S* +2\.25\n", printed(print_summary, summary))
     assert next_command(summary) == "moesim simulate workload.rate=4 speculation.policy=fixed"
+
+
+def test_a_batch_that_grows_although_decoding_is_faster_is_not_explained_by_it(summary, printed):
+    assert "since requests leave sooner" in " ".join(printed(print_summary, summary).split())
+    summary["speculative"]["mean_batch"] = 20.0  # fewer replicas carry the load
+    assert "since requests leave" not in " ".join(printed(print_summary, summary).split())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "changed"),
+    [
+        (["run.requests=400", "scenario=code"], False),
+        (["hydra.run.dir=mine"], False),
+        (["run.seed=1", "hardware=l40s"], True),
+        (["'cluster.pools=[{name: a}]'"], True),
+    ],
+)
+def test_a_title_says_that_settings_were_changed(summary, printed, overrides, changed):
+    summary["scenario"]["overrides"] = overrides
+    first = printed(print_summary, summary).splitlines()[0]
+    title = "Chat on a small A100 deployment"
+    assert first == (f"{title}, with settings of yours" if changed else title)

@@ -13,7 +13,7 @@ TREE = {"tree": [4, 2, 1], "tree_ranks": [0.3]}
     ("settings", "message"),
     [
         ({"acceptance": "heterogeneous", "alpha": None}, "alpha=null but .*=heterogeneous"),
-        ({"acceptance": "heterogeneous"}, "alpha_spread=None but .* example .*alpha_spread=0.28"),
+        ({"acceptance": "heterogeneous"}, "alpha_spread=null but .* example .*alpha_spread=0.28"),
         ({"acceptance": "heterogeneous", "alpha_spread": 0.0}, r"alpha_spread=0.0 must lie in \(0"),
         (
             {"acceptance": "heterogeneous", "alpha_spread": float("nan")},
@@ -24,9 +24,9 @@ TREE = {"tree": [4, 2, 1], "tree_ranks": [0.3]}
             "alpha=1.0 leaves .* nothing to spread",
         ),
         ({"alpha_spread": 0.3}, "alpha_spread=0.3 has no effect with speculation.acceptance=iid"),
-        ({"acceptance": "regime"}, "regime=None but .* the measured ones of speculation=regime"),
+        ({"acceptance": "regime"}, "regime=null but .* the measured ones of speculation=regime"),
         ({"regime": RegimeConfig(**REGIME)}, "has no effect with speculation.acceptance=iid"),
-        ({"acceptance": "recorded"}, "path=None but .* speculation.path=accepted.csv"),
+        ({"acceptance": "recorded"}, "path=null but .* speculation.path=accepted.csv"),
         ({"path": "a.csv"}, "path='a.csv' has no effect"),
         ({"acceptance": "recorded", "path": "a.csv", **TREE}, "have no effect with .*=recorded"),
         (
@@ -43,7 +43,7 @@ TREE = {"tree": [4, 2, 1], "tree_ranks": [0.3]}
         ({"tree_ranks": [0.3]}, "no other draft has any"),
         ({"tree": [1, 1, 1], "tree_ranks": [0.3]}, "no other draft has any"),
         ({"drafter_gpus": "onw"}, "Did you mean 'own'"),
-        ({"drafter_gpus": "own"}, "link_s=None .* needs one"),
+        ({"drafter_gpus": "own"}, "link_s=null .* needs one"),
         ({"link_s": 1e-5}, "one that shares them has none"),
         ({"drafter_gpus": "own", "link_s": -1.0}, "link_s=-1.0 must lie in 0..1 s"),
     ],

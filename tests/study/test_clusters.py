@@ -184,6 +184,21 @@ def test_the_shipped_default_changes_nothing():
     assert compose([]).cluster == ClusterConfig()
 
 
+def test_thresholds_of_another_router_are_refused():
+    own = {"prefix_affinity": {"min_share": 0.3}}
+    with pytest.raises(ConfigError, match=r"router=least_outstanding does not look at it"):
+        build(config(own))
+
+
+def test_the_pool_at_fault_is_named_and_so_is_the_one_shown(tmp_path):
+    with pytest.raises(ConfigError, match=r"^pool b: hardware\.gpu=h100_sxn"):
+        build(config({"pools": [{"name": "b", "gpu": "h100_sxn"}]}))
+    pools = [{"name": "old", "gpu": "a100_sxm"}, {"name": "new"}]
+    _, summary, _ = run(tmp_path, config({"pools": pools}))
+    assert "is assumed (pool old, of which the closed form is" in " ".join(summary["assumptions"])
+    assert summary["scenario"]["replicas_setting"] == "cluster.pools"
+
+
 @pytest.mark.parametrize("router", ["sticky", "prefix_affinity"])
 def test_routers_that_go_by_what_no_request_has_are_refused(router):
     with pytest.raises(ConfigError, match=f"scheduler.router={router}"):

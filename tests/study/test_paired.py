@@ -1,13 +1,18 @@
 """Paired runs: same seed, same columns, whatever the number of processes."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from helpers.scenarios import make_config
 
 from simulator.config import RunConfig
+from simulator.models.draft_tree import DraftTree
 from simulator.scenario import build
 from simulator.speculation.config import SpeculationConfig
-from simulator.study.decomposition import best_draft_length, decompose
+from simulator.speculation.recorded import RecordedAcceptance
+from simulator.study.decomposition import best_draft_length, decompose, longest_proposed
 from simulator.study.paired import run_count, simulate
 from simulator.study.result import conclude
 from simulator.workload.config import WorkloadConfig
@@ -124,3 +129,13 @@ def test_the_proposed_draft_length_is_the_best_of_the_closed_form():
     every = [decompose(*parts, 16.0, 500.0, gamma).speedup for gamma in range(1, 9)]
     assert best.speedup == max(every)
     assert best.gamma == 1 + every.index(max(every))
+
+
+@pytest.mark.parametrize(
+    ("widths", "recorded", "longest"), [((), 9, 8), ((4, 2), 9, 2), ((), 5, 5)]
+)
+def test_no_draft_is_proposed_that_would_be_refused(widths, recorded, longest):
+    model = SimpleNamespace(drafting=SimpleNamespace(tree=DraftTree(widths)))
+    counts = np.array([recorded, 0])
+    acceptance = RecordedAcceptance(np.zeros(2, np.int64), np.arange(2), counts)
+    assert longest_proposed(model, acceptance) == longest

@@ -67,7 +67,9 @@ def test_a_period_has_as_many_arrivals_as_without_a_swing():
 def test_a_preset_swings_and_says_so():
     swing = SwingConfig(period_s=3600.0, peak_to_mean=1.9)
     workload = build_workload(WorkloadConfig(preset="reasoning", rate=0.4, swing=swing), 5000)
+    assert "Poisson at a mean of 0.4 requests/s" in workload.assumptions[0]
     assert "period of 3600 s between 0.39 and 1.9 times" in workload.assumptions[0]
+    assert len(set(workload.assumptions)) == len(workload.assumptions)
     times_s = np.concatenate([block.arrival_s for block in workload.blocks(Streams(3))])
     night = ((times_s % 3600) < 600).sum()
     peak = (abs(times_s % 3600 - 1800) < 300).sum()
