@@ -27,7 +27,7 @@ _PACKAGE = "simulator.hardware_specs.links"
 
 _KEYS = ("title", "gpus", "island_gpus", "links", "wiring", "wiring_source")
 
-_MOST_GPUS = 1024
+_MOST_GPUS = 512
 """Tables by pair grow with the square."""
 
 ROUTED_BYTES = 2.0**20
