@@ -64,8 +64,9 @@ class LinkNetwork:
     """The links of a topology, shared by max-min fairness.
 
     A transfer alone takes ``bytes / bandwidth + latency`` of its route. Rates change when a flow
-    comes, goes, or a link does; all changes of one instant count as one. One event waits at a time:
-    for the end of the instant, or for the next flow to be sent.
+    comes or goes, or a link changes; all changes of one instant count as one, and cost one event at
+    its end. One more waits for the next flow to be sent; where flows became slower in the meantime
+    it looks when to come again.
 
     Parameters
     ----------
@@ -93,8 +94,8 @@ class LinkNetwork:
         self._capacities = list(topology.capacities)
         self._flows: dict[Flow, None] = {}
         self._since_s = 0.0
-        self._wake: _Wake | None = None
         self._changed = False
+        self._next: _Wake | None = None
 
     @property
     def flows(self) -> int:
@@ -129,35 +130,42 @@ class LinkNetwork:
         """Compute rates anew at the end of this instant."""
         if not self._changed:
             self._changed = True
-            self._wake_at(self._env.now)
+            _Wake(self._env, self._env.now, self._changes_end)
 
-    def _wake_at(self, time_s: float) -> None:
-        """Wait for a time, unless what is waited for comes sooner: then it is looked at again."""
-        if self._wake is None or time_s < self._wake.time_s:
-            self._wake = _Wake(self._env, time_s, self._woken)
+    def _changes_end(self, _: simpy.Event) -> None:
+        self._changed = False
+        self._advance()
+        self._share()
+        self._wait()
 
-    def _woken(self, event: simpy.Event) -> None:
-        if event is not self._wake:
+    def _may_be_sent(self, event: simpy.Event) -> None:
+        """Deliver what is sent by now, unless a sooner look has been taken instead of this."""
+        if event is not self._next:
             return
-        self._wake = None
+        self._next = None
         self._advance()
         sent = [flow for flow in self._flows if flow.left_bytes <= _DONE_SHARE * flow.size_bytes]
         for flow in sent:
             del self._flows[flow]
             self._deliver(flow)
-        if self._flows:
-            self._share(anew=bool(sent) or self._changed)
-        self._changed = False
+        if sent:
+            self._share()
+        self._wait()
 
-    def _share(self, *, anew: bool) -> None:
-        """Give every flow its rate, if any changed, and wait for the first to be sent."""
-        if anew:
-            rates = max_min_rates([flow.route for flow in self._flows], self._capacities)
-            for flow, rate in zip(self._flows, rates, strict=True):
-                flow.rate = rate
-        next_s = min(flow.left_bytes / flow.rate for flow in self._flows)
+    def _share(self) -> None:
+        """Give every flow its rate."""
+        rates = max_min_rates([flow.route for flow in self._flows], self._capacities)
+        for flow, rate in zip(self._flows, rates, strict=True):
+            flow.rate = rate
+
+    def _wait(self) -> None:
+        """Wait for the next flow to be sent, unless something sooner is waited for already."""
+        now_s = self._env.now
+        ends_s = (now_s + flow.left_bytes / flow.rate for flow in self._flows if flow.rate)
         # A step below the resolution of the clock would not move it.
-        self._wake_at(max(self._env.now + next_s, math.nextafter(self._env.now, math.inf)))
+        next_s = max(min(ends_s, default=math.inf), math.nextafter(now_s, math.inf))
+        if next_s < (self._next.time_s if self._next else math.inf):
+            self._next = _Wake(self._env, next_s, self._may_be_sent)
 
     def _advance(self) -> None:
         """Account for what was sent since the last change."""

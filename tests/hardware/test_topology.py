@@ -1,6 +1,7 @@
 """Topologies as data: what ships is whole, and what makes no sense is refused with the remedy."""
 
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def test_routes_are_connected_and_go_through_no_other_gpu(name):
     for sender, receiver in ((0, 1), (0, topology.gpus - 1), (topology.gpus - 1, 1)):
         hops = [ends[channel] for channel in topology.routes[sender][receiver]]
         assert (hops[0][0], hops[-1][1]) == (f"gpu{sender}", f"gpu{receiver}")
-        for before, after in zip(hops, hops[1:], strict=False):
+        for before, after in pairwise(hops):
             assert before[1] == after[0]
             assert not before[1].startswith("gpu")
 
