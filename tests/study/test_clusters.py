@@ -19,6 +19,7 @@ from simulator.serving.cluster_config import ClusterConfig
 from simulator.serving.config import SchedulerConfig
 from simulator.speculation.config import SpeculationConfig
 from simulator.study.assumptions import assumptions
+from simulator.study.cluster_assumptions import cluster_assumptions
 from simulator.study.paired import simulate
 from simulator.study.result import conclude
 from simulator.workload.config import WorkloadConfig
@@ -222,7 +223,7 @@ def test_a_topology_carries_keys_and_values(tmp_path):
     scenario, node, _ = run(tmp_path / "node", config(APART | {"topology": "nvswitch_h100"}))
     ttft = [summary["baseline"]["ttft_s"]["p50"] for summary in (cards, node)]
     assert ttft[0] == ttft[1]
-    sentence = next(text for text in assumptions(scenario) if "keys and values" in text)
+    (sentence,) = (text for text in cluster_assumptions(scenario) if "keys and values" in text)
     assert "NVSwitch node, 8 H100 SXM" in sentence
     assert "max-min" in sentence
 
