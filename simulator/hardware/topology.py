@@ -99,18 +99,6 @@ class Topology:
     provenance: dict[str, Quantity]
     wiring_source: str
 
-    def transfer_s(self, sender: int, receiver: int, size_bytes: float) -> float:
-        """Return the time of a transfer that has its route to itself, s.
-
-        Examples
-        --------
-        >>> round(load_topology("nvswitch_h100").transfer_s(0, 1, 450e3) * 1e6, 3)
-        1.6
-        """
-        return float(
-            self.latency_s[sender, receiver] + size_bytes / self.bandwidth[sender, receiver]
-        )
-
     def link(self, name: str, origin: str) -> Link:
         """Return a link by its name, its ends in either order.
 
