@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from simulator.config import Config, HardwareConfig
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, TableError
+from simulator.hardware.topology import Topology, load_topology
 from simulator.models.architecture import Architecture
 from simulator.models.drafters import Drafter, drafter_kv_bytes_per_token
 from simulator.models.parameters import kv_bytes_per_token, state_bytes_per_request
 from simulator.serving.cluster_config import PREFILL, AffinityConfig, ClusterConfig, PoolConfig
 from simulator.serving.deployment import ClusterPlan, Deployment
+from simulator.serving.link_config import DegradedLinkConfig, check_apart
 from simulator.serving.router import MOST_SESSIONS
 
 _OVERRIDES = (
@@ -70,9 +72,52 @@ def plan_cluster(config: Config, deployments: Sequence[Deployment]) -> ClusterPl
         pools=pools,
         scaled=cluster.scaled(replicas) or 0,
         kv_link=cluster.kv_link,
+        topology=topology_of(cluster, [pool.gpus for pool in pools]),
+        degraded_links=cluster.degraded_links,
         autoscaling=cluster.autoscaling,
         failures=cluster.failures,
     )
+
+
+def topology_of(cluster: ClusterConfig, gpus: Sequence[int]) -> Topology | None:
+    """Return the topology of a cluster with pools; None if it has none.
+
+    Parameters
+    ----------
+    cluster
+        The config group.
+    gpus
+        Of a replica, by pool.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such topology, it has too few GPUs, or a link that is to be slower is not
+        in it, or is slower twice at a time.
+    """
+    if cluster.topology is None:
+        return None
+    try:
+        topology = load_topology(cluster.topology)
+    except TableError as error:
+        raise ConfigError(f"cluster.topology={cluster.topology}: {error}") from error
+    slots = cluster.slots(replicas=1)
+    needed = sum(count * each for count, each in zip(slots, gpus, strict=True))
+    if needed > topology.gpus:
+        pools = zip(cluster.pools, slots, gpus, strict=True)
+        parts = ", ".join(f"{pool.name} {count} x {each}" for pool, count, each in pools)
+        raise ConfigError(
+            f"cluster.topology={cluster.topology} has {topology.gpus} GPUs, but the pools take "
+            f"{needed} ({parts}). Lower their replicas, or take a larger topology: "
+            "moesim list topologies."
+        )
+    path = "cluster.degraded_links"
+    by_link: dict[str, list[DegradedLinkConfig]] = {}
+    for dip in cluster.degraded_links:
+        by_link.setdefault(topology.link(dip.link, path).name, []).append(dip)
+    for name, dips in by_link.items():
+        check_apart(dips, f"{path} of {name}")
+    return topology
 
 
 def sent_bytes(target: Architecture, drafter: Drafter | None) -> tuple[float, float]:

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
-from simulator.clusters import check_router, plan_cluster, pool_configs, sent_bytes, shown_pool
+from simulator.clusters import (
+    check_router,
+    plan_cluster,
+    pool_configs,
+    sent_bytes,
+    shown_pool,
+    topology_of,
+)
 from simulator.config import Config
 from simulator.costs.compiled import CompiledSteps, Window
 from simulator.costs.engine import Engine, load_engine
@@ -192,6 +199,7 @@ def build(
             if not str(error).startswith("hardware."):  # no matter of this pool
                 raise
             raise type(error)(f"pool {pool.name}: {error}") from error
+    topology_of(config.cluster, [pool.parallelism.gpus + pool.drafter_gpus for pool in pools])
     return replace(pools[shown_pool(config.cluster)], config=config, pools=tuple(pools))
 
 

@@ -21,6 +21,7 @@ COMMANDS = {
     ),
     "calibrate": Command("calibrate", "fit to measurements; what measurements can determine"),
     "list": Command("listing", "known models, GPUs, drafters, workloads and parts, with sources"),
+    "show": Command("show", "a topology: drawn, with its links, routes and collectives"),
     "kernels": Command("kernels", "measured kernel tables: import them again from their source"),
     "completion": Command("completion", 'shell completion: eval "$(moesim completion bash)"'),
 }

@@ -7,6 +7,7 @@ import sys
 from simulator.commands import COMMANDS
 from simulator.commands.arguments import Parser
 from simulator.commands.calibrate import SUBJECTS as CALIBRATE
+from simulator.commands.show import SUBJECTS as SHOW
 from simulator.commands.validate import SUBJECTS as VALIDATE
 
 BASH = r"""\
@@ -29,8 +30,10 @@ _moesim_complete() {
         replies="@VALIDATE@ --help"
     elif [[ "$command" == calibrate ]]; then
         replies="@CALIBRATE@ --help"
+    elif [[ "$command" == show ]]; then
+        replies="@SHOW@ --help"
     elif [[ "$command" == list ]]; then
-        replies="models gpus drafters workloads scenarios engines tables parts"
+        replies="models gpus topologies drafters workloads scenarios engines tables parts"
     elif [[ "$command" == kernels ]]; then
         replies="import"
     elif [[ "$command" == completion ]]; then
@@ -62,6 +65,7 @@ def main(arguments: list[str]) -> int:
         ("COMMANDS", list(COMMANDS)),
         ("VALIDATE", list(VALIDATE)),
         ("CALIBRATE", list(CALIBRATE)),
+        ("SHOW", list(SHOW)),
     ):
         script = script.replace(f"@{mark}@", " ".join(names))
     sys.stdout.write(script)

@@ -13,6 +13,7 @@ from simulator.commands.settings import group_options
 from simulator.costs.engine import engine_names, load_engine
 from simulator.experts.laws import ROUTING_LAWS
 from simulator.hardware.gpu import gpu_names, load_gpu
+from simulator.hardware.topology import load_topology, topology_names
 from simulator.kernels.schema import ENGINES, OPERATORS
 from simulator.kernels.tables import KernelTables
 from simulator.models.architecture import Architecture
@@ -36,7 +37,7 @@ from simulator.serving.queues import QUEUES
 from simulator.serving.router import ROUTERS
 from simulator.speculation.acceptance import ACCEPTANCE
 from simulator.speculation.policies import POLICIES
-from simulator.units import GIB, GIGA, MEGA, TERA
+from simulator.units import GIB, GIGA, MEGA, TERA, US
 from simulator.workload.arrivals import ARRIVALS
 from simulator.workload.build import WORKLOADS
 from simulator.workload.presets import preset_names, read_preset
@@ -115,6 +116,21 @@ def gpus() -> list[Sheet]:
         sources[name] = f"{gpu.title}: {found}"
     columns = ("name", "GiB>", "TB/s>", "a node>", "dense peak, TFLOP/s")
     return [Sheet("GPUs (hardware=NAME)", columns, rows, sources)]
+
+
+def topologies() -> list[Sheet]:
+    """List the topologies with the narrowest and the longest of their routes."""
+    rows, sources = [], {}
+    for name in topology_names():
+        one = load_topology(name)
+        narrowest, longest = one.bandwidth.min() / GIGA, one.latency_s.max() / US
+        islands = f"{one.gpus // one.island_gpus} x {one.island_gpus}"
+        rows.append((name, f"{one.gpus}", islands, f"{narrowest:.1f}", f"{longest:.1f}"))
+        found = _joined(quantity.source for quantity in one.provenance.values())
+        sources[name] = f"{one.title}: {found}, {one.wiring_source}"
+    columns = ("name", "GPUs>", "islands>", "GB/s>", "us>")
+    title = "Topologies (cluster.topology=NAME); the narrowest and the longest route"
+    return [Sheet(title, columns, rows, sources)]
 
 
 def drafters() -> list[Sheet]:
@@ -215,6 +231,7 @@ class Topic:
 TOPICS = {
     "models": Topic(model_names, models),
     "gpus": Topic(gpu_names, gpus),
+    "topologies": Topic(topology_names, topologies),
     "drafters": Topic(drafter_names, drafters),
     "workloads": Topic(partial(group_options, "workload"), workloads),
     "scenarios": Topic(partial(group_options, "scenario"), scenarios),

@@ -12,14 +12,16 @@ import simpy
 
 from simulator.serving.autoscaling import Autoscaler
 from simulator.serving.changes import Change
-from simulator.serving.cluster_config import DECODE, PREFILL, KvLinkConfig
+from simulator.serving.cluster_config import DECODE, PREFILL
 from simulator.serving.collector import collector_paused
 from simulator.serving.deployment import ClusterPlan, Deployment
-from simulator.serving.disaggregation import HandOver, KvLink
+from simulator.serving.disaggregation import HandOver, KvLink, Wire
 from simulator.serving.failures import Failures
 from simulator.serving.front_end import FrontEnd
 from simulator.serving.incoming import incoming
 from simulator.serving.kv_cache import KvCache
+from simulator.serving.kv_routes import KvRoutes
+from simulator.serving.link_config import KvLinkConfig
 from simulator.serving.pools import Desk, Fleet, Slot, State
 from simulator.serving.replica import Replica
 from simulator.serving.request import Request, request_row
@@ -102,7 +104,7 @@ class Cluster:
         )
         self._hand_over = HandOver(
             env,
-            KvLink(plan.kv_link or KvLinkConfig()),
+            self._build_wire(),
             new_router(uniforms(streams, "decode_router")),
             nobody=partial(self._hold, DECODE),
             arrived=lambda sender: self._stop_later(self._fleet.slots[sender]),
@@ -136,6 +138,12 @@ class Cluster:
         if self._plan.changes:
             self._close()
         return next(env._eid)  # how SimPy's own benchmarks count events
+
+    def _build_wire(self) -> Wire:
+        plan = self._plan
+        if plan.topology is None:
+            return KvLink(self._env, plan.kv_link or KvLinkConfig())
+        return KvRoutes(self._env, plan.topology, plan.places(), plan.degraded_links)
 
     def _build_fleet(self) -> Fleet:
         slots: list[Slot] = []
@@ -184,7 +192,7 @@ class Cluster:
             first, count = count, count + self._plan.most_replicas(position)
             for slot in self._fleet.slots[first : first + pool.replicas]:
                 self._fleet.serve(slot)
-        for dip in self._plan.kv_link.degraded if self._plan.kv_link else ():
+        for dip in self._plan.dips:
             Change(self._env, dip.at_s, partial(self._note, LINK_SLOWER))
             Change(self._env, dip.at_s + dip.for_s, partial(self._note, LINK_BACK))
 

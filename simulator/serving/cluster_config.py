@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from simulator.errors import ConfigError, unknown, written
+from simulator.serving.link_config import (
+    DegradedLinkConfig,
+    KvLinkConfig,
+    check_not_negative,
+    check_positive,
+)
 
 MIXED, PREFILL, DECODE = ROLES = ("mixed", "prefill", "decode")
 """What the replicas of a pool do: all of a request, its prefill, or what follows that."""
 
 SIGNALS = ("queue", "utilisation", "slo")
 """What an autoscaler looks at (`serving.autoscaling`)."""
-
-
-def _check_positive(path: str, **values: float) -> None:
-    for key, value in values.items():
-        if not 0 < value < float("inf"):
-            raise ConfigError(f"{path}.{key}={value!r} must be positive and finite.")
-
-
-def _check_not_negative(path: str, **values: float) -> None:
-    for key, value in values.items():
-        if not 0 <= value < float("inf"):
-            raise ConfigError(f"{path}.{key}={value!r} must be finite and at least 0.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,64 +53,6 @@ class PoolConfig:
             raise ConfigError(
                 f"pool {self.name} has replicas={self.replicas!r}, which must lie in 1..4096."
             )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DegradedConfig:
-    """A time in which a link is slower.
-
-    Parameters
-    ----------
-    at_s, for_s
-        When it starts, and how long it lasts, s.
-    factor
-        Share of the bandwidth that is left, in (0, 1).
-    """
-
-    at_s: float
-    for_s: float
-    factor: float
-
-    def __post_init__(self) -> None:
-        _check_not_negative("cluster.kv_link.degraded", at_s=self.at_s)
-        _check_positive("cluster.kv_link.degraded", for_s=self.for_s)
-        if not 0 < self.factor < 1:
-            raise ConfigError(
-                f"cluster.kv_link.degraded.factor={self.factor!r} must lie in (0, 1): it is the "
-                "share of the bandwidth that is left."
-            )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KvLinkConfig:
-    """The link over which a prefill replica sends keys and values to a decode replica.
-
-    Parameters
-    ----------
-    bytes_per_s
-        Bandwidth of each sender, which sends one request at a time. The default is a 400 Gbit/s
-        network card (InfiniBand NDR), at its peak.
-    latency_s
-        What follows until the data are usable, for each request by itself, s.
-    degraded
-        Times in which the bandwidth is lower; they do not overlap.
-    """
-
-    bytes_per_s: float = 50e9
-    latency_s: float = 0.0
-    degraded: tuple[DegradedConfig, ...] = ()
-
-    def __post_init__(self) -> None:
-        if not self.bytes_per_s > 0:
-            raise ConfigError(f"cluster.kv_link.bytes_per_s={self.bytes_per_s!r} must be positive.")
-        _check_not_negative("cluster.kv_link", latency_s=self.latency_s)
-        times = sorted(self.degraded, key=lambda time: time.at_s)
-        for earlier, later in pairwise(times):
-            if earlier.at_s + earlier.for_s > later.at_s:
-                raise ConfigError(
-                    f"cluster.kv_link.degraded: the time from {later.at_s:g} s starts before the "
-                    f"one from {earlier.at_s:g} s ends. Make them follow one another."
-                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,8 +96,8 @@ class AutoscalingConfig:
                 f"{self.max_replicas!r} must satisfy 1 <= min <= max <= 4096."
             )
         path = "cluster.autoscaling"
-        _check_positive(path, target=self.target, interval_s=self.interval_s)
-        _check_not_negative(path, startup_s=self.startup_s, stabilisation_s=self.stabilisation_s)
+        check_positive(path, target=self.target, interval_s=self.interval_s)
+        check_not_negative(path, startup_s=self.startup_s, stabilisation_s=self.stabilisation_s)
         if self.signal == "utilisation" and self.target >= 1:
             raise ConfigError(
                 f"{path}.target={self.target!r} must be below 1 for signal=utilisation, the share "
@@ -189,9 +124,9 @@ class LossConfig:
     repair_s: float | None = None
 
     def __post_init__(self) -> None:
-        _check_not_negative("cluster.failures.losses", at_s=self.at_s, replica=self.replica)
+        check_not_negative("cluster.failures.losses", at_s=self.at_s, replica=self.replica)
         if self.repair_s is not None:
-            _check_positive("cluster.failures.losses", repair_s=self.repair_s)
+            check_positive("cluster.failures.losses", repair_s=self.repair_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +156,7 @@ class FailuresConfig:
                 f"{written(self.mttr_s)}: set both or neither."
             )
         if self.mtbf_s is not None and self.mttr_s is not None:
-            _check_positive("cluster.failures", mtbf_s=self.mtbf_s, mttr_s=self.mttr_s)
+            check_positive("cluster.failures", mtbf_s=self.mtbf_s, mttr_s=self.mttr_s)
         elif not self.losses:
             raise ConfigError(
                 "cluster.failures names no losses and no mtbf_s: nothing would fail. Set one, or "
@@ -255,7 +190,7 @@ class AffinityConfig:
 
     def __post_init__(self) -> None:
         path = "cluster.prefix_affinity"
-        _check_not_negative(path, imbalance_requests=self.imbalance_requests)
+        check_not_negative(path, imbalance_requests=self.imbalance_requests)
         if not 0 <= self.min_share <= 1:
             raise ConfigError(f"{path}.min_share={self.min_share!r} must lie in [0, 1].")
         if not self.imbalance_ratio >= 1:
@@ -274,6 +209,11 @@ class ClusterConfig:
         Groups of equal replicas; none for the ``hardware.replicas`` alone.
     kv_link
         Between prefill and decode pools; null takes the defaults of `KvLinkConfig`.
+    topology
+        Instead of it: name or path of a topology (`hardware.topology`) on whose GPUs the replicas
+        stand, in order, and over whose links keys and values go.
+    degraded_links
+        Times in which links of the topology are slower.
     autoscaling, failures
         What changes the cluster on the way; null for nothing.
     prefix_affinity
@@ -282,6 +222,8 @@ class ClusterConfig:
 
     pools: tuple[PoolConfig, ...] = ()
     kv_link: KvLinkConfig | None = None
+    topology: str | None = None
+    degraded_links: tuple[DegradedLinkConfig, ...] = ()
     autoscaling: AutoscalingConfig | None = None
     failures: FailuresConfig | None = None
     prefix_affinity: AffinityConfig = field(default_factory=AffinityConfig)
@@ -305,12 +247,34 @@ class ClusterConfig:
                 "cluster.kv_link is set, but no pool has the role prefill: nothing would be sent. "
                 "Add prefill and decode pools, or set cluster.kv_link=null."
             )
+        self._check_topology(PREFILL in roles)
+
+    def _check_topology(self, sends: bool) -> None:
+        """Refuse a topology without use, and what has none beside it, or without it."""
+        if self.topology is None:
+            if self.degraded_links:
+                raise ConfigError(
+                    "cluster.degraded_links names links of a topology, but cluster.topology is "
+                    "null. Set it, or take cluster.kv_link.degraded."
+                )
+            return
+        if not sends:
+            raise ConfigError(
+                f"cluster.topology={self.topology} is set, but no pool has the role prefill: "
+                "nothing would be sent. Add prefill and decode pools, or set "
+                "cluster.topology=null."
+            )
+        if self.kv_link is not None:
+            raise ConfigError(
+                f"cluster.kv_link has no effect beside cluster.topology={self.topology}, whose "
+                "links say how fast they are. Set one of the two to null."
+            )
 
     @property
     def changes(self) -> bool:
         """Whether a run has cluster events: losses, scaling, or a slower link."""
-        degraded = self.kv_link is not None and bool(self.kv_link.degraded)
-        return degraded or self.autoscaling is not None or self.failures is not None
+        degraded = self.kv_link.degraded if self.kv_link else self.degraded_links
+        return bool(degraded) or self.autoscaling is not None or self.failures is not None
 
     def fleet(self, replicas: int) -> tuple[PoolConfig, ...]:
         """Return the pools, of which there is one with ``hardware.replicas`` if none is named."""

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from simulator.serving.cluster_config import (
-    MIXED,
-    AutoscalingConfig,
-    FailuresConfig,
-    KvLinkConfig,
-)
+from simulator.hardware.topology import Topology
+from simulator.serving.cluster_config import MIXED, AutoscalingConfig, FailuresConfig
+from simulator.serving.link_config import Degraded, DegradedLinkConfig, KvLinkConfig
 from simulator.serving.queues import Fcfs, WaitingQueue
 from simulator.serving.replica import StepTimes
 from simulator.serving.ring import EmissionRing
@@ -108,21 +105,39 @@ class ClusterPlan:
         them, and a scaled pool has numbers for the most that it may have.
     scaled
         Position of the pool that `autoscaling` scales.
-    kv_link, autoscaling, failures
+    kv_link, degraded_links, autoscaling, failures
         As in the configuration; None for none.
+    topology
+        On whose GPUs the replicas stand; None for links of their own.
     """
 
     pools: Sequence[Deployment]
     scaled: int = 0
     kv_link: KvLinkConfig | None = None
+    topology: Topology | None = None
+    degraded_links: Sequence[DegradedLinkConfig] = ()
     autoscaling: AutoscalingConfig | None = None
     failures: FailuresConfig | None = None
 
     @property
     def changes(self) -> bool:
         """Whether the run has cluster events: losses, scaling, or a slower link."""
-        degraded = self.kv_link is not None and bool(self.kv_link.degraded)
-        return degraded or self.autoscaling is not None or self.failures is not None
+        return bool(self.dips) or self.autoscaling is not None or self.failures is not None
+
+    @property
+    def dips(self) -> Sequence[Degraded]:
+        """Times in which a link is slower."""
+        return self.kv_link.degraded if self.kv_link else self.degraded_links
+
+    def places(self) -> list[range]:
+        """Return the GPUs of each replica, numbered through them."""
+        found: list[range] = []
+        first = 0
+        for position, pool in enumerate(self.pools):
+            for _ in range(self.most_replicas(position)):
+                found.append(range(first, first + pool.gpus))
+                first += pool.gpus
+        return found
 
     def most_replicas(self, position: int) -> int:
         """Return the most replicas that a pool has at once."""

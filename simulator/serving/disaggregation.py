@@ -1,59 +1,80 @@
 """Prefill and decode on different replicas, with keys and values sent from one to the other.
 
 The prefill replica emits the first token (as in DistServe, OSDI 2024, and Splitwise, ISCA 2024).
-Its KV blocks are free at once: it sends from a buffer, one request after another, to a replica that
-was lost in the meantime as well. The decode replica is chosen when the prefill ends; from then on
-it counts the request among its own, and it takes blocks once everything is there. So TTFT knows
-nothing of the link, and the time between the first two tokens holds all of the transfer.
+Its KV blocks are free at once: it sends from a buffer. The decode replica is chosen when the
+prefill ends; from then on it counts the request among its own, and it takes blocks once everything
+is there. So TTFT knows nothing of the link, and the time between the first two tokens holds all of
+the transfer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import simpy
 
-from simulator.serving.cluster_config import KvLinkConfig
 from simulator.serving.deployment import Deployment
+from simulator.serving.link_config import KvLinkConfig
 from simulator.serving.pools import Desk
 from simulator.serving.replica import Replica
 from simulator.serving.request import Request
 from simulator.serving.router import Router
 
 
+class Wire(Protocol):
+    """What keys and values go over; replicas by number."""
+
+    def send(self, sender: int, receiver: int, size_bytes: float) -> simpy.Event:
+        """Start a transfer; return what happens when all of it is there."""
+
+    def lose(self, replica: int) -> None:
+        """Forget what a lost replica was sending, and may no longer receive."""
+
+
 class KvLink:
     """Sends one request after another from each replica, at a bandwidth that may dip.
 
     A transfer takes ``bytes / bandwidth`` from when its sender is free, and the latency after that,
-    in which the next may already be sent.
+    in which the next may already be sent. What is on its way to a replica that is lost is sent to
+    its end.
 
     Parameters
     ----------
+    env
+        The SimPy environment.
     settings
         Bandwidth, latency, and the times in which the bandwidth is lower.
 
     Examples
     --------
-    >>> link = KvLink(KvLinkConfig(bytes_per_s=10.0, latency_s=0.5))
-    >>> link.send(0, 0.0, 20.0), link.send(0, 0.0, 10.0), link.send(1, 0.0, 10.0)
-    (2.5, 3.5, 1.5)
+    >>> env = simpy.Environment()
+    >>> link = KvLink(env, KvLinkConfig(bytes_per_s=10.0, latency_s=0.5))
+    >>> sent = [link.send(0, 2, 20.0), link.send(0, 2, 10.0), link.send(1, 2, 10.0)]
+    >>> for transfer in sent:
+    ...     transfer.callbacks.append(lambda _: print(env.now))
+    >>> env.run()
+    1.5
+    2.5
+    3.5
     """
 
-    def __init__(self, settings: KvLinkConfig) -> None:
+    def __init__(self, env: simpy.Environment, settings: KvLinkConfig) -> None:
+        self._env = env
         self._settings = settings
         self._dips = sorted(settings.degraded, key=lambda dip: dip.at_s)
         self._free_s: dict[int, float] = {}
 
-    def send(self, sender: int, now_s: float, size_bytes: float) -> float:
-        """Return when what a replica starts to send is there, s."""
+    def send(self, sender: int, receiver: int, size_bytes: float) -> simpy.Event:
+        """Start a transfer, behind those of the same sender; the receiver makes no difference."""
+        now_s = self._env.now
         start_s = max(now_s, self._free_s.get(sender, 0.0))
         end_s = self._free_s[sender] = self._sent_s(start_s, size_bytes)
-        return end_s + self._settings.latency_s
+        return self._env.timeout(end_s + self._settings.latency_s - now_s)
 
-    def reset(self, sender: int) -> None:
+    def lose(self, replica: int) -> None:
         """Forget what a lost replica was sending."""
-        self._free_s.pop(sender, None)
+        self._free_s.pop(replica, None)
 
     def _sent_s(self, time_s: float, left_bytes: float) -> float:
         """Return when the last byte is on its way, through all dips of the bandwidth."""
@@ -86,7 +107,7 @@ class HandOver:
     env
         The SimPy environment.
     link
-        How long it takes.
+        What the requests go over.
     router
         Chooses the decode replica.
     nobody
@@ -98,7 +119,7 @@ class HandOver:
     def __init__(
         self,
         env: simpy.Environment,
-        link: KvLink,
+        link: Wire,
         router: Router,
         *,
         nobody: Callable[[Request], None],
@@ -126,7 +147,7 @@ class HandOver:
 
     def abandon(self, lost: Replica) -> list[Request]:
         """Lose what is on its way from or to a replica, or waits at it to be sent."""
-        self._link.reset(lost.index)
+        self._link.lose(lost.index)
         found = [
             request
             for request, (sender, target) in self._flying.items()
@@ -143,13 +164,13 @@ class HandOver:
         return [*found, *held]
 
     def _send(self, target: Replica, request: Request) -> None:
-        """Start a transfer, behind those of the same sender."""
-        sender, now_s = request.prefill_replica, self._env.now
+        """Start a transfer."""
+        sender = request.prefill_replica
         pool = self._pools[sender]
         size_bytes = pool.kv_bytes_per_token * request.prefill_tokens + pool.state_bytes
         transfer = self._flying[request] = Transfer(sender, target)
         target.expect(request)
-        arrival = self._env.timeout(self._link.send(sender, now_s, size_bytes) - now_s)
+        arrival = self._link.send(sender, target.index, size_bytes)
         arrival.callbacks.append(lambda _: self._arrive(request, transfer))
 
     def _arrive(self, request: Request, transfer: Transfer) -> None:

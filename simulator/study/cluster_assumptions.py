@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from simulator.scenario import Scenario
-from simulator.serving.cluster_config import (
-    PREFILL,
-    AutoscalingConfig,
-    FailuresConfig,
-    KvLinkConfig,
-)
+from simulator.serving.cluster_config import PREFILL, AutoscalingConfig, FailuresConfig
+from simulator.serving.deployment import ClusterPlan
+from simulator.serving.link_config import KvLinkConfig
 from simulator.units import GIGA
 
 
@@ -16,7 +13,7 @@ def cluster_assumptions(scenario: Scenario) -> list[str]:
     """List what was assumed of pools, link, scaling and failures; nothing for equal replicas."""
     cluster, found = scenario.config.cluster, []
     if any(pool.role == PREFILL for pool in cluster.pools):
-        found.append(_link(scenario, cluster.kv_link or KvLinkConfig()))
+        found.append(_sending(scenario.cluster(scenario.config.speculation.gamma)))
     if cluster.autoscaling is not None:
         found.append(_scaling(cluster.autoscaling))
     if cluster.failures is not None:
@@ -24,16 +21,27 @@ def cluster_assumptions(scenario: Scenario) -> list[str]:
     return found
 
 
-def _link(scenario: Scenario, link: KvLinkConfig) -> str:
-    gamma = scenario.config.speculation.gamma
-    plan = scenario.cluster(gamma)
+def _sending(plan: ClusterPlan) -> str:
     sender = next(pool for pool in plan.pools if pool.role == PREFILL)
     return (
         f"a prefill replica emits the first token, then sends "
-        f"{sender.kv_bytes_per_token / 1e3:.0f} kB of keys and values a token, one request after "
-        f"another, at {link.bytes_per_s / GIGA:g} GB/s and {link.latency_s * 1e3:g} ms of latency"
-        f"{_degraded(link)}; "
+        f"{sender.kv_bytes_per_token / 1e3:.0f} kB of keys and values a token, {_way(plan)}; "
         f"it decodes nothing, and its blocks are free as soon as the sending starts"
+    )
+
+
+def _way(plan: ClusterPlan) -> str:
+    """Say how keys and values go."""
+    topology, link = plan.topology, plan.kv_link or KvLinkConfig()
+    if topology is None:
+        return (
+            f"one request after another, at {link.bytes_per_s / GIGA:g} GB/s and "
+            f"{link.latency_s * 1e3:g} ms of latency{_degraded(link)}"
+        )
+    return (
+        f"from all its GPUs at once over the links of {topology.title} at their peaks, which "
+        f"transfers share by max-min fairness; replicas stand on its GPUs in order, and what they "
+        f"send within a step does not slow these transfers"
     )
 
 

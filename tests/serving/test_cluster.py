@@ -6,11 +6,10 @@ from helpers.serving_bench import Bench, FakeSteps, FixedWorkload, deployment
 
 from simulator.serving.cluster_config import (
     AutoscalingConfig,
-    DegradedConfig,
     FailuresConfig,
-    KvLinkConfig,
     LossConfig,
 )
+from simulator.serving.link_config import DegradedConfig, KvLinkConfig
 from simulator.trace.schema import EVENT_NAMES, FAILED, FINISHED
 
 

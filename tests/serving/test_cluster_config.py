@@ -10,6 +10,8 @@ from simulator.serving.cluster_config import ClusterConfig
 POOLS = [{"name": "a"}, {"name": "b"}]
 APART = [{"name": "p", "role": "prefill"}, {"name": "d", "role": "decode", "replicas": 2}]
 SCALED = {"max_replicas": 4, "target": 8}
+DIP = {"link": "gpu0-nvswitch0", "at_s": 1, "for_s": 1, "factor": 0.5}
+ON_NODE = {"pools": APART, "topology": "nvswitch_h100"}
 LOSS = {"at_s": 1, "replica": 0}
 
 REFUSED = [
@@ -39,6 +41,12 @@ REFUSED = [
         },
         "from 5 s starts before the one from 1 s ends",
     ),
+    ({"topology": "nvl72"}, "nothing would be sent"),
+    ({"pools": APART, "topology": "nvl72", "kv_link": {}}, "kv_link has no effect beside"),
+    ({"pools": APART, "degraded_links": [DIP]}, r"cluster\.topology is null. Set it"),
+    (ON_NODE | {"degraded_links": [DIP | {"factor": 2}]}, "factor=2"),
+    (ON_NODE | {"degraded_links": [DIP | {"at_s": -1}]}, "at_s=-1"),
+    (ON_NODE | {"degraded_links": [{"at_s": 1, "for_s": 1, "factor": 0.5}]}, "link is missing"),
     ({"autoscaling": SCALED | {"min_replicas": 5}}, "min_replicas=5 and max_replicas=4"),
     ({"autoscaling": SCALED | {"signal": "queues"}}, "Did you mean 'queue'"),
     ({"autoscaling": SCALED | {"target": 0}}, "target=0"),
@@ -96,3 +104,5 @@ def test_only_what_changes_a_cluster_gives_it_events():
     assert made({"failures": {"losses": [LOSS]}}).changes
     dip = {"at_s": 1, "for_s": 1, "factor": 0.5}
     assert made({"pools": APART, "kv_link": {"degraded": [dip]}}).changes
+    assert not made(ON_NODE).changes
+    assert made(ON_NODE | {"degraded_links": [DIP]}).changes

@@ -2,16 +2,16 @@
 
 import numpy as np
 from helpers.serving_bench import Bench, FakeSteps, FixedWorkload, deployment, make_traits
+from helpers.topologies import slow_node
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.serving.cluster_config import (
     AutoscalingConfig,
-    DegradedConfig,
     FailuresConfig,
-    KvLinkConfig,
     LossConfig,
 )
+from simulator.serving.link_config import DegradedConfig, DegradedLinkConfig, KvLinkConfig
 from simulator.serving.router import ROUTERS
 from simulator.speculation.policies import Fixed
 from simulator.trace.schema import EVENT_NAMES, FAILED, FINISHED
@@ -76,6 +76,11 @@ def clusters(draw):
     if apart:
         dips = (DegradedConfig(at_s=1.0, for_s=5.0, factor=0.1),) * draw(st.integers(0, 1))
         plan["kv_link"] = KvLinkConfig(bytes_per_s=30.0, latency_s=draw(TIMES), degraded=dips)
+    if apart and draw(st.booleans()):
+        plan["kv_link"], plan["topology"] = None, slow_node(16)
+        if draw(st.booleans()):
+            dip = DegradedLinkConfig(link="hub0-gpu1", at_s=1.0, for_s=5.0, factor=0.1)
+            plan["degraded_links"] = [dip]
     if draw(st.booleans()):
         least = sum(pool.replicas for pool in pools)
         plan["failures"] = draw(failures(least))

@@ -21,6 +21,7 @@ from simulator.serving.config import SchedulerConfig
 from simulator.serving.router import MOST_SESSIONS
 from simulator.speculation.config import SpeculationConfig
 from simulator.study.assumptions import assumptions
+from simulator.study.cluster_assumptions import cluster_assumptions
 from simulator.study.paired import simulate
 from simulator.study.result import conclude
 from simulator.workload.config import WorkloadConfig
@@ -28,6 +29,9 @@ from simulator.workload.traits_config import SessionsConfig
 
 SHORT = WorkloadConfig(preset="chat", rate=6.0, max_output_tokens=60)
 APART = {"pools": [{"name": "p", "role": "prefill"}, {"name": "d", "role": "decode"}]}
+
+DECODE8 = {"name": "d", "role": "decode", "tensor_parallel": 4, "data_parallel": 2}
+DIP = {"link": "gpu0-nvswitch0", "at_s": 1.0, "for_s": 1.0, "factor": 0.5}
 
 
 def config(cluster, *, requests=60, **groups):
@@ -236,3 +240,56 @@ def test_conversations_find_their_prefix_where_the_router_remembers_them(router)
         done = Bench().run_scenario(built, 0).requests
         found[kind] = done.column("cached_tokens").sum() / done.column("prompt_tokens").sum()
     assert found[router] > 1.3 * found["round_robin"] > 0
+
+
+def test_a_topology_carries_keys_and_values(tmp_path):
+    """On one NVSwitch node, transfers are faster than over network cards; else nothing differs."""
+    _, cards, _ = run(tmp_path / "cards", config(APART))
+    scenario, node, _ = run(tmp_path / "node", config(APART | {"topology": "nvswitch_h100"}))
+    ttft = [summary["baseline"]["ttft_s"]["p50"] for summary in (cards, node)]
+    assert ttft[0] == ttft[1]
+    (sentence,) = (text for text in cluster_assumptions(scenario) if "keys and values" in text)
+    assert "NVSwitch node, 8 H100 SXM" in sentence
+    assert "max-min" in sentence
+
+
+def test_a_slow_topology_is_felt_after_the_first_token(tmp_path):
+    """A dip of the receiver's link to a millionth holds requests back until it ends."""
+    dip = {"link": "gpu1-nvswitch0", "at_s": 0.0, "for_s": 4.0, "factor": 1e-6}
+    settings = APART | {"topology": "nvswitch_h100", "degraded_links": [dip]}
+    _, _, tables = run(tmp_path, config(settings))
+    rows = tables["requests"].to_pydict()
+    held = [
+        (token, done)
+        for token, done, emitted in zip(
+            rows["first_token_s"], rows["finish_s"], rows["emitted_tokens"], strict=True
+        )
+        if emitted > 1 and token < 4.0
+    ]
+    assert held
+    assert all(done > 4.0 for _, done in held)
+    assert tables["events"].num_rows > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"topology": "nvl27"}, r"cluster\.topology=nvl27: .*Did you mean 'nvl72'"),
+        ({"topology": "none.yaml"}, "not found"),
+        (
+            {"topology": "nvswitch_h100", "pools": [*APART["pools"][:1], DECODE8]},
+            r"has 8 GPUs, but the pools take 9 \(p 1 x 1, d 1 x 8\)",
+        ),
+        (
+            {"topology": "nvl72", "degraded_links": [DIP | {"link": "gpu72-nvswitch0"}]},
+            "unknown link 'gpu72-nvswitch0'",
+        ),
+        (
+            {"topology": "nvl72", "degraded_links": [DIP, DIP | {"link": "nvswitch0-gpu0"}]},
+            "of gpu0-nvswitch0: the time from 1 s starts before",
+        ),
+    ],
+)
+def test_a_topology_that_does_not_fit_is_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        build(config(APART | settings))
