@@ -219,8 +219,8 @@ class FailuresConfig:
         for replica, at_s in moments:
             if moments.count((replica, at_s)) > 1:
                 raise ConfigError(
-                    f"cluster.failures.losses loses replica {replica} more than once at {at_s:g} s; "
-                    "keep one of these."
+                    f"cluster.failures.losses loses replica {replica} more than once at {at_s:g} "
+                    "s; keep one of these."
                 )
         if (self.mtbf_s is None) != (self.mttr_s is None):
             raise ConfigError(

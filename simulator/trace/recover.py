@@ -74,7 +74,8 @@ def recover(folder: Path) -> list[Recovered]:
     """
     if not folder.is_dir():
         raise DataError(
-            f"{str(folder)!r} is no folder; give that of a run that was cut off, as in runs/DATE/TIME."
+            f"{str(folder)!r} is no folder; give that of a run that was cut off, as in "
+            "runs/DATE/TIME."
         )
     parts = sorted((folder / PARTS).glob(f"*{SUFFIX}*"))
     found = [table for name in TABLES if (table := _recover(folder, name, parts)) is not None]
