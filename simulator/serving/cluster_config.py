@@ -215,13 +215,6 @@ class FailuresConfig:
     max_retries: int = 3
 
     def __post_init__(self) -> None:
-        moments = [(loss.replica, loss.at_s) for loss in self.losses]
-        for replica, at_s in moments:
-            if moments.count((replica, at_s)) > 1:
-                raise ConfigError(
-                    f"cluster.failures.losses loses replica {replica} more than once at {at_s:g} "
-                    "s; keep one of these."
-                )
         if (self.mtbf_s is None) != (self.mttr_s is None):
             raise ConfigError(
                 f"cluster.failures.mtbf_s={written(self.mtbf_s)} and mttr_s="

@@ -56,7 +56,6 @@ REFUSED = [
     ({"failures": {"losses": [LOSS | {"at_s": -1}]}}, "at_s=-1"),
     ({"failures": {"losses": [LOSS | {"repair_s": 0}]}}, "repair_s=0"),
     ({"failures": {"losses": [LOSS], "max_retries": -1}}, "max_retries=-1"),
-    ({"failures": {"losses": [LOSS, LOSS]}}, "loses replica 0 more than once at"),
     ({"prefix_affinity": {"min_share": 2}}, "min_share=2"),
     ({"prefix_affinity": {"imbalance_ratio": 0.5}}, "at least 1"),
 ]
