@@ -189,8 +189,10 @@ def _by_itself(error: BaseException, overrides: Sequence[str]) -> str:
     innermost = _keyed(error)
     said = _first_line(innermost)
     key = getattr(innermost, "full_key", None) or _overridden_key(str(error))
-    if said == "Cannot merge DictConfig with ListConfig.":
-        return f"{key} takes a list, but was given a mapping; write '{key}=[{{...}}]'."
+    if said == "Cannot merge DictConfig with ListConfig.":  # whichever was given
+        if any(word.startswith(f"{key}=[") for word in overrides):
+            return f"{key} takes settings, but was given a list; write '{key}={{name: value}}'."
+        return f"{key} takes a list, but was given settings; write '{key}=[...]'."
     if isinstance(innermost, CONFIG_ERRORS) and said:
         return f"{key}: {said}" if key and str(key) not in said else said
     about = f" ({', '.join(overrides)})" if overrides else ""

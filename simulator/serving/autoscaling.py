@@ -3,7 +3,7 @@
 At every look, ``wanted = ceil(serving * value / target)`` within the bounds, and no change while
 ``value / target`` lies within 10 % of 1. What is given up is the highest that was wanted in the
 last ``stabilisation_s`` (Kubernetes documentation, "Horizontal Pod Autoscaling", algorithm details
-and stabilization window; 10 % and 300 s are its defaults).
+and stabilization window; 10 % and 300 s are its defaults), those of the first look included.
 """
 
 from __future__ import annotations
@@ -79,6 +79,9 @@ class Autoscaler:
         provided = len(serving) + len(self._in(State.STARTING))
         wanted = self._wanted(serving, provided)
         wanted = min(max(wanted, settings.min_replicas), settings.max_replicas)
+        if not self._recent and settings.stabilisation_s:
+            # What it finds counts as wanted (Kubernetes: ``recordInitialRecommendation``).
+            self._recent.append((self._env.now, provided))
         self._recent.append((self._env.now, wanted))
         while self._recent[0][0] < self._env.now - settings.stabilisation_s:
             self._recent.popleft()

@@ -68,10 +68,15 @@ def recover(folder: Path) -> list[Recovered]:
     Raises
     ------
     DataError
-        If no part with a whole block is there.
+        If there is no such folder, or no part with a whole block in it.
     ConfigError
         If the folder cannot be written.
     """
+    if not folder.is_dir():
+        raise DataError(
+            f"{str(folder)!r} is no folder; give that of a run that was cut off, as in "
+            "runs/DATE/TIME."
+        )
     parts = sorted((folder / PARTS).glob(f"*{SUFFIX}*"))
     found = [table for name in TABLES if (table := _recover(folder, name, parts)) is not None]
     if not found:

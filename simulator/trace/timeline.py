@@ -15,14 +15,18 @@ import numpy as np
 
 from simulator.trace.read import Columns, Run, chunks
 
+BUSY_S = 1e-6
+"""Busy time of a bin from which on it has an average, s: sums of differences leave rounding."""
+
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 _LEVELS: dict[str, Callable[[Columns], Floats]] = {
     "waiting": lambda rows: rows["waiting_requests"].astype(np.float64),
     "decoding": lambda rows: rows["decode_requests"].astype(np.float64),
     "kv_usage": lambda rows: rows["kv_usage"].astype(np.float64),
+    "busy": lambda rows: np.ones(len(rows["replica"])),
 }
-"""What is followed, by name."""
+"""What is followed, by name; ``busy`` counts the replicas that run a step."""
 
 _COLUMNS = (
     "replica",
@@ -45,7 +49,9 @@ class Timeline:
     waiting, decoding
         Requests queued at, and decoding on, all replicas together, time averages of the bins.
     kv_usage
-        Share of the KV blocks that are taken, average over time and the replicas seen.
+        Share of the KV blocks that are taken, average over the busy time of the replicas, as in the
+        metric of that name: those that are not there yet, or idle, do not dilute it. 0 where none
+        is busy.
     """
 
     edges_s: Floats
@@ -72,10 +78,8 @@ def timelines(iterations_path: Path | str, end_s: float, bins: int) -> dict[Run,
         If the file is not a trace of iterations.
     """
     sums: dict[Run, dict[str, Floats]] = {}
-    replicas: dict[Run, int] = {}
     for run, rows in chunks(iterations_path, "iterations", _COLUMNS):
         found = sums.setdefault(run, {name: np.zeros(bins) for name in _LEVELS})
-        replicas[run] = max(replicas.get(run, 0), 1 + int(rows["replica"].max(initial=-1)))
         start_s = rows["start_s"]
         for name, level in _LEVELS.items():
             values = level(rows)
@@ -88,10 +92,16 @@ def timelines(iterations_path: Path | str, end_s: float, bins: int) -> dict[Run,
             edges_s,
             waiting=found["waiting"] / width_s,
             decoding=found["decoding"] / width_s,
-            kv_usage=found["kv_usage"] / (width_s * max(1, replicas[run])),
+            kv_usage=_over_busy(found["kv_usage"], found["busy"]),
         )
         for run, found in sums.items()
     }
+
+
+def _over_busy(integral: Floats, busy_s: Floats) -> Floats:
+    """Average over busy time; what is left of one after rounding counts as idle."""
+    busy = busy_s > BUSY_S
+    return np.divide(integral, busy_s, out=np.zeros_like(integral), where=busy)
 
 
 def _until(times_s: Floats, values: Floats, end_s: float, bins: int) -> Floats:

@@ -56,7 +56,7 @@ def _of_arm(arm: str, figures: Json) -> Iterator[str]:
     for outcome, words in _LEFT.items():
         count = figures["outcomes"][outcome]
         if count:
-            yield f"{arm}: {count} requests ({count / total:.1%}) {words}."
+            yield f"{arm}: {count} of all {total} requests ({count / total:.1%}) {words}."
     if figures["preempted"]:
         yield f"{arm}: {_preempted(figures, total)}"
     verdict = figures["verdict"]

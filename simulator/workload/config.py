@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 
 from simulator.errors import ConfigError
 from simulator.workload.requests import MAX_TOKENS
@@ -149,8 +149,9 @@ class WorkloadConfig:
         for key, advice in _FOREIGN.get(self.kind, {}).items():
             value = getattr(self, key)
             if value is not None:
+                given = "set" if is_dataclass(value) else repr(value)
                 raise ConfigError(
-                    f"workload.{key} is {value!r}, which means nothing to"
+                    f"workload.{key} is {given}, which means nothing to"
                     f" workload.kind={self.kind}; {advice}."
                 )
         self._check_kind()

@@ -50,6 +50,8 @@ CASES = {
     "an option alone": (["opt_30b"], ["Did you mean model=opt_30b?"]),
     "nothing before the sign": (["=3"], ["cannot read '=3'"]),
     "plus alone": (["+=3"], ["cannot read '+=3'"]),
+    "settings for a list": (["cluster.pools={name: a}"], ["takes a list", "'cluster.pools=[...]'"]),
+    "a list for settings": (["cluster.prefix_affinity=[1]"], ["affinity takes settings", "{name:"]),
     "grammar": (["speculation.gamma=[1"], ["cannot read 'speculation.gamma=[1'", "'key=[1,2]'"]),
     "long junk": (["title=" + "[" * 500], ["cannot read 'title=[[", "...'"]),
     "missing value": (["title=???"], ["title has no value; set it with title=VALUE"]),

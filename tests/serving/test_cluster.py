@@ -245,6 +245,17 @@ def test_replicas_are_given_up_only_after_the_stabilisation_time():
     assert stops == drains  # they had nothing left
 
 
+def test_replicas_of_the_start_are_kept_for_the_stabilisation_time():
+    """Nothing wants them from the first look, at 5 s, on; that after 20 s more gives them up."""
+    bench = Bench().run_cluster(
+        FixedWorkload([0.0, 100.0], [10, 10], [1, 1]),
+        [deployment(FakeSteps(), replicas=3)],
+        autoscaling=scaled(),
+    )
+    drains = [(time_s, index) for time_s, event, index in changes(bench) if event == "drain"]
+    assert drains == [(30.0, 2), (30.0, 1)]
+
+
 def test_a_draining_replica_finishes_what_it_has():
     bench = Bench().run_cluster(
         FixedWorkload([0.0, 0.0], [10, 10], [12, 12]),

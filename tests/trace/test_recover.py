@@ -76,8 +76,6 @@ def test_what_was_cut_off_before_its_first_block_counts_for_nothing(leave, tmp_p
     torn.with_name(torn.name + ".incomplete").write_bytes(b"\xff\xff")
     with pytest.raises(DataError, match="nothing to recover in"):
         recover(tmp_path)
-    with pytest.raises(DataError, match="nothing to recover in"):
-        recover(tmp_path / "elsewhere")
 
 
 def test_row_groups_are_those_of_a_whole_trace(leave, tmp_path, monkeypatch):
@@ -104,3 +102,8 @@ def test_the_command_names_the_files(leave, tmp_path, capsys):
     assert main([str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert f"{tmp_path / 'requests.recovered.parquet'}: 5 rows of 1 whole runs, 1 cut off" in shown
+
+
+def test_a_folder_that_is_not_there_is_said_not_to_be(tmp_path):
+    with pytest.raises(DataError, match="nowhere' is no folder; give that of a run"):
+        recover(tmp_path / "nowhere")

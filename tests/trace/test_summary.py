@@ -172,7 +172,10 @@ def test_rejections_are_counted_and_told(write_trace, request_row):
     both = {("baseline", 0): rows, ("speculative", 0): rows}
     summary = summarise(*write_trace(both, no_rows(both)), warmup_fraction=0.0, extra={})
     assert (summary["baseline"]["completed"], summary["baseline"]["rejected"]) == (9, 1)
-    assert "baseline: 1 requests (10.0%) were rejected at a full queue." in summary["warnings"]
+    assert (
+        "baseline: 1 of all 10 requests (10.0%) were rejected at a full queue."
+        in summary["warnings"]
+    )
 
 
 def test_preemptions_are_counted_and_told(write_trace, request_row):

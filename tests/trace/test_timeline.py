@@ -29,7 +29,7 @@ def test_levels_are_averaged_over_the_time_of_a_bin(timeline):
     assert found.edges_s.tolist() == [0.0, 2.0, 4.0, 6.0, 8.0]
     np.testing.assert_allclose(found.waiting, [(4 + 0.5) / 2, 1.0, 0.5, 0.0])
     np.testing.assert_allclose(found.decoding, [(2 + 3) / 2, 6.0, 3.0, 0.0])
-    np.testing.assert_allclose(found.kv_usage, [0.5, 1.0, 0.5, 0.0])
+    np.testing.assert_allclose(found.kv_usage, [(0.5 + 0.5) / 1.5, 1.0, 1.0, 0.0])
 
 
 def test_replicas_add_their_requests_and_average_their_cache(timeline):
@@ -38,6 +38,14 @@ def test_replicas_add_their_requests_and_average_their_cache(timeline):
     assert found.waiting.tolist() == [4.0, 4.0]
     assert found.decoding.tolist() == [6.0, 6.0]
     assert found.kv_usage.tolist() == [0.25, 0.25]
+
+
+def test_a_replica_that_comes_later_does_not_dilute_a_full_cache(timeline):
+    rows = [
+        iteration_row(0, 0.0, 4.0, 3, 3, replica=0, waiting=9, kv_usage=1.0),
+        iteration_row(1, 2.0, 2.0, 3, 3, replica=5, kv_usage=0.2),
+    ]
+    np.testing.assert_allclose(timeline(rows, 4.0, 2).kv_usage, [1.0, 0.6])
 
 
 def test_what_runs_beyond_the_end_is_cut(timeline):

@@ -206,3 +206,13 @@ def test_what_was_assumed_is_said():
 def test_the_impossible_is_refused(settings, words):
     with pytest.raises(ConfigError, match=words):
         build(**settings())
+
+
+def test_conversations_in_a_closed_loop_are_refused_in_words_of_the_user():
+    with pytest.raises(ConfigError, match=r"workload\.sessions is set, which means nothing"):
+        WorkloadConfig(
+            kind="closed_loop",
+            preset="chat",
+            concurrency=4,
+            sessions=SessionsConfig(live=5, turns=3.0, max_tokens=20_000),
+        )

@@ -45,6 +45,12 @@ def test_the_schedule_drafts_less_where_cards_share_pcie():
     assert rows[-1][2] == 0
 
 
+def test_of_equal_goodputs_the_best_decodes_fastest():
+    slow, fast = outcome("gamma 0", 1.0), replace(outcome("gamma 2", 1.0), decode_tokens_per_s=[9])
+    assert Comparison("s", "title", [slow, fast]).best_fixed is fast
+    assert Comparison("s", "title", [fast, slow]).best_fixed is fast
+
+
 def test_the_best_fixed_is_the_one_with_the_highest_goodput_and_ratios_are_paired():
     found = Comparison(
         "s",
