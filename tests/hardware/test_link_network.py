@@ -196,3 +196,46 @@ def test_against_a_fluid_followed_from_change_to_change(transfers):
     for name, transfer in enumerate(transfers):
         rig.send(name, *transfer)
     assert rig.run() == pytest.approx(fluid(CHAIN, transfers), rel=1e-6)
+
+
+ACTIONS = st.lists(
+    st.tuples(
+        st.floats(0, 20),
+        st.sampled_from(["cancel", "dip", "back"]),
+        st.integers(0, 9),
+        st.floats(0.05, 0.95),
+    ),
+    max_size=6,
+)
+
+
+@settings(max_examples=100)
+@given(TRANSFERS, ACTIONS)
+def test_whatever_happens_no_link_carries_more_than_it_can(transfers, actions):
+    """Between any two changes; and all that is not cancelled arrives, not before it could alone."""
+    rig, cancelled = Rig(CHAIN), set()
+    links = list(CHAIN.links.values())
+    for name, transfer in enumerate(transfers):
+        rig.send(name, *transfer)
+
+    def act(what, number, factor):
+        link, flow = links[number % len(links)], rig.flows.get(number)
+        if what == "cancel" and flow is not None:
+            cancelled.add(number)
+            rig.network.cancel(flow)
+        elif what != "cancel":
+            rig.network.set_factor(link, factor if what == "dip" else 1.0)
+
+    for at_s, *action in actions:
+        rig.at(at_s, lambda action=action: act(*action))
+    while rig.env._queue:
+        rig.env.step()
+        for channel, capacity in enumerate(CHAIN.capacities):
+            used = sum(flow.rate for flow in rig.network._flows if channel in flow.route)
+            assert used <= capacity * (1 + 1e-6)
+    assert rig.network.flows == 0
+    assert set(range(len(transfers))) - cancelled <= set(rig.there)
+    for name, there_s in rig.there.items():
+        at_s, sender, receiver, size = transfers[name]
+        alone_s = size / CHAIN.bandwidth[sender, receiver]
+        assert there_s >= (at_s + alone_s) * (1 - 1e-6)

@@ -50,6 +50,7 @@ def test_the_wheel_carries_code_and_data_and_nothing_else(wheel):
         "simulator/conf/config.yaml",
         "simulator/conf/model/mixtral_8x7b.yaml",
         "simulator/hardware_specs/gpus/h100_sxm.yaml",
+        "simulator/hardware_specs/links/nvl72.yaml",
         "simulator/hardware_specs/engines/vllm.yaml",
         "simulator/hardware_specs/moesd/curves.yaml",
         "simulator/hardware_specs/kernel_tables/h100_sxm/vllm/gemm.parquet",

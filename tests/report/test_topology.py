@@ -6,6 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
+from simulator.errors import ConfigError
 from simulator.hardware.topology import load_topology, topology_names
 from simulator.report.topology import print_topology, size
 from simulator.report.topology_chart import layout, plot_topology
@@ -69,3 +70,26 @@ def test_the_picture_is_the_same_twice(tmp_path):
     files = [plot_topology(topology, tmp_path / f"{i}.png") for i in range(2)]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert files[0].read_bytes().startswith(b"\x89PNG")
+
+
+def test_large_ones_are_drawn_without_names_of_gpus_and_small_ones_with(tmp_path):
+    """In SVG, text that is not there cannot be read: look for the group of each word."""
+    sizes = {}
+    for name in ("nvl72", "nvswitch_h100"):
+        file = plot_topology(load_topology(name), tmp_path / f"{name}.svg")
+        sizes[name] = file.read_text()
+    assert "<!-- nvswitch0 -->" in sizes["nvl72"]
+    assert "<!-- 71 -->" not in sizes["nvl72"]
+    assert "<!-- 7 -->" in sizes["nvswitch_h100"]
+
+
+def test_a_legend_names_each_kind_of_link_once(tmp_path):
+    file = plot_topology(load_topology("fat_tree_roce_h800"), tmp_path / "tree.svg")
+    drawn = file.read_text()
+    for label in ("nvlink 200 GB/s", "pcie 63.0 GB/s", "roce 50.0 GB/s", "trunk 200 GB/s"):
+        assert drawn.count(f"<!-- {label} -->") == 1
+
+
+def test_a_format_that_is_none(tmp_path):
+    with pytest.raises(ConfigError, match="suffix must be one of"):
+        plot_topology(load_topology("nvswitch_h100"), tmp_path / "node.bmp")
