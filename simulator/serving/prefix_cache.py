@@ -58,7 +58,8 @@ class PrefixCache:
     it is enough to take them off the queue when somebody next asks (`_catch_up`).
 
     A block computed while another with its key is there, as the last of a prompt that is known
-    whole, gets no key. vLLM keeps both and finds either.
+    whole, gets no key before its request leaves, and then only if the other is gone. vLLM keeps
+    both and finds either.
 
     Parameters
     ----------
@@ -144,6 +145,10 @@ class PrefixCache:
         """Give back the blocks of a request that leaves with so many tokens computed."""
         self.register(request, computed_tokens)
         held = self._held.pop(request, [])
+        whole = min(computed_tokens // self._cache.block_tokens, len(held))
+        for index, key in enumerate(request.traits.prefix[:whole]):
+            if held[index] is None and key not in self._users and key not in self._free:
+                held[index], self._users[key] = key, 1
         self._queue_run(request.blocks - len(held))
         for key in reversed(held):
             if key is None:

@@ -71,7 +71,7 @@ def existing_file(path: str) -> Path:
 
 @READERS.register("azure")
 def read_azure(path: Path) -> Iterator[TraceRow]:
-    """Read an Azure LLM inference trace: ``TIMESTAMP,ContextTokens,GeneratedTokens``.
+    """Read an Azure LLM inference trace: ``TIMESTAMP, ContextTokens, GeneratedTokens``.
 
     Timestamps are ``2023-11-16 18:15:46.6805900``, up to nine decimals, with or without an offset
     from UTC; rows are in order of time. A name ending in ``.gz`` is read through gzip. Blank lines

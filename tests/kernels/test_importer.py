@@ -163,6 +163,7 @@ def test_importing_again_reproduces_everything(database, tmp_path):
         assert (tmp_path / "one" / name).read_text() == (tmp_path / "two" / name).read_text()
 
 
+@pytest.mark.slow  # minutes: three million rows are distilled anew
 @pytest.mark.skipif(
     find_spec("aiconfigurator_core") is None,
     reason="needs the measured database: pip install 'moesim[kernels]'",

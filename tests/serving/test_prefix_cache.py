@@ -116,6 +116,29 @@ def test_blocks_are_found_as_if_each_were_moved_by_itself(operations):
         assert prefix.find(probe) == (pool.where(key) is not None)
 
 
+def test_a_duplicate_is_found_once_the_first_is_gone():
+    """The third block of the second request repeats one that decoding pushes out."""
+    cache = KvCache(4 * BLOCK, BLOCK)
+    prefix = PrefixCache(cache)
+
+    def come(number):
+        request = Request(number, 0.0, 12, 9, np.empty(0), None, Traits(prefix=(0, 1, 2)))
+        found = prefix.find(request)
+        prefix.claim(request, found)
+        cache.take(3 - found)
+        request.blocks = 3
+        prefix.register(request, 12)
+        return request
+
+    prefix.release(come(0), 12)
+    second = come(1)
+    cache.take(cache.free_blocks)
+    second.blocks = 4
+    prefix.release(second, 12)
+    probe = Request(2, 0.0, 13, 1, np.empty(0), None, Traits(prefix=(0, 1, 2)))
+    assert prefix.find(probe) == 3
+
+
 @given(st.lists(st.integers(0, 3), max_size=8), st.integers(1, 40), st.integers(1, 40))
 def test_blocks_share_a_key_where_hashes_say_that_they_are_alike(content, hash_tokens, block):
     """Two contents that part after some hash: so do the keys, at the first block beyond it."""
