@@ -102,9 +102,13 @@ class PrefixCache:
         keys = request.traits.prefix
         most = min(len(keys), (request.prefill_tokens - 1) // self._cache.block_tokens)
         for index in range(most):
-            if keys[index] not in self._users and keys[index] not in self._free:
+            if not self._knows(keys[index]):
                 return index
         return most
+
+    def _knows(self, key: int) -> bool:
+        """Tell whether a block with a key is there, in use or free."""
+        return key in self._users or key in self._free
 
     def in_use(self, request: Request, found: int) -> int:
         """Return how many of the first ``found`` blocks others hold: they take up nothing more."""
@@ -131,14 +135,13 @@ class PrefixCache:
         if not request.traits.prefix:
             return
         self._catch_up()
-        users, free = self._users, self._free
         held = self._held.setdefault(request, [])
         whole = computed_tokens // self._cache.block_tokens
         for key in request.traits.prefix[len(held) : whole]:
-            if key in users or key in free:
+            if self._knows(key):
                 held.append(None)
             else:
-                users[key] = 1
+                self._users[key] = 1
                 held.append(key)
 
     def release(self, request: Request, computed_tokens: int) -> None:
@@ -146,9 +149,9 @@ class PrefixCache:
         self.register(request, computed_tokens)
         held = self._held.pop(request, [])
         whole = min(computed_tokens // self._cache.block_tokens, len(held))
-        for index, key in enumerate(request.traits.prefix[:whole]):
-            if held[index] is None and key not in self._users and key not in self._free:
-                held[index], self._users[key] = key, 1
+        for index, repeated in enumerate(request.traits.prefix[:whole]):
+            if held[index] is None and not self._knows(repeated):
+                held[index], self._users[repeated] = repeated, 1
         self._queue_run(request.blocks - len(held))
         for key in reversed(held):
             if key is None:
