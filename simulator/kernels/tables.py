@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from simulator.errors import TableError, unknown
 from simulator.hardware.gpu import Gpu
@@ -382,9 +383,8 @@ class KernelTables:
             )
             if rows is None:
                 continue
-            keys, counts = np.unique(np.stack([rows[n] for n in rows]), axis=1, return_counts=True)
-            slices += [
-                TableSlice(self.engine, operator, dtype, backend, version, int(count))
-                for (dtype, backend, version), count in zip(keys.T.tolist(), counts, strict=True)
-            ]
+            # Arrow counts by hash; numpy would sort three million rows of names.
+            groups = pa.table(dict(rows)).group_by(list(rows)).aggregate([([], "count_all")])
+            found = sorted(tuple(group.values()) for group in groups.to_pylist())
+            slices += [TableSlice(self.engine, operator, *group) for group in found]
         return slices

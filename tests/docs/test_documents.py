@@ -32,7 +32,13 @@ commands = sorted(
 )
 
 
-@pytest.mark.parametrize("command", commands)
+def timed(command):
+    """The command as a parameter: leaving every measured shape out once takes a minute."""
+    long = command.startswith("moesim validate kernels")
+    return pytest.param(command, marks=[pytest.mark.slow] if long else [])
+
+
+@pytest.mark.parametrize("command", [timed(command) for command in commands])
 def test_commands_run(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = shlex.split(command.replace("=examples/", f"={ROOT}/examples/"))[1:]

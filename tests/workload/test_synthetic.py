@@ -105,7 +105,7 @@ def peak_bytes(config, requests):
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("preset", ["chat", "code"])
+@pytest.mark.parametrize("preset", ["chat", pytest.param("code", marks=pytest.mark.slow)])
 def test_a_million_requests_stream_in_flat_memory(preset):
     config = WorkloadConfig(preset=preset, rate=5.0)
     peak_bytes(config, 1024)  # imports and caches

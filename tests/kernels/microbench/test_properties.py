@@ -47,7 +47,9 @@ def test_every_cell_is_timed_or_left_out_and_none_twice(noise, slower, budget_s)
 def test_figures_are_finite_and_peaks_are_peaks(noise, slower):
     _, _, results = timed(noise, slower, 50.0)
     figures = figures_of(results)
-    assert all(np.isfinite(value) for value in metrics(results, figures).values())
+    found = metrics(results, figures)
+    assert np.isinf(found.pop("experts_bandwidth")) == (figures.line.per_expert_s <= 0)
+    assert all(map(np.isfinite, found.values()))
     for found in (*results.tables, *results.line):
         rate = found.cell.work().flops / found.seconds
         assert rate <= figures.peak_flops.get(found.cell.dtype, 0.0) * (1 + 1e-12)
