@@ -22,6 +22,7 @@ def test_engine_measures_the_ring_against_simpy(benchmarks, monkeypatch):
     assert figures["cost_share"] == pytest.approx(spent)
 
 
+@pytest.mark.slow
 def test_memory_compares_two_processes(benchmarks):
     figures = benchmarks["memory"].measure(requests=100)
     assert figures["growth_ratio"] == figures["long_peak_bytes"] / figures["short_peak_bytes"]

@@ -56,7 +56,7 @@ def medians(workload, gamma, replications):
 
 
 @needs_data
-@pytest.mark.parametrize("gamma", [0, 3])
+@pytest.mark.parametrize("gamma", [3, pytest.param(0, marks=pytest.mark.slow)])
 def test_replay_and_fitted_preset_agree_on_the_medians(gamma):
     trace = Path(DATA) / "traces" / "azure_2023_conv_first_half.csv"
     replayed = medians(WorkloadConfig(kind="trace", path=str(trace)), gamma, 1)

@@ -97,7 +97,14 @@ def test_the_installed_wheel_does_the_main_job_from_anywhere(moesim, tmp_path):
     }
 
 
-@pytest.mark.parametrize("topic", TOPICS)
+IN_CI = ("models", "topologies")
+"""Topics whose data lie in two different folders; the long suite asks for all."""
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [pytest.param(t, marks=[] if t in IN_CI else [pytest.mark.slow]) for t in TOPICS],
+)
 def test_the_installed_wheel_lists_what_the_repository_knows(moesim, topic):
     listed = run(moesim, "list", topic, cwd="/")
     assert all(name in listed for name in TOPICS[topic].names())
