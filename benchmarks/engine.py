@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from yardstick import timeouts_per_s
 
 from simulator.config import Config
-from simulator.costs.compiled import Window
+from simulator.costs.curves import Window
 from simulator.errors import InvariantError
 from simulator.scenario import Scenario, build
 from simulator.serving.replica import StepTimes

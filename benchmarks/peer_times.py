@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from simulator.costs.compiled import Curve, Window
+from simulator.costs.curves import Curve, Window
 
 KV_BLOCKS = 16_384
 """KV blocks of a worker, the mocker's default ``num_gpu_blocks``."""
@@ -49,7 +49,7 @@ def decode_s(context_tokens: int) -> float:
 class PeerTimes:
     """The polynomial as step times of a replica (`serving.replica.StepTimes`), without drafts.
 
-    As our own tables it is linear within segments, sixteen to the octave (`costs.compiled.Curve`).
+    As our own tables it is linear within segments, sixteen to the octave (`costs.curves.Curve`).
     """
 
     gamma = 0

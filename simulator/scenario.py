@@ -16,7 +16,8 @@ from simulator.clusters import (
     topology_of,
 )
 from simulator.config import Config
-from simulator.costs.compiled import CompiledSteps, Window
+from simulator.costs.compiled import CompiledSteps
+from simulator.costs.curves import Window
 from simulator.costs.engine import Engine, load_engine
 from simulator.costs.forward import ForwardCost
 from simulator.costs.memory import plan_memory

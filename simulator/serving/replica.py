@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import simpy
 
-from simulator.costs.compiled import Window
+from simulator.costs.curves import Window
 from simulator.errors import InvariantError
 from simulator.serving.deadlines import Deadlines
 from simulator.serving.kv_cache import KvCache

@@ -20,7 +20,7 @@ from simulator.speculation.estimate import AcceptanceEstimate
 
 
 class StepLine(Protocol):
-    """Time of a step without prefill, as a line over the summed context (`costs.compiled`)."""
+    """Time of a step without prefill, as a line over the summed context (`costs.curves`)."""
 
     @property
     def base_s(self) -> float: ...  # noqa: D102

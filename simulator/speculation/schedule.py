@@ -45,7 +45,7 @@ def best_schedule(
 
     Examples
     --------
-    >>> from simulator.costs.compiled import Window
+    >>> from simulator.costs.curves import Window
     >>> def price(gamma, requests, context_tokens):  # a step takes as long as 8 tokens, or more
     ...     return Window(float(max(8, (gamma + 1) * requests)), 0.0, 0, 10**9, 0.0)
     >>> best_schedule(price, [1.0, 1.7, 2.2], last_batch=16, context_tokens=100.0)

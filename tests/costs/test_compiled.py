@@ -14,7 +14,8 @@ from helpers.step_models import step_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.costs.compiled import CompiledSteps, Curve, Remembered
+from simulator.costs.compiled import CompiledSteps
+from simulator.costs.curves import Curve, Remembered
 from simulator.costs.step import StepShape
 from simulator.experts.laws import Overlap
 

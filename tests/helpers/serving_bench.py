@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 
-from simulator.costs.compiled import Window
+from simulator.costs.curves import Window
 from simulator.models.draft_tree import DraftTree
 from simulator.serving.cluster import Cluster, serve
 from simulator.serving.cluster_config import AffinityConfig

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.costs.compiled import Window
+from simulator.costs.curves import Window
 from simulator.errors import ConfigError
 from simulator.speculation.acceptance import PositionAcceptance
 from simulator.speculation.config import SpeculationConfig

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.costs.compiled import Window
+from simulator.costs.curves import Window
 from simulator.speculation.acceptance import ACCEPTANCE
 from simulator.speculation.config import SpeculationConfig
 from simulator.speculation.policies import BatchSchedule, CostModel, Telemetry

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from simulator.config import Config
-from simulator.costs.compiled import CompiledSteps, Window
+from simulator.costs.compiled import CompiledSteps
+from simulator.costs.curves import Window
 from simulator.scenario import Scenario, build
 from simulator.speculation.policies import FIXED
 from simulator.speculation.schedule import best_schedule
