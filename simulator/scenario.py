@@ -16,8 +16,7 @@ from simulator.clusters import (
     topology_of,
 )
 from simulator.config import Config
-from simulator.costs.compiled import CompiledSteps
-from simulator.costs.curves import Window
+from simulator.costs.compiled import CompiledSteps, windows_by_length
 from simulator.costs.engine import Engine, load_engine
 from simulator.costs.forward import ForwardCost
 from simulator.costs.memory import plan_memory
@@ -149,10 +148,7 @@ class Scenario:
         costs = [CompiledSteps(self.step_model, length, follows=True) for length in lengths]
         speculation = replace(self.config.speculation, gamma=gamma)
         new_policy = POLICIES.get(speculation.policy, "speculation.policy")
-
-        def price(length: int, requests: int, context_tokens: int) -> Window:
-            return costs[length].decode_window(requests, context_tokens)
-
+        price = windows_by_length(costs)
         return replace(deployment, costs=costs, new_policy=partial(new_policy, speculation, price))
 
     @property

@@ -277,6 +277,21 @@ class CompiledSteps:
         return seconds
 
 
+def windows_by_length(costs: Sequence[CompiledSteps]) -> Callable[[int, int, int], Window]:
+    """Return `CompiledSteps.decode_window` by draft length, requests and summed context.
+
+    Parameters
+    ----------
+    costs
+        Step costs by draft length, from 0 on.
+    """
+
+    def window(length: int, requests: int, context_tokens: int) -> Window:
+        return costs[length].decode_window(requests, context_tokens)
+
+    return window
+
+
 def _shared(price: Callable[[int], float]) -> Remembered:
     """Return the values of a curve that all batches share."""
     return Remembered(Curve(price).at, SHARED_VALUES)

@@ -148,6 +148,7 @@ def simulated_s(topology: Topology, steps: Sequence[Steps]) -> float:
     network = LinkNetwork(env, topology)
 
     def follow() -> Generator[simpy.Event, Any, None]:
+        """Send the transfers of a step together, and wait for all of them."""
         for times, sent in steps:
             for _ in range(times):
                 yield env.all_of([network.send(*one).there for one in sent])

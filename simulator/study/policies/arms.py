@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from simulator.config import Config
-from simulator.costs.compiled import CompiledSteps
-from simulator.costs.curves import Window
+from simulator.costs.compiled import CompiledSteps, windows_by_length
 from simulator.scenario import Scenario, build
 from simulator.speculation.policies import FIXED
 from simulator.speculation.schedule import best_schedule
@@ -65,12 +64,8 @@ def derived_schedule(scenario: Scenario) -> list[list[int]]:
     """
     gamma = scenario.config.speculation.gamma
     costs = [CompiledSteps(scenario.step_model, length) for length in range(gamma + 1)]
-
-    def price(length: int, requests: int, context_tokens: int) -> Window:
-        return costs[length].decode_window(requests, context_tokens)
-
     return best_schedule(
-        price,
+        windows_by_length(costs),
         [scenario.acceptance.tokens_per_round(length) for length in range(gamma + 1)],
         last_batch=scenario.deployment(gamma).limits.max_num_seqs,
         context_tokens=_mean_context_tokens(scenario),
