@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from simulator.errors import ConfigError
-from simulator.experts.config import RoutingConfig
+from simulator.experts.config import ExpertsConfig, RoutingConfig
 from simulator.models.architecture import Architecture
 from simulator.serving.cluster_config import ClusterConfig
 from simulator.serving.config import SchedulerConfig
@@ -114,7 +114,7 @@ class Config:
     ----------
     title
         One line that says what the scenario is.
-    model, hardware, workload, speculation, routing, scheduler, cluster, slo
+    model, hardware, workload, speculation, routing, experts, scheduler, cluster, slo
         The config groups.
     run
         How long and how often to simulate.
@@ -126,6 +126,7 @@ class Config:
     workload: WorkloadConfig = field(default_factory=WorkloadConfig)
     speculation: SpeculationConfig
     routing: RoutingConfig = field(default_factory=RoutingConfig)
+    experts: ExpertsConfig = field(default_factory=ExpertsConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     slo: SloConfig = field(default_factory=SloConfig)

@@ -1,4 +1,4 @@
-"""Settings of the routing law."""
+"""Settings of routing, and of where experts lie."""
 
 from __future__ import annotations
 
@@ -43,3 +43,51 @@ class RoutingConfig:
                     f"routing.{key}={value!r} has no effect with routing.law=uniform; "
                     f"choose routing.law=overlap."
                 )
+
+
+FIDELITIES = ("expected", "sampled", "event")
+"""How closely expert dispatch is followed: closed forms, loads drawn per layer, or every event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffloadConfig:
+    """The setting ``experts.offload``: experts that do not fit live in host memory.
+
+    Parameters
+    ----------
+    resident_experts
+        Experts of a layer that a GPU holds at a time.
+    policy
+        Which ones: ``lru`` or ``pinned``.
+    """
+
+    resident_experts: int
+    policy: str = "lru"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpertsConfig:
+    """The config group ``experts``: where experts lie, and how closely dispatch is followed.
+
+    Parameters
+    ----------
+    fidelity
+        One of `FIDELITIES`.
+    placement
+        ``contiguous``, ``round_robin``, ``load_aware``, or path of a placement file.
+    redundant
+        Replicas of hot experts beside the experts of a layer (vLLM's ``num_redundant_experts``).
+    rebalance_period_s
+        Time after which replicas are placed anew, s; null: never.
+    two_batch_overlap
+        Whether each half of a batch computes while the other communicates.
+    offload
+        Experts in host memory; null: all are on the GPUs.
+    """
+
+    fidelity: str = "expected"
+    placement: str = "contiguous"
+    redundant: int = 0
+    rebalance_period_s: float | None = None
+    two_batch_overlap: bool = False
+    offload: OffloadConfig | None = None

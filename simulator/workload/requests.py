@@ -40,6 +40,12 @@ class RequestTraits:
         them*: equal hashes mean equal content up to there. None is negative.
     hash_tokens
         Tokens that a hash stands for.
+    follows
+        Id of the request that must have left before this one arrives, -1 for none, int64[n]; always
+        an earlier one. None: no request follows another.
+    think_s
+        Time from then to the arrival, s, float64[n]; ``arrival_s`` of such a request is only a
+        lower bound. None: no request follows another.
     """
 
     traffic_class: NDArray[np.int64]
@@ -49,6 +55,8 @@ class RequestTraits:
     cancel_after_s: NDArray[np.float64]
     prefixes: Sequence[tuple[int, ...]]
     hash_tokens: int
+    follows: NDArray[np.int64] | None = None
+    think_s: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
