@@ -25,9 +25,9 @@ _NOTES = {
     "attention": "latent, over a bfloat16 cache",
     "dispatch": "fp8, a copy for each chosen expert",
     "experts": "products of the busiest GPU",
-    "combine": "bfloat16, a result of each chosen expert",
-    "engine": "host, fitted to deployments of 1 to 8 GPUs",
-    "elementwise": "norms, rotation, activations: memory traffic",
+    "combine": "bfloat16, a result of each of them",
+    "engine": "host, fitted to 1 to 8 GPUs",
+    "elementwise": "norms, rotation, activations",
 }
 """What parts are, where the name does not say."""
 

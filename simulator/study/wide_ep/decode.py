@@ -128,9 +128,7 @@ def _variants(
     yield variant("serial", "as modelled: nothing overlaps", total)
     fast = kernel_ratio(steps, kernel)
     saved = (1.0 - fast) * parts["experts"].seconds
-    yield variant(
-        "overlapped", "two halves overlap perfectly (a bound)", overlapped_s(steps, shape)
-    )
+    yield variant("overlapped", "halves overlap perfectly (a bound)", overlapped_s(steps, shape))
     yield variant("experts", f"experts take {fast:.2f}x: SGLang's kernel", total - saved)
     both = overlapped_s(steps, shape, fast)
     yield variant("overlapped_experts", "both of these", both)

@@ -12,10 +12,16 @@ from simulator.scenario import Scenario, build
 from simulator.study.decomposition import decompose
 
 REDUNDANT = 32
-"""Replicas of experts at every size, so that sizes differ in nothing else; 288 slots in all."""
+"""Replicas of experts at every size, so that sizes differ in nothing else."""
+
+SLOTS = 256 + REDUNDANT
+"""Experts and replicas of a layer of DeepSeek-V3."""
 
 TOPOLOGY = "rails_infiniband_h100_144"
 """Nodes of eight H200 are wired like those of eight H100."""
+
+LARGEST = 144
+"""GPUs of that topology."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from itertools import pairwise
 from simulator.errors import ConfigError
 from simulator.study.wide_ep.decode import Modelled, model
 from simulator.study.wide_ep.published import published
-from simulator.study.wide_ep.speculation import Curve, curve
+from simulator.study.wide_ep.speculation import LARGEST, SLOTS, Curve, curve
 from simulator.trace.json_file import Json
 
 SAME_REQUESTS = 16.0
@@ -34,7 +34,7 @@ class Plan:
     Raises
     ------
     ConfigError
-        If there is nothing to compare, or a count is below one.
+        If there is nothing to compare, a size does not divide the slots, or a count is below one.
     """
 
     expert_parallel: Sequence[int]
@@ -49,6 +49,13 @@ class Plan:
             if len(sizes) < 2 or sorted(set(sizes)) != sizes or sizes[0] < 1:
                 raise ConfigError(
                     f"{name}={sizes} must be two sizes or more, each above the one before."
+                )
+        fitting = [size for size in range(1, LARGEST + 1) if SLOTS % size == 0]
+        for size in self.expert_parallel:
+            if size not in fitting:
+                raise ConfigError(
+                    f"expert_parallel={size} does not share out the {SLOTS} slots of experts and "
+                    f"replicas; sizes that do: {', '.join(map(str, fitting))}."
                 )
         if self.gamma < 1 or self.context_tokens < 1:
             raise ConfigError(
@@ -112,9 +119,6 @@ def validate_wide_ep(plan: Plan, advance: Callable[[], object] = lambda: None) -
     """
     known = published()
     deployments, curves = [], []
-    for reported in known.deployments:
-        deployments.append(model(reported, known.expert_kernel))
-        advance()
     for size in plan.expert_parallel:
         curves.append(
             curve(
@@ -126,6 +130,9 @@ def validate_wide_ep(plan: Plan, advance: Callable[[], object] = lambda: None) -
                 same_requests=SAME_REQUESTS,
             )
         )
+        advance()
+    for reported in known.deployments:
+        deployments.append(model(reported, known.expert_kernel))
         advance()
     return WideEp(plan, tuple(deployments), tuple(curves))
 
