@@ -43,7 +43,7 @@ class Bundle(NamedTuple):
     latency_s: float
 
 
-class Exchange:
+class TransferPattern:
     """Who sends to whom in an exchange, and what that puts on the channels of a topology.
 
     Parameters
@@ -57,8 +57,8 @@ class Exchange:
     --------
     >>> from simulator.hardware.topology import load_topology
     >>> node = load_topology("nvswitch_h100")
-    >>> exchange = Exchange(node, [(0, 1), (0, 2)])
-    >>> [bundle] = exchange.bundles(np.array([[450e3, 900e3]]))
+    >>> pattern = TransferPattern(node, [(0, 1), (0, 2)])
+    >>> [bundle] = pattern.bundles(np.array([[450e3, 900e3]]))
     >>> round(bundle.alone_s * 1e6, 6), bundle.mean_bytes
     (3.0, 675000.0)
     """
