@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 
 import numpy as np
@@ -150,10 +151,8 @@ def _draws(config: Config, spread: Parallelism, streams: Streams, replica: int) 
         raise ConfigError(f"{config.model.title} has no experts.")
     archetype = Archetype(experts=moe.experts, top_k=moe.top_k)
     if config.routing.law != "uniform":
-        try:
+        with suppress(TableError):  # none is known: tokens route alone
             archetype = measured_archetype(config.model.name).archetype
-        except TableError:
-            pass  # none is known: tokens route alone
     pool = _pool(archetype, config.model.moe_layers, config.run.seed)
     return WalkedLoads(
         PoolWalk(pool, streams, replica=replica), contiguous(moe.experts, spread.expert)

@@ -31,14 +31,13 @@ class LoadRows:
     ) -> None:
         self._replica, self._exchanged, self._every = replica, exchanged, every
         self._trace = trace
+        self._ended = 0
 
-    def wants(self, iteration: int) -> bool:
-        """Tell whether a step is to be written."""
-        return self._trace is not None and iteration % self._every == 0
-
-    def write(self, iteration: int, drawn: DrawnStep) -> None:
-        """Write a step that has ended."""
-        if self._trace is None:
+    def ended(self, drawn: DrawnStep) -> None:
+        """Count a step that has ended, and write it if its turn has come."""
+        iteration = self._ended
+        self._ended += 1
+        if self._trace is None or iteration % self._every:
             return
         tokens = sum(part.loads.tokens for part in drawn.parts)
         active = sum(part.loads.active for part in drawn.parts)
@@ -69,33 +68,22 @@ class DrawnSteps:
         self._env, self._rows = env, rows
         self._tick = Tick(env)
         self._drawn: DrawnStep | None = None
-        self._iteration = 0
 
     def take(self, drawn: DrawnStep) -> None:
         """Take what was drawn for the step to come."""
         self._drawn = drawn
 
-    def follow(self, iteration: int, duration_s: float) -> simpy.Event:
-        """Start a step; return what happens at its end.
-
-        Parameters
-        ----------
-        iteration
-            Its number.
-        duration_s
-            What step costs say that it takes, s.
-        """
+    def follow(self, duration_s: float) -> simpy.Event:
+        """Start a step that step costs say takes so long; return what happens at its end."""
         tick = self._tick.after(duration_s)
-        if self._rows.wants(iteration):
-            self._iteration = iteration
-            tick.callbacks.append(self._write)
+        tick.callbacks.append(self._end)
         return tick
 
     def abandon(self) -> None:
-        """Forget the step under way: its replica is lost."""
+        """Forget the step under way, if there is one: its replica is lost."""
         self._tick.callbacks = []
         self._tick = Tick(self._env)
 
-    def _write(self, _: simpy.Event) -> None:
+    def _end(self, _: simpy.Event) -> None:
         if self._drawn is not None:
-            self._rows.write(self._iteration, self._drawn)
+            self._rows.ended(self._drawn)

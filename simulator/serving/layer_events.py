@@ -180,7 +180,7 @@ class EventSteps:
         self._env, self._links, self._ranks, self._parts = env, links, ranks, parts
         self._rows = rows
         self._drawn: DrawnStep | None = None
-        self._iteration = self._running = 0
+        self._running = 0
         self._reset()
 
     def _reset(self) -> None:
@@ -193,18 +193,15 @@ class EventSteps:
         """Take what was drawn for the step to come."""
         self._drawn = drawn
 
-    def follow(self, iteration: int, duration_s: float) -> simpy.Event:
+    def follow(self, duration_s: float) -> simpy.Event:
         """Start a step; return what happens at its end.
 
         Parameters
         ----------
-        iteration
-            Its number.
         duration_s
             What it would take if nothing overlapped and nobody else used the links, s.
         """
         del duration_s
-        self._iteration = iteration
         drawn = self._drawn
         once_s = drawn.once_s if drawn is not None else 0.0
         self._begin.after(once_s).callbacks.append(self._start)
@@ -212,7 +209,7 @@ class EventSteps:
         return self._end
 
     def abandon(self) -> None:
-        """Forget the step under way: its replica is lost."""
+        """Forget the step under way, if there is one: its replica is lost."""
         for batch in self._batches:
             batch.abandon()
         self._begin.callbacks = []
@@ -231,6 +228,6 @@ class EventSteps:
         self._running -= 1
         if self._running:
             return
-        if self._rows.wants(self._iteration) and self._drawn is not None:
-            self._rows.write(self._iteration, self._drawn)
+        if self._drawn is not None:
+            self._rows.ended(self._drawn)
         self._env.schedule(self._end)
