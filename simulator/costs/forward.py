@@ -190,25 +190,27 @@ class ForwardCost:
             weights that are read.
         """
         parts: Parts = {}
-        busiest_tokens, exchange = tokens, self.exchange
+        busiest_tokens = tokens
         for op in self._each(Experts):
-            shape = ExpertShape(
-                experts=op.slots,
-                top_k=op.top_k,
-                hidden=op.hidden,
-                inter=op.inter,
-                tensor_parallel=op.tensor_parallel,
-                gated=op.gated,
-                expert_parallel=op.expert_parallel,
-            )
             active = distinct_experts(op.slots, op.top_k, independent_tokens)
             if op.expert_parallel > 1:
                 spread = op.top_k, op.slots, op.expert_parallel
                 busiest_tokens *= slowest_rank_share(independent_tokens, *spread)
                 active = slowest_rank_experts(independent_tokens, *spread)
-            timing = self.tables.experts(busiest_tokens, active, shape, op.dtype)
-            everywhere = active * op.expert_parallel
-            self._add(parts, op, timing, Load(busiest_tokens, active_experts=everywhere))
+            self._add_experts(parts, op, busiest_tokens, active)
+        return merge_parts(parts, self.exchange_around(tokens, busiest_tokens))
+
+    def exchange_around(self, tokens: float, busiest_tokens: float) -> Parts:
+        """Price what brings tokens to the routed experts, ``dispatch``, and back, ``combine``.
+
+        Parameters
+        ----------
+        tokens
+            Tokens in the pass, of all attention groups.
+        busiest_tokens
+            Tokens were all GPUs as loaded as the one that gets most copies.
+        """
+        parts, exchange = Parts(), self.exchange
         for gather in self._each(AllGather):
             message_bytes = tokens * gather.bytes_per_token
             self._add(parts, gather, exchange.all_gather(message_bytes, gather.gpus))
@@ -218,6 +220,36 @@ class ForwardCost:
         for routed in (*self._each(Dispatch), *self._each(Combine)):
             self._add(parts, routed, exchange.routed(routed, busiest_tokens / routed.gpus))
         return parts
+
+    def rank_experts(self, tokens: float, active_experts: float) -> Parts:
+        """Price the routed experts of one rank, whose load is known, in all layers.
+
+        Parameters
+        ----------
+        tokens
+            Tokens in the pass were all ranks as loaded as this one: its copies times ranks over K.
+        active_experts
+            Distinct experts that it reads in a layer, > 0.
+        """
+        parts: Parts = {}
+        for op in self._each(Experts):
+            self._add_experts(parts, op, tokens, active_experts)
+        return parts
+
+    def _add_experts(self, parts: Parts, op: Experts, tokens: float, active: float) -> None:
+        """Add the experts of a rank with so many active, as if all ranks were loaded like it."""
+        shape = ExpertShape(
+            experts=op.slots,
+            top_k=op.top_k,
+            hidden=op.hidden,
+            inter=op.inter,
+            tensor_parallel=op.tensor_parallel,
+            gated=op.gated,
+            expert_parallel=op.expert_parallel,
+        )
+        timing = self.tables.experts(tokens, active, shape, op.dtype)
+        load = Load(tokens, active_experts=active * op.expert_parallel)
+        self._add(parts, op, timing, load)
 
     def decode_attention(
         self, requests: float, query_tokens: float, context_tokens: float
