@@ -103,6 +103,11 @@ def _explained(one: Modelled) -> Iterator[str]:
         f"deployment overlaps them. {lies} no overlap ({factor(serial.ratio)}) and perfect overlap "
         f"({factor(overlapped.ratio)})."
     )
+    yield (
+        "DeepEP was measured over up to 64 GPUs and is scaled to these by the topology; experts are "
+        "fitted to kernels of up to 8 GPUs, slower than the one that SGLang has for such "
+        "deployments (measured at EP 64)."
+    )
     known = {kind: sum(getattr(time, f"{kind}_s") for time in one.parts.values()) for kind in KINDS}
     shares = ", ".join(f"{percent(seconds / whole_s)} {kind}" for kind, seconds in known.items())
     yield (
