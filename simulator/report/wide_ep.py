@@ -104,8 +104,8 @@ def _explained(one: Modelled) -> Iterator[str]:
         f"({factor(overlapped.ratio)})."
     )
     yield (
-        "DeepEP was measured over up to 64 GPUs and is scaled to these by the topology; experts are "
-        "fitted to kernels of up to 8 GPUs, slower than the one that SGLang has for such "
+        "DeepEP was measured over up to 64 GPUs and is scaled to these by the topology; experts "
+        "are fitted to kernels of up to 8 GPUs, slower than the one that SGLang has for such "
         "deployments (measured at EP 64)."
     )
     known = {kind: sum(getattr(time, f"{kind}_s") for time in one.parts.values()) for kind in KINDS}
