@@ -99,30 +99,6 @@ class Topology:
     provenance: dict[str, Quantity]
     wiring_source: str
 
-    def first(self, gpus: int) -> Topology:
-        """Return the topology as some of its GPUs see it, counted from the first.
-
-        Raises
-        ------
-        ConfigError
-            If it has fewer.
-
-        Examples
-        --------
-        >>> load_topology("rails_infiniband_h100").first(16).bandwidth.shape
-        (16, 16)
-        """
-        if not 1 <= gpus <= self.gpus:
-            raise ConfigError(f"{self.title} has {self.gpus} GPUs, {gpus} are asked for.")
-        return replace(
-            self,
-            gpus=gpus,
-            island_gpus=min(self.island_gpus, gpus),
-            routes=tuple(row[:gpus] for row in self.routes[:gpus]),
-            latency_s=self.latency_s[:gpus, :gpus],
-            bandwidth=self.bandwidth[:gpus, :gpus],
-        )
-
     def link(self, name: str, origin: str) -> Link:
         """Return a link by its name, its ends in either order.
 
@@ -165,14 +141,14 @@ class Topology:
 def _first(topology: Topology, gpus: int) -> Topology:
     if not 1 <= gpus <= topology.gpus:
         raise ConfigError(
-            f"{topology.title} has {topology.gpus} GPUs, not {gpus}; take a larger topology, or "
-            "write one (see moesim show cluster --help)."
+            f"{topology.title} has {topology.gpus} GPUs, {gpus} are asked for; name a larger "
+            "topology, or write one (`moesim show cluster` draws it)."
         )
     island_gpus = min(topology.island_gpus, gpus)
     if gpus % island_gpus:
         raise ConfigError(
-            f"{gpus} GPUs do not fill islands of {island_gpus} on {topology.title}; "
-            f"take a multiple of {island_gpus}, or fewer."
+            f"{gpus} GPUs leave an island of {island_gpus} half empty on {topology.title}; "
+            f"take a multiple of {island_gpus}."
         )
     return replace(
         topology,

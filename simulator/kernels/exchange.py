@@ -63,13 +63,17 @@ class Curve(NamedTuple):
         Who exchanges, and how wide tokens are.
     token_bytes
         Of one copy of a token.
+    tokens, seconds
+        What was measured, by tokens per GPU.
     grid
-        The measured times.
+        The same, to be read anywhere.
     """
 
     exchange: Exchange
     hidden: int
     token_bytes: float
+    tokens: NDArray[np.float64]
+    seconds: NDArray[np.float64]
     grid: LogGrid
 
     @property
@@ -248,9 +252,10 @@ def _curves(rows: Rows, key: tuple[str, str, int, int]) -> list[Curve]:
         part = filtered(shape, shape["version"] == max(shape["version"].tolist()))
         fp8 = phase == DISPATCH and part["backend"][0] == _KERNELS_ALONE
         token_bytes = hidden * (DISPATCH_BYTES if fp8 else COMBINE_BYTES)
-        grid = LogGrid([part["tokens"].astype(float)], part["seconds"].astype(float), (1.0,))
+        tokens, seconds = (part[name].astype(float) for name in ("tokens", "seconds"))
         exchange = Exchange(kind, gpus, nodes, top_k, experts)
-        found.append(Curve(exchange, hidden, token_bytes, grid))
+        grid = LogGrid([tokens], seconds, (1.0,))
+        found.append(Curve(exchange, hidden, token_bytes, tokens, seconds, grid))
     return found
 
 

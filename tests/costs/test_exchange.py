@@ -41,8 +41,8 @@ def test_collectives_are_measured_in_a_node_and_follow_the_links_beyond(rails, c
 
 
 def test_a_part_of_a_topology_keeps_its_routes(rails):
-    whole, part = rails.topology, rails.topology.first(12)
-    assert part.gpus == 12
+    whole, part = rails.topology, rails.topology.first(16)
+    assert part.gpus == 16
     assert part.routes[1][11] == whole.routes[1][11]
     assert part.latency_s[1, 11] == whole.latency_s[1, 11]
     with pytest.raises(ConfigError, match="has 32 GPUs, 33 are asked for"):
@@ -74,7 +74,10 @@ def test_replicas_leave_the_count_of_logical_experts_alone(wide):
 
 
 def test_sending_to_chosen_experts_alone_beats_sending_to_all(wide):
-    """Of 32 GPUs a token needs eight at most: all-gather brings it to every one."""
+    """Of 32 GPUs a token needs eight at most: all-gather brings it to every one.
+
+    Over the cards it is close: eight copies, of which six leave, against three for three nodes.
+    """
     gather = step_model(
         "deepseek_v3", "h100_sxm", 1, data=32, expert=32, redundant=32, topology=RAILS
     ).target
@@ -83,4 +86,4 @@ def test_sending_to_chosen_experts_alone_beats_sending_to_all(wide):
     assert wide.gathers
     for part in ("dispatch", "combine"):
         chosen, everywhere = (one.experts(many, many)[part].seconds for one in (wide, gather))
-        assert 2 * chosen < everywhere
+        assert chosen < everywhere
