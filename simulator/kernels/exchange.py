@@ -20,7 +20,8 @@ Nodes where one node was measured (assumed)
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isclose, log
 from typing import Any, NamedTuple
 
@@ -50,8 +51,7 @@ _KERNELS_ALONE = "sglang"
 """Backend whose rows hold the kernels alone."""
 
 _SHAPE = ("hidden", "top_k", "experts")
-_SPREAD = ("gpus", "nodes")
-_NOTHING: Rows = {name: np.empty(0) for name in ("mode", "phase", *_SPREAD)}
+_PLACE = ("phase", "mode", "gpus", "nodes")
 
 
 class Curve(NamedTuple):
@@ -63,13 +63,17 @@ class Curve(NamedTuple):
         Who exchanges, and how wide tokens are.
     token_bytes
         Of one copy of a token.
+    tokens, seconds
+        What was measured, by tokens per GPU.
     grid
-        The measured times.
+        The same, to be read anywhere.
     """
 
     exchange: Exchange
     hidden: int
     token_bytes: float
+    tokens: NDArray[np.float64]
+    seconds: NDArray[np.float64]
     grid: LogGrid
 
     @property
@@ -82,6 +86,15 @@ class Curve(NamedTuple):
         return self.grid.at(tokens)
 
 
+class Place(NamedTuple):
+    """What was measured, whatever the model."""
+
+    phase: str
+    kind: str
+    gpus: int
+    nodes: int
+
+
 class ExchangeTable:
     """Times of dispatch and combine on one measured GPU.
 
@@ -89,16 +102,14 @@ class ExchangeTable:
     ----------
     gpu
         The measured GPU.
-    rows
-        Those of ``all_to_all``; None where it was not measured.
+    curves
+        Those of every place (`read_curves`); none where it was not measured.
     """
 
-    def __init__(self, gpu: Gpu, rows: Rows | None) -> None:
+    def __init__(self, gpu: Gpu, curves: Mapping[Place, Sequence[Curve]]) -> None:
         self._gpu = gpu
-        rows = _NOTHING if rows is None else rows
-        self._curves: dict[tuple[str, str, int, int], list[Curve]] = {}
-        for key in (key for kind in KINDS for key in _places(rows, kind)):
-            self._curves[key] = _curves(_kernels_alone(rows, key), key)
+        self._curves = curves
+        self._chosen: dict[tuple[str, Exchange, int, float], Curve] = {}
 
     def at(
         self,
@@ -134,18 +145,15 @@ class ExchangeTable:
         if exchange.gpus == 1:
             return Timing(0.0, "measured")
         token_bytes = hidden * element_bytes
-        held = self._curves.get((phase, exchange.kind, exchange.gpus, exchange.nodes))
-        if held:
-            curve = _nearest(held, exchange, hidden, token_bytes)
+        curve = self._curve(phase, exchange, hidden, token_bytes)
+        measured = (curve.exchange.gpus, curve.exchange.nodes) == (exchange.gpus, exchange.nodes)
+        if measured or exchange.nodes == 1:
             timing = self._by_bytes(curve, tokens * exchange.copies * token_bytes, gpu)
             exact = (curve.exchange, curve.hidden) == (exchange, hidden)
-            exact = exact and isclose(curve.token_bytes, token_bytes)
-            return timing if exact else _no_better(timing, "fitted")
-        near = self._reference(phase, exchange)
-        curve = _nearest(near, exchange, hidden, token_bytes)
-        if exchange.nodes == 1:
-            timing = self._by_bytes(curve, tokens * exchange.copies * token_bytes, gpu)
-            return _no_better(timing, "assumed")
+            if exact and isclose(curve.token_bytes, token_bytes):
+                return timing
+            kind = weaker(timing.kind, "fitted" if measured else "assumed")
+            return timing._replace(kind=kind)
         if topology is None:
             raise TableError(self._unmeasured(phase, exchange))
         if curve.exchange.nodes > 1:
@@ -170,25 +178,32 @@ class ExchangeTable:
         across_s = curve.at(0.0).seconds + load.across * held_bytes
         return Timing(added_s + max(within.seconds, across_s), "assumed")
 
-    def _reference(self, phase: str, exchange: Exchange) -> list[Curve]:
-        """Return the curves to scale from: of equal nodes, as many as possible, else of one."""
-        places = [(g, n) for p, k, g, n in self._curves if (p, k) == (phase, exchange.kind)]
+    def _curve(self, phase: str, exchange: Exchange, hidden: int, token_bytes: float) -> Curve:
+        """Return the curve to read, or to scale from; chosen once."""
+        key = phase, exchange, hidden, token_bytes
+        if key not in self._chosen:
+            self._chosen[key] = _nearest(self._reference(phase, exchange), *key[1:])
+        return self._chosen[key]
+
+    def _reference(self, phase: str, exchange: Exchange) -> Sequence[Curve]:
+        """Return the curves of a place, or of the one to scale from.
+
+        That is one of as many GPUs a node and the most nodes below those asked for, else one node.
+        """
+        places = [place for place in self._curves if place[:2] == (phase, exchange.kind)]
         if not places:
             raise TableError(
                 f"{exchange.kind} was not measured on {self._gpu.title}; use "
                 "hardware.all2all_backend=allgather_reducescatter there."
             )
         size = exchange.gpus // exchange.nodes
-        alike = [(g, n) for g, n in places if n > 1 and g // n == size and g < exchange.gpus]
-        if exchange.nodes > 1 and alike:
-            gpus, nodes = max(alike)
-        else:
-            gpus, nodes = min((p for p in places if p[1] == 1), default=min(places))
-        return self._curves[phase, exchange.kind, gpus, nodes]
+        alike = [p for p in places if p.gpus // p.nodes == size and p.nodes <= exchange.nodes]
+        fewest = min(places, key=lambda place: (place.nodes, place.gpus))
+        return self._curves[max(alike, default=fewest)]
 
     def _unmeasured(self, phase: str, exchange: Exchange) -> str:
-        keys = (key for key in self._curves if key[:2] == (phase, exchange.kind))
-        known = ", ".join(f"{gpus} in {nodes}" for *_, gpus, nodes in sorted(keys))
+        places = sorted(place for place in self._curves if place[:2] == (phase, exchange.kind))
+        known = ", ".join(f"{place.gpus} in {place.nodes}" for place in places)
         return (
             f"{exchange.kind} over {exchange.gpus} GPUs in {exchange.nodes} nodes was not measured "
             f"on {self._gpu.title}; measured: {known}. Name what links them (hardware.topology)."
@@ -203,54 +218,50 @@ def _more_nodes(curve: Curve, exchange: Exchange, held_bytes: float, topology: T
     return Timing(curve.at(tokens).seconds + added_s, "assumed")
 
 
-def _no_better(timing: Timing, kind: str) -> Timing:
-    return Timing(timing.seconds, weaker(timing.kind, kind))
-
-
-def _nearest(curves: list[Curve], exchange: Exchange, hidden: int, token_bytes: float) -> Curve:
+def _nearest(curves: Sequence[Curve], exchange: Exchange, hidden: int, token_bytes: float) -> Curve:
     """Return the curve of the model, else of that nearest in bytes that leave a GPU per token."""
 
     def distance(curve: Curve) -> tuple[bool, float, int]:
         same = curve.exchange == exchange and curve.hidden == hidden
-        own = Exchange(
-            exchange.kind,
-            curve.exchange.gpus,
-            curve.exchange.nodes,
-            exchange.top_k,
-            exchange.experts,
-        )
+        own = replace(exchange, gpus=curve.exchange.gpus, nodes=curve.exchange.nodes)
         apart = abs(log(own.copies * token_bytes / curve.leaving_bytes))
         return not same, apart, abs(curve.exchange.experts - exchange.experts)
 
     return min(curves, key=distance)
 
 
-def _places(rows: Rows, kind: str) -> list[tuple[str, str, int, int]]:
-    """Return phase, kind, GPUs and nodes of all that was measured of a kind."""
-    mine = filtered(rows, rows["mode"] == _MODES[kind])
-    return [(phase, kind, gpus, nodes) for phase, gpus, nodes in _distinct(mine, "phase", *_SPREAD)]
+def read_curves(rows: Rows | None) -> dict[Place, list[Curve]]:
+    """Return the curves of every place, from the rows of ``all_to_all``; none without rows."""
+    if rows is None:
+        return {}
+    kinds = {mode: kind for kind, mode in _MODES.items()}
+    places = [
+        Place(phase, kinds[mode], gpus, nodes)
+        for phase, mode, gpus, nodes in _distinct(rows, *_PLACE)
+        if mode in kinds
+    ]
+    return {place: _curves(_kernels_alone(rows, place), place) for place in places}
 
 
-def _kernels_alone(rows: Rows, key: tuple[str, str, int, int]) -> Rows:
+def _kernels_alone(rows: Rows, place: Place) -> Rows:
     """Return the rows of a place; those of the kernels alone where there are any."""
-    phase, kind, *spread = key
-    mine = _equal(rows, ("phase", "mode", *_SPREAD), (phase, _MODES[kind], *spread))
+    mine = _equal(rows, _PLACE, place._replace(kind=_MODES[place.kind]))
     alone = mine & (rows["backend"] == _KERNELS_ALONE)
     return filtered(rows, alone if alone.any() else mine)
 
 
-def _curves(rows: Rows, key: tuple[str, str, int, int]) -> list[Curve]:
+def _curves(rows: Rows, place: Place) -> list[Curve]:
     """Return one curve per shape, of its newest rows."""
-    phase, kind, gpus, nodes = key
     found = []
     for hidden, top_k, experts in _distinct(rows, *_SHAPE):
         shape = filtered(rows, _equal(rows, _SHAPE, (hidden, top_k, experts)))
         part = filtered(shape, shape["version"] == max(shape["version"].tolist()))
-        fp8 = phase == DISPATCH and part["backend"][0] == _KERNELS_ALONE
+        fp8 = place.phase == DISPATCH and part["backend"][0] == _KERNELS_ALONE
         token_bytes = hidden * (DISPATCH_BYTES if fp8 else COMBINE_BYTES)
-        grid = LogGrid([part["tokens"].astype(float)], part["seconds"].astype(float), (1.0,))
-        exchange = Exchange(kind, gpus, nodes, top_k, experts)
-        found.append(Curve(exchange, hidden, token_bytes, grid))
+        tokens, seconds = (part[name].astype(float) for name in ("tokens", "seconds"))
+        exchange = Exchange(*place[1:], top_k, experts)
+        grid = LogGrid([tokens], seconds, (1.0,))
+        found.append(Curve(exchange, hidden, token_bytes, tokens, seconds, grid))
     return found
 
 
