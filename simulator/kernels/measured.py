@@ -121,6 +121,12 @@ class MeasuredTables:
             return AssumedExperts(self.gpu)
         return ExpertTable(self.gpu, rows, self.fits("experts", ExpertFit))
 
+    @cached_property
+    def masked_experts(self) -> ExpertTable:
+        """Grouped products of routed experts, of rows sorted by expert."""
+        fits = self.fits("masked_experts", ExpertFit)
+        return ExpertTable(self.gpu, self.rows("masked_experts"), fits)
+
     def decode(self, kv_dtype: str) -> DecodeAttention | AssumedDecode:
         """Attention over a cache of one format."""
 

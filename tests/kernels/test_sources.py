@@ -80,6 +80,27 @@ def test_only_balanced_routing_is_read_and_nemotron_has_two_matrices(tmp_path, s
     assert rows["tensor_parallel"].tolist() == [2, 2, 2]
 
 
+def test_rows_sorted_by_expert_come_from_the_wide_file(tmp_path, source_file):
+    path = tmp_path / "a100_sxm/moe/vllm/1.0/wideep_generation_moe_perf.parquet"
+    source_file(
+        path,
+        kernel_source="deepepmoe",
+        latency=0.1,
+        moe_dtype="bfloat16",
+        num_experts=256,
+        topk=8,
+        hidden_size=7168,
+        inter_size=2048,
+        moe_tp_size=1,
+        moe_ep_size=64,
+        num_tokens=[64, 128],
+        distribution=["uniform", "power_law_1.2"],
+    )
+    rows = read(tmp_path, "masked_experts")
+    assert rows["tokens"].tolist() == [64]
+    assert rows["matrices"].tolist() == [3]
+
+
 def attention_columns(**columns):
     base = {"kernel_source": "k", "num_heads": 4, "num_key_value_heads": 2, "head_dim": 128}
     base |= {
