@@ -115,14 +115,14 @@ def _say_left_out(validation: CollectivesValidation, console: Console) -> None:
 
 def _print_topologies(topologies: Sequence[Agreement], console: Console) -> None:
     table = frame(
-        *("topology", "GPUs>", "checks>", "collectives>", "exchanges>", "two flows>"),
+        *("topology", "GPUs>", "collectives>", "exchanges>", "two flows>"),
         tight=True,
         unbroken=1,
     )
     for one in topologies:
         errors = (f"{100 * e:.2f}%" for e in (one.collectives_error, one.exchanges_error))
         ratio = f"{one.two_flows[1]:.4f}x"
-        table.add_row(one.topology, str(one.gpus), str(one.checks), *errors, ratio)
+        table.add_row(one.topology, str(one.gpus), *errors, ratio)
     show(console, "Closed forms against transfers that share links, worst error", table)
     beyond = [
         one.topology

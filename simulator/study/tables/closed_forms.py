@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import simpy
 
-from simulator.hardware.collectives import COLLECTIVES, Steps, alone_s, simulated_s
+from simulator.hardware.collectives import Steps, alone_s, simulated_s
 from simulator.hardware.exchange import KINDS, Exchange, combine_steps, dispatch_steps
 from simulator.hardware.link_network import LinkNetwork
 from simulator.hardware.topology import Topology, load_topology
+from simulator.study.topology import deviation
 
 SIZES_BYTES = (4096.0, 1e6, 1e9)
 """Of messages: latency rules the first, bandwidth the last."""
@@ -35,8 +36,6 @@ class Agreement:
         Its name.
     gpus
         How many of its GPUs took part.
-    checks
-        How many times were compared: algorithms, exchanges and sizes.
     collectives_error, exchanges_error
         Largest relative difference over collectives, and over exchanges of experts' tokens.
     two_flows
@@ -46,7 +45,6 @@ class Agreement:
 
     topology: str
     gpus: int
-    checks: int
     collectives_error: float
     exchanges_error: float
     two_flows: tuple[float, float]
@@ -58,32 +56,19 @@ def agreement(name: str) -> Agreement:
     if topology.gpus > MOST_GPUS:
         topology = topology.first(ISLANDS * topology.island_gpus)
     sizes = SIZES_BYTES if topology.gpus < MOST_GPUS else SIZES_BYTES[1:2]
-    collectives, exchanges = (
-        [
-            abs(simulated_s(topology, steps) / alone_s(topology, steps) - 1)
-            for size in sizes
-            for steps in found(topology, size)
-        ]
-        for found in (_collectives, _exchanges)
+    exchanges = (
+        abs(simulated_s(topology, steps) / alone_s(topology, steps) - 1)
+        for size_bytes in sizes
+        for steps in _exchanges(topology, size_bytes)
     )
     ratios = [_two_flows(topology, receiver) for receiver in range(1, topology.gpus)]
     return Agreement(
         topology=name,
         gpus=topology.gpus,
-        checks=len(collectives) + len(exchanges),
-        collectives_error=max(collectives),
+        collectives_error=deviation(topology, sizes),
         exchanges_error=max(exchanges),
         two_flows=(min(ratios), max(ratios)),
     )
-
-
-def _collectives(topology: Topology, size_bytes: float) -> Iterator[list[Steps]]:
-    """Return every algorithm that applies, as steps."""
-    for algorithms in COLLECTIVES.values():
-        for algorithm in algorithms.values():
-            steps = algorithm(topology, size_bytes)
-            if steps:
-                yield steps
 
 
 def _exchanges(topology: Topology, size_bytes: float) -> Iterator[list[Steps]]:

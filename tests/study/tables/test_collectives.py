@@ -68,7 +68,6 @@ NCCL = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
 def test_closed_forms_hold_and_two_flows_take_twice_as_long():
     for name in ("nvswitch_h100", "nvlink_pairs_a800"):
         found = agreement(name)
-        assert found.checks == (36 if "switch" in name else 48)
         assert max(found.collectives_error, found.exchanges_error) < 1e-9
         assert found.two_flows == (pytest.approx(2.0), pytest.approx(2.0))
 
