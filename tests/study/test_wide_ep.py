@@ -83,6 +83,7 @@ def test_every_change_saves_what_it_says(sixteen):
     mtp = rates["mtp"]
     assert mtp.step_s > rates["serial"].step_s  # a round drafts, and verifies two tokens
     assert mtp.tokens_per_s == pytest.approx(8 * 64 * 1.8 / mtp.step_s)
+    assert rates["overlapped"].step_s < rates["mtp_overlapped"].step_s
 
 
 def test_overlap_hides_the_shorter_of_computation_and_exchange(eight):
@@ -166,7 +167,7 @@ def test_tables_fit_the_screen_and_say_which_way_it_went(found):
     words = " ".join(text.split())
     for expected in (
         "16 H100: 64 requests a GPU, context 1,000",
-        "MTP, 80% of drafts accepted (assumed)",
+        "MTP, 80% accepted (assumed)",
         "What was reported lies",
         "The small-batch penalty shrinks up to EP 16",
     ):

@@ -138,9 +138,13 @@ def _variants(
         terms = decompose(
             steps, scenario.acceptance, shape.decode_requests, shape.context_tokens, MTP_GAMMA
         )
-        meaning = f"MTP, {reported.mtp_acceptance.value:.0%} of drafts accepted (assumed)"
-        tokens, round_s = terms.expected_tokens_per_round, terms.plain_steps * terms.plain_step_s
-        yield variant("mtp", meaning, round_s, tokens)
+        meaning = f"MTP, {reported.mtp_acceptance.value:.0%} accepted (assumed)"
+        tokens, plain_s = terms.expected_tokens_per_round, terms.plain_step_s
+        yield variant("mtp", meaning, terms.plain_steps * plain_s, tokens)
+        verify = steps.verify_shape(shape.decode_requests, MTP_GAMMA, shape.context_tokens)
+        around_s = (terms.draft_ratio + terms.rejection_ratio) * plain_s
+        hidden_s = overlapped_s(steps, verify) + around_s
+        yield variant("mtp_overlapped", "MTP, halves of verify steps overlap", hidden_s, tokens)
 
 
 def overlapped_s(steps: StepModel, shape: StepShape, expert_factor: float = 1.0) -> float:
