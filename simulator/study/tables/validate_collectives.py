@@ -11,6 +11,7 @@ from simulator.hardware.topology import load_topology, topology_names
 from simulator.study.tables.closed_forms import Agreement, agreement
 from simulator.study.tables.collectives import CollectivesLeftOut, leave_collectives_out
 from simulator.study.tables.left_out import LeftOut
+from simulator.study.tables.reported_exchange import Beside, beside_reported, reported_exchange
 
 LEFT_OUT = ("sizes", "models", "nodes")
 """What is left out, one at a time."""
@@ -35,10 +36,13 @@ class CollectivesValidation(NamedTuple):
         What was left out, by GPU.
     topologies
         How closed forms agree with transfers.
+    reported
+        DeepEP's own figures beside the tables, where the GPU that these rest on is among the GPUs.
     """
 
     gpus: Sequence[CollectivesLeftOut]
     topologies: Sequence[Agreement]
+    reported: Sequence[Beside] = ()
 
     def tables(self, left_out: str) -> list[LeftOut]:
         """Return all tables of one of `LEFT_OUT`, over all GPUs."""
@@ -97,14 +101,16 @@ def validate_collectives(
     for name in topologies:
         found.append(agreement(name))
         advance()
-    return CollectivesValidation(left_out, found)
+    rests_on = load_gpu(reported_exchange().gpu).tables
+    return CollectivesValidation(left_out, found, beside_reported() if rests_on in gpus else ())
 
 
 def metrics(validation: CollectivesValidation) -> dict[str, float]:
     """Return the figures by flat name, all of them fractions.
 
     ``{collective}_{left out}_median_ape_{gpu}`` and ``..._worst_ape_...``, and by topology the
-    largest errors of closed forms, and how much longer two flows take than one.
+    largest errors of closed forms, and how much longer two flows take than one; ours over what is
+    reported, less one.
     """
     found: dict[str, float] = {}
     for left_out in LEFT_OUT:
@@ -116,6 +122,8 @@ def metrics(validation: CollectivesValidation) -> dict[str, float]:
         found[f"closed_forms_worst_error_{one.topology}"] = one.collectives_error
         found[f"exchanges_worst_error_{one.topology}"] = one.exchanges_error
         found[f"two_flows_ratio_{one.topology}"] = one.two_flows[1]
+    for beside in validation.reported:
+        found[f"reported_{beside.phase}_error_ep{beside.gpus}"] = beside.error
     found["tables_beyond_aim"] = float(len(validation.missed()))
     return found
 

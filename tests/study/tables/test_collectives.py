@@ -10,6 +10,7 @@ from simulator.kernels.loggrid import LogGrid
 from simulator.kernels.schema import read_table
 from simulator.study.tables.closed_forms import agreement
 from simulator.study.tables.collectives import leave_collectives_out
+from simulator.study.tables.reported_exchange import beside_reported
 from simulator.study.tables.validate_collectives import (
     CollectivesValidation,
     chosen_topologies,
@@ -87,6 +88,15 @@ def test_a_table_beyond_the_aim_is_counted(h100):
     bad = type(sizes)("all_reduce", "x", "", sizes.group, sizes.measured, 1.2 * sizes.measured)
     worse = type(h100)("x", {"all_reduce": bad}, {}, {})
     assert metrics(CollectivesValidation([worse], []))["tables_beyond_aim"] == 1.0
+
+
+def test_the_tables_are_near_what_deepep_reports():
+    """Up to 64 GPUs from rows of another cluster, to 128 by the links: within 15 %."""
+    found = beside_reported()
+    assert [one.kind for one in found] == ["measured"] * 6 + ["assumed"] * 2
+    assert max(abs(one.error) for one in found) < 0.15
+    figures = metrics(CollectivesValidation([], [], found))
+    assert figures["reported_combine_error_ep128"] == found[-1].error
 
 
 def test_topologies_are_chosen_by_name():
