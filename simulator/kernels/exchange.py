@@ -5,7 +5,8 @@ Rows
     shape of the model (`kernels.deepep`). Where the kernels were not measured alone, vLLM's rows
     serve, which hold what the host takes as well.
 Other models (fitted)
-    The curve of the model nearest in bytes, read where as many bytes leave a GPU.
+    The curve of the model nearest in bytes, and in experts for low latency, read where as many
+    bytes leave a GPU.
 Other numbers of GPUs in one node (assumed)
     The same, by the bytes that leave a GPU; latency stays as measured.
 Numbers of nodes that were not measured (assumed)
@@ -159,8 +160,9 @@ class ExchangeTable:
         nodes = curve.exchange.nodes
         fewer = replace(exchange, gpus=nodes * exchange.gpus // exchange.nodes, nodes=nodes)
         timing = self._by_bytes(curve, tokens * fewer.copies * token_bytes, gpu)
-        added = (exchange_line(topology, one).at(tokens * token_bytes) for one in (exchange, fewer))
-        return Timing(timing.seconds + max(0.0, next(added) - next(added)), "assumed")
+        held_bytes = tokens * token_bytes
+        far_s, near_s = (exchange_line(topology, e).at(held_bytes) for e in (exchange, fewer))
+        return Timing(timing.seconds + max(0.0, far_s - near_s), "assumed")
 
     def _by_bytes(self, curve: Curve, leaving_bytes: float, gpu: Gpu) -> Timing:
         """Read a curve where so many bytes leave a GPU."""
@@ -209,8 +211,8 @@ def _nearest(curves: Sequence[Curve], exchange: Exchange, hidden: int, token_byt
     """
 
     def distance(curve: Curve) -> tuple[bool, float]:
-        same = curve.exchange == exchange and curve.hidden == hidden
         own = replace(exchange, gpus=curve.exchange.gpus, nodes=curve.exchange.nodes)
+        same = curve.exchange == own and curve.hidden == hidden
         apart = abs(log(own.copies * token_bytes / curve.leaving_bytes))
         if exchange.kind == LOW_LATENCY:
             apart += abs(log(exchange.experts / curve.exchange.experts))

@@ -1,6 +1,7 @@
 """Collectives over more GPUs than were measured: the table, and what links add."""
 
 import pytest
+from helpers.topologies import description, kind, loaded
 
 from simulator.errors import ConfigError, TableError
 from simulator.hardware.collectives import fastest
@@ -48,3 +49,15 @@ def test_without_a_topology_the_remedy_is_named():
             getattr(H100, name)(1.0, 16)
     with pytest.raises(ConfigError, match="has 32 GPUs, 40 are asked for"):
         H100.all_gather(1.0, 40, RAILS)
+
+
+def test_rows_of_a_node_stand_for_no_more_than_an_island():
+    """Islands of four: eight GPUs of one node, as measured, are not two of them."""
+    wiring = [
+        {"link": "wire", "each": "gpu", "to": "switch", "group": 4},
+        {"link": "wire", "each": "switch", "to": "spine"},
+    ]
+    fours = loaded(description(16, {"wire": kind(50e9, 1e-6)}, wiring, island=4))
+    far, near = (fastest(fours.first(g), "all_gather", 1e6).seconds for g in (16, 4))
+    expected_s = H100.all_gather(1e6, 4).seconds + far - near
+    assert H100.all_gather(1e6, 16, fours).seconds == pytest.approx(expected_s)
