@@ -5,21 +5,22 @@ Rows
     shape of the model (`kernels.deepep`). Where the kernels were not measured alone, vLLM's rows
     serve, which hold what the host takes as well.
 Other models (fitted)
-    The curve of the model nearest in bytes, read where as many bytes leave a GPU.
+    The curve of the model nearest in bytes, and in experts for low latency, read where as many
+    bytes leave a GPU.
 Other numbers of GPUs in one node (assumed)
     The same, by the bytes that leave a GPU; latency stays as measured.
-More nodes than were measured (assumed)
-    The curve over the most nodes that were, read where the fullest channel of the topology is busy
-    for as long, plus what latency the longer routes add. So the share of the peak that was reached
-    carries over.
-Nodes where one node was measured (assumed)
-    Two parts that go on side by side: what stays within nodes, read from that curve by bytes, and
-    what leaves them, at the peak of the topology, after the least time that was measured and the
-    latency that the routes add. DeepEP's kernels reach 0.95 of that peak on InfiniBand.
+Numbers of nodes that were not measured (assumed)
+    The time over fewer, and what the closed forms of a topology say that the others add::
+
+        T(n, m) = T(n0, m) + F(n, m) - F(n0, m)
+
+    as for all collectives (`kernels.communication`). n0 is the most nodes that were measured with
+    as many GPUs each, else the GPUs of one node.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isclose, log
@@ -29,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import TableError
-from simulator.hardware.exchange import KINDS, LOW_LATENCY, Exchange, burden
+from simulator.hardware.exchange import KINDS, LOW_LATENCY, Exchange, exchange_line
 from simulator.hardware.gpu import Gpu
 from simulator.hardware.topology import Topology
 from simulator.kernels.cleaning import filtered
@@ -156,9 +157,12 @@ class ExchangeTable:
             return timing._replace(kind=kind)
         if topology is None:
             raise TableError(self._unmeasured(phase, exchange))
-        if curve.exchange.nodes > 1:
-            return _more_nodes(curve, exchange, tokens * token_bytes, topology)
-        return self._over_nodes(curve, exchange, tokens * token_bytes, gpu, topology)
+        nodes = curve.exchange.nodes
+        fewer = replace(exchange, gpus=nodes * exchange.gpus // exchange.nodes, nodes=nodes)
+        timing = self._by_bytes(curve, tokens * fewer.copies * token_bytes, gpu)
+        held_bytes = tokens * token_bytes
+        far_s, near_s = (exchange_line(topology, e).at(held_bytes) for e in (exchange, fewer))
+        return Timing(timing.seconds + max(0.0, far_s - near_s), "assumed")
 
     def _by_bytes(self, curve: Curve, leaving_bytes: float, gpu: Gpu) -> Timing:
         """Read a curve where so many bytes leave a GPU."""
@@ -166,17 +170,6 @@ class ExchangeTable:
         if curve.exchange.nodes > 1:
             return timing  # not over NVLink for the most part
         return over_links(timing, curve.at(0.0), self._gpu, gpu)
-
-    def _over_nodes(
-        self, curve: Curve, exchange: Exchange, held_bytes: float, gpu: Gpu, topology: Topology
-    ) -> Timing:
-        """Return the time over nodes from a curve of one: within and across, side by side."""
-        load = burden(topology, exchange)
-        near_bandwidth, near_s = topology.bandwidth[0, 1], topology.latency_s[0, 1]
-        within = self._by_bytes(curve, load.within * held_bytes * float(near_bandwidth), gpu)
-        added_s = max(0.0, load.latency_s - float(near_s))
-        across_s = curve.at(0.0).seconds + load.across * held_bytes
-        return Timing(added_s + max(within.seconds, across_s), "assumed")
 
     def _curve(self, phase: str, exchange: Exchange, hidden: int, token_bytes: float) -> Curve:
         """Return the curve to read, or to scale from; chosen once."""
@@ -210,22 +203,20 @@ class ExchangeTable:
         )
 
 
-def _more_nodes(curve: Curve, exchange: Exchange, held_bytes: float, topology: Topology) -> Timing:
-    """Return the time over more nodes, from a curve over some."""
-    load, measured = burden(topology, exchange), burden(topology, curve.exchange)
-    tokens = load.busy * held_bytes / (measured.busy * curve.token_bytes)
-    added_s = max(0.0, load.latency_s - measured.latency_s)
-    return Timing(curve.at(tokens).seconds + added_s, "assumed")
-
-
 def _nearest(curves: Sequence[Curve], exchange: Exchange, hidden: int, token_bytes: float) -> Curve:
-    """Return the curve of the model, else of that nearest in bytes that leave a GPU per token."""
+    """Return the curve of the model, else of the nearest in bytes that a token sends.
 
-    def distance(curve: Curve) -> tuple[bool, float, int]:
-        same = curve.exchange == exchange and curve.hidden == hidden
+    The low-latency kernels work by expert, so there the number of experts counts as much: for eight
+    experts an H100 takes four times as long as for 256 of as many bytes.
+    """
+
+    def distance(curve: Curve) -> tuple[bool, float]:
         own = replace(exchange, gpus=curve.exchange.gpus, nodes=curve.exchange.nodes)
+        same = curve.exchange == own and curve.hidden == hidden
         apart = abs(log(own.copies * token_bytes / curve.leaving_bytes))
-        return not same, apart, abs(curve.exchange.experts - exchange.experts)
+        if exchange.kind == LOW_LATENCY:
+            apart += abs(log(exchange.experts / curve.exchange.experts))
+        return not same, apart
 
     return min(curves, key=distance)
 
@@ -255,7 +246,7 @@ def _curves(rows: Rows, place: Place) -> list[Curve]:
     found = []
     for hidden, top_k, experts in _distinct(rows, *_SHAPE):
         shape = filtered(rows, _equal(rows, _SHAPE, (hidden, top_k, experts)))
-        part = filtered(shape, shape["version"] == max(shape["version"].tolist()))
+        part = filtered(shape, shape["version"] == max(shape["version"].tolist(), key=_numbers))
         fp8 = place.phase == DISPATCH and part["backend"][0] == _KERNELS_ALONE
         token_bytes = hidden * (DISPATCH_BYTES if fp8 else COMBINE_BYTES)
         tokens, seconds = (part[name].astype(float) for name in ("tokens", "seconds"))
@@ -263,6 +254,11 @@ def _curves(rows: Rows, place: Place) -> list[Curve]:
         grid = LogGrid([tokens], seconds, (1.0,))
         found.append(Curve(exchange, hidden, token_bytes, tokens, seconds, grid))
     return found
+
+
+def _numbers(version: str) -> list[int]:
+    """Return what versions are ordered by: 0.5.12 is newer than 0.5.6.post2."""
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def _distinct(rows: Rows, *names: str) -> list[tuple[Any, ...]]:
