@@ -129,8 +129,8 @@ class DrawnStep(NamedTuple):
     Parameters
     ----------
     once_s
-        Time of what happens once a step: host, sampling, drafting; all but the routed experts and
-        their exchange where the layers are not told apart, s.
+        Time of what happens once a step: host, sampling, drafting, moving experts to other ranks;
+        all but the routed experts and their exchange where the layers are not told apart, s.
     layers_s
         Time of all layers of a part without its experts and exchange (`LayerTimes`), s.
     parts
@@ -220,5 +220,8 @@ class SampledSteps:
             if parts > 1:
                 layers_s = self._layers.seconds(*step, parts)
         drawn = DrawnStep(once_s, layers_s, [self._prices.routed(one) for one in loads])
+        moving_s = self._draws.passed(drawn.seconds)
+        if moving_s:
+            drawn = drawn._replace(once_s=once_s + moving_s)
         self._taken(drawn)
         return drawn

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from simulator.errors import ConfigError, unknown
+from simulator.quantities import names_a_file
 
 EXPONENTS = ("within_request", "across_requests", "prompt")
 ARCHETYPE = (
@@ -164,21 +165,24 @@ class ExpertsConfig:
 
     def _check_placement(self) -> None:
         """Refuse settings of placement that this placement or fidelity does not read."""
-        replicas = {"redundant": self.redundant, "rebalance_period_s": self.rebalance_period_s}
-        for key, value in replicas.items():
-            if value is not None and (value < 0 or (value == 0 and key != "redundant")):
-                raise ConfigError(f"experts.{key}={value!r} must be positive.")
-            if value and self.placement != LOAD_AWARE:
-                raise ConfigError(
-                    f"experts.{key}={value!r} has no effect with experts.placement="
-                    f"{self.placement}; choose experts.placement={LOAD_AWARE}."
-                )
-        if self.fidelity == "expected" and self.placement != CONTIGUOUS:
+        if not self.drawn and self.placement != CONTIGUOUS:
             raise ConfigError(
                 f"experts.placement={self.placement} has no effect with experts.fidelity=expected, "
                 f"whose closed forms take all experts as equally popular; choose "
                 f"experts.fidelity=sampled or event."
             )
+        balanced = self.placement == LOAD_AWARE
+        # Closed forms take the slots of replicas as evenly busy, wherever they lie.
+        replicated = balanced or not self.drawn or names_a_file(self.placement)
+        period_s = self.rebalance_period_s
+        if period_s is not None and not 0 < period_s < float("inf"):
+            raise ConfigError(f"experts.rebalance_period_s={period_s!r} must be positive, or null.")
+        for key, reads in (("redundant", replicated), ("rebalance_period_s", balanced)):
+            if getattr(self, key) and not reads:
+                raise ConfigError(
+                    f"experts.{key}={getattr(self, key)!r} has no effect with experts.placement="
+                    f"{self.placement}; choose experts.placement={LOAD_AWARE}."
+                )
 
     @property
     def drawn(self) -> bool:

@@ -11,11 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import ConfigError, TableError
-from simulator.experts.config import RoutingConfig
+from simulator.experts.config import EXPONENTS, RoutingConfig
 from simulator.experts.heterogeneity import layer_archetypes
 from simulator.experts.pool import PoolWalk, RoutePool
 from simulator.experts.recorded import read_routes
-from simulator.experts.sampling import Archetype, measured_archetype, sample_routing
+from simulator.experts.sampling import (
+    Archetype,
+    archetype_names,
+    measured_archetype,
+    sample_routing,
+)
 from simulator.models.architecture import Architecture, experts_of
 from simulator.registry import Registry
 from simulator.streams import Streams
@@ -42,9 +47,9 @@ class Routes(NamedTuple):
     decode: RoutePool
     prompts: RoutePool
 
-    def walk(self, streams: Streams) -> PoolWalk:
+    def walk(self, streams: Streams, replica: int = 0) -> PoolWalk:
         """Return a walk of one replica's steps along the routes."""
-        return PoolWalk(self.decode, streams, self.prompts)
+        return PoolWalk(self.decode, streams, self.prompts, replica)
 
 
 ROUTES: Registry[Callable[[RoutingConfig, Architecture, int], Routes]] = Registry("routes")
@@ -69,12 +74,29 @@ def routes_of(config: RoutingConfig, arch: Architecture, seed: int) -> Routes:
         If the model has no experts, or the law knows no single experts, or cannot be followed.
     """
     experts_of(arch)
-    if config.law not in ROUTES:
-        raise ConfigError(
-            f"routing.law={config.law} says how many experts tokens share, not which; choose "
-            f"routing={', '.join(ROUTES)}, or experts.fidelity=expected."
-        )
-    return ROUTES.get(config.law)(config, arch, seed)
+    return ROUTES.get(config.law, "routing.law, for experts.fidelity other than expected")(
+        config, arch, seed
+    )
+
+
+@ROUTES.register("overlap")
+def overlap_routes(config: RoutingConfig, arch: Architecture, seed: int) -> Routes:
+    """Return routes with the overlap measured for the model; uniform ones where none was.
+
+    Raises
+    ------
+    ConfigError
+        If the law has exponents of its own: they say how many experts tokens share, not which.
+    """
+    for key in EXPONENTS:
+        if getattr(config, key) is not None:
+            raise ConfigError(
+                f"routing.{key}={getattr(config, key)!r} says how many experts tokens share, not "
+                f"which; choose routing=sampled with routing.overlap, or experts.fidelity=expected."
+            )
+    known = arch.name in archetype_names()
+    law = replace(config, law="sampled" if known else "uniform")
+    return ROUTES.get(law.law)(law, arch, seed)
 
 
 @ROUTES.register("uniform")
