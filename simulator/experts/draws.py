@@ -21,15 +21,19 @@ class LoadDraws(Protocol):
     def draw(
         self, requests: int, query_tokens: int, prompt_tokens: int, parts: int = 1
     ) -> list[RankLoads]:
-        """Return the loads of the next step, of each part of its batch.
+        """Return the loads of the next step, and of each part of its batch.
 
         Parameters
         ----------
         requests, query_tokens, prompt_tokens
             As in `pool.PoolWalk.step`.
         parts
-            Batches that the step is cut into, as equal as requests and prompt tokens allow; a part
-            may be empty.
+            Batches that the step is cut into, as equal as requests and prompt tokens allow.
+
+        Returns
+        -------
+        list of RankLoads
+            Of the whole step, then of each part if there are several.
         """
         ...
 
@@ -59,12 +63,12 @@ class WalkedLoads:
     ) -> list[RankLoads]:
         """Return the loads of the next step; see `LoadDraws`."""
         chosen = self.walk.step(requests, query_tokens, prompt_tokens)
+        found = [rank_loads(chosen, self.placement)]
         if parts == 1:
-            return [rank_loads(chosen, self.placement)]
+            return found
         top_k, decoding = self.walk.pool.top_k, requests * query_tokens
         cuts = [requests * part // parts * query_tokens for part in range(parts + 1)]
         prompts = [decoding + prompt_tokens * part // parts for part in range(parts + 1)]
-        found = []
         for part in range(parts):
             spans = [slice(cut[part] * top_k, cut[part + 1] * top_k) for cut in (cuts, prompts)]
             own = np.concatenate([chosen[:, span] for span in spans], axis=1)
