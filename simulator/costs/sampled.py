@@ -133,8 +133,8 @@ class DrawnStep(NamedTuple):
     drawn_s
         With the loads drawn, its layers one after another, s.
     once_s
-        Time of what happens once a step: host, sampling, drafting; all but the routed experts and
-        their exchange where the layers are not told apart, s.
+        Time of what happens once a step: host, sampling, drafting, moving experts to other ranks;
+        all but the routed experts and their exchange where the layers are not told apart, s.
     layers_s
         Time of all layers of a part without its experts and exchange (`LayerTimes`), s.
     whole
@@ -225,6 +225,8 @@ class SampledSteps:
                 layers_s = self._layers.seconds(*step, parts)
         whole, *cut = [self._prices.routed(one) for one in loads]
         drawn_s = expected_s - routed_s + whole.seconds
+        moving_s = self._draws.passed(drawn_s)
+        drawn_s, once_s = drawn_s + moving_s, once_s + moving_s
         drawn = DrawnStep(expected_s, drawn_s, once_s, layers_s, whole, cut or [whole])
         self._taken(drawn)
         return drawn
