@@ -26,15 +26,19 @@ class LoadDraws(Protocol):
     def draw(
         self, requests: int, query_tokens: int, prompt_tokens: int, parts: int = 1
     ) -> list[RankLoads]:
-        """Return the loads of the next step, of each part of its batch.
+        """Return the loads of the next step, and of each part of its batch.
 
         Parameters
         ----------
         requests, query_tokens, prompt_tokens
             As in `pool.PoolWalk.step`.
         parts
-            Batches that the step is cut into, as equal as requests and prompt tokens allow; a part
-            may be empty.
+            Batches that the step is cut into, as equal as requests and prompt tokens allow.
+
+        Returns
+        -------
+        list of RankLoads
+            Of the whole step, then of each part if there are several.
         """
         ...
 
@@ -80,20 +84,19 @@ class WalkedLoads:
         batches = self._cut(chosen, requests, query_tokens, prompt_tokens, parts)
         found = [rank_loads(batch, placement) for batch in batches]
         if rebalancing is not None:
-            for loads in found:
-                rebalancing.see(loads.expert_tokens)
+            rebalancing.see(found[0].expert_tokens)
         return found
 
     def _cut(
         self, chosen: Picked, requests: int, query_tokens: int, prompt_tokens: int, parts: int
     ) -> list[Picked]:
-        """Return the routes of each part of a step."""
+        """Return the routes of a step, and of each part of it if there are several."""
         if parts == 1:
             return [chosen]
         top_k, decoding = self.walk.pool.top_k, requests * query_tokens
         cuts = [requests * part // parts * query_tokens for part in range(parts + 1)]
         prompts = [decoding + prompt_tokens * part // parts for part in range(parts + 1)]
-        batches = []
+        batches = [chosen]
         for part in range(parts):
             spans = [slice(cut[part] * top_k, cut[part + 1] * top_k) for cut in (cuts, prompts)]
             batches.append(np.concatenate([chosen[:, span] for span in spans], axis=1))

@@ -99,11 +99,15 @@ class _Batch:
         self._dispatch: Sends = ()
         self._combine: Sends = ()
         self._sending: Together | None = None
+        self._due_s = 0.0
+        self.held_up_s = 0.0
+        """What exchanges of the step have lost to others on their links, s."""
 
     def start(self, layers_s: float, part: RoutedPart, sends: tuple[Sends, Sends]) -> None:
         """Begin with the first layer."""
         self._experts_s = part.experts_s.tolist()
         self._layer, self._layers = 0, len(self._experts_s)
+        self.held_up_s = 0.0
         self._layer_s = layers_s / self._layers
         self._dispatch, self._combine = sends
         self._attend()
@@ -132,10 +136,17 @@ class _Batch:
             then()
             return
         bundle, delay_s = sends[self._layer]
+        self._due_s = self._devices.env.now + bundle.alone_s + bundle.latency_s + delay_s
         self._sending = self._network.send_bundle(bundle, then, delay_s)
 
+    def _arrive(self) -> None:
+        """Note that an exchange is over."""
+        if self._sending is not None:
+            self.held_up_s += self._devices.env.now - self._due_s
+            self._sending = None
+
     def _compute(self) -> None:
-        self._sending = None
+        self._arrive()
         devices, calls = self._devices, self._after_experts
         self._waiting = len(self._done)
         for rank, seconds in enumerate(self._experts_s[self._layer]):
@@ -149,7 +160,7 @@ class _Batch:
             self._send(self._combine, self._next)
 
     def _next(self) -> None:
-        self._sending = None
+        self._arrive()
         self._layer += 1
         if self._layer == self._layers:
             self._ended()
@@ -181,6 +192,7 @@ class EventSteps:
         self._rows = rows
         self._drawn: DrawnStep | None = None
         self._running = 0
+        self._began_s = 0.0
         self._reset()
 
     def _reset(self) -> None:
@@ -202,6 +214,7 @@ class EventSteps:
             What it would take if nothing overlapped and nobody else used the links, s.
         """
         del duration_s
+        self._began_s = self._env.now
         drawn = self._drawn
         once_s = drawn.once_s if drawn is not None else 0.0
         self._begin.after(once_s).callbacks.append(self._start)
@@ -229,5 +242,6 @@ class EventSteps:
         if self._running:
             return
         if self._drawn is not None:
-            self._rows.ended(self._drawn)
+            held_up_s = sum(batch.held_up_s for batch in self._batches)
+            self._rows.ended(self._drawn, self._env.now - self._began_s, held_up_s)
         self._env.schedule(self._end)
