@@ -17,7 +17,7 @@ from simulator.quantities import Quantity, read_data, read_quantities
 
 _PACKAGE, _FILE = "simulator.workloads.routing", "published"
 
-CALIBRATED, SHAPED, UNUSED = "calibrated to it", "shape fitted to it", "not used"
+CALIBRATED, SHAPED, UNUSED = "calibrated", "shaped by", "unused"
 """How an archetype came by a figure: the factor on its deviations, their ratio, or not at all."""
 
 TOLERANCE = 0.05
