@@ -54,12 +54,12 @@ class RoutePool:
     @property
     def layers(self) -> int:
         """MoE layers."""
-        return self.chosen.shape[0]
+        return len(self.chosen)
 
     @property
     def top_k(self) -> int:
         """Experts that a token picks in a layer, K."""
-        return self.chosen.shape[2]
+        return int(self.chosen.shape[2])
 
     @cached_property
     def starts(self) -> Ints:
@@ -165,7 +165,7 @@ class PoolWalk:
             token[over] = 0
             on = self._order[sequence % count]
         along = np.minimum(token[:, None] + np.arange(query_tokens), pool.lengths[on][:, None] - 1)
-        return (pool.starts[on][:, None] + along).ravel()
+        return np.ravel(pool.starts[on][:, None] + along)
 
     def _prompt_routes(self, tokens: int) -> NDArray[np.unsignedinteger]:
         """Return the routes of so many prompt tokens, from the head of the next sequence on."""
