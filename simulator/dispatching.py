@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
-from functools import cache
-
-import numpy as np
+from functools import partial
 
 from simulator.config import Config
 from simulator.costs.compiled import CompiledSteps
@@ -16,18 +13,18 @@ from simulator.costs.sampled import ExpertPrices, SampledSteps
 from simulator.costs.step import StepModel
 from simulator.errors import ConfigError, TableError
 from simulator.experts.draws import LoadDraws, WalkedLoads
-from simulator.experts.placement import contiguous
-from simulator.experts.pool import PoolWalk, RoutePool
-from simulator.experts.sampling import Archetype, measured_archetype, sample_routing
+from simulator.experts.placement import Placement
+from simulator.experts.placing import check_placement, place_experts
+from simulator.experts.rebalancing import Rebalancing, moves, moving_s
+from simulator.experts.routes import check_routes, routes_of
 from simulator.hardware.gpu import Gpu
 from simulator.hardware.topology import Topology, load_topology, topology_names
+from simulator.models.architecture import Architecture, experts_of
 from simulator.models.parallelism import Parallelism
+from simulator.models.parameters import expert_bytes
 from simulator.serving.deployment import DispatchPlan, Taken
 from simulator.serving.replica import StepTimes
 from simulator.streams import Streams
-
-_SEQUENCES, _TOKENS = 128, 32
-"""Sequences of a pool of routes, and their tokens."""
 
 
 def dispatch_plan(
@@ -54,12 +51,12 @@ def dispatch_plan(
         return None
     spread = model.parallelism
     prices = ExpertPrices(model)
-    exchanged = ExchangedBytes(model.target.operators, spread.expert)
+    exchanged = ExchangedBytes(model.target.operators, spread.expert, model.target.topology)
     parts = 2 if experts.two_batch_overlap else 1
 
     def new_steps(streams: Streams, replica: int, taken: Taken) -> Sequence[StepTimes]:
         """Return the step costs of a replica, all with the same draws."""
-        draws = _draws(config, spread, streams, replica)
+        draws = _draws(config, gpu, spread, streams, replica)
         return [
             SampledSteps(
                 steps,
@@ -99,7 +96,8 @@ def check_drawn(config: Config, gpu: Gpu, spread: Parallelism) -> None:
     experts = config.experts
     if not experts.drawn:
         return
-    if config.model.moe is None:
+    moe = config.model.moe
+    if moe is None:
         raise ConfigError(
             f"experts.fidelity={experts.fidelity} draws loads of experts, but {config.model.title} "
             "has none; set experts.fidelity=expected."
@@ -115,7 +113,9 @@ def check_drawn(config: Config, gpu: Gpu, spread: Parallelism) -> None:
             "experts.two_batch_overlap=true hides the exchange between attention groups, but there "
             "is one group; raise hardware.data_parallel, or set it to false."
         )
-    if experts.events and config.cluster.topology is None:
+    check_placement(experts, moe, spread.expert)
+    check_routes(config.routing, config.model)
+    if experts.rebalance_period_s or (experts.events and config.cluster.topology is None):
         replica_topology(config, gpu, spread)
 
 
@@ -139,32 +139,41 @@ def replica_topology(config: Config, gpu: Gpu, spread: Parallelism) -> Topology:
             if node.gpus >= spread.gpus and node.capacities[0] == width:
                 return node
     raise ConfigError(
-        f"experts.fidelity=event needs the links between {spread.gpus} x {gpu.title}, and no "
-        "shipped node has its NVLink; set hardware.topology (moesim list topologies)."
+        f"experts.fidelity={config.experts.fidelity} needs the links between {spread.gpus} x "
+        f"{gpu.title}, and no shipped node has its NVLink; set hardware.topology (moesim list "
+        f"topologies)."
     )
 
 
-def _draws(config: Config, spread: Parallelism, streams: Streams, replica: int) -> LoadDraws:
+def _draws(
+    config: Config, gpu: Gpu, spread: Parallelism, streams: Streams, replica: int
+) -> LoadDraws:
     """Return the loads of a replica's steps."""
-    moe = config.model.moe
-    if moe is None:
-        raise ConfigError(f"{config.model.title} has no experts.")
-    archetype = Archetype(experts=moe.experts, top_k=moe.top_k)
-    if config.routing.law != "uniform":
-        with suppress(TableError):  # none is known: tokens route alone
-            archetype = measured_archetype(config.model.name).archetype
-    pool = _pool(archetype, config.model.moe_layers, config.run.seed)
-    return WalkedLoads(
-        PoolWalk(pool, streams, replica=replica), contiguous(moe.experts, spread.expert)
-    )
+    model, experts = config.model, config.experts
+    routes = routes_of(config.routing, model, config.run.seed)
+    topology, nodes = None, 1
+    if config.hardware.topology is not None or experts.rebalance_period_s is not None:
+        topology = replica_topology(config, gpu, spread)
+        nodes = max(spread.stage_gpus // topology.island_gpus, 1)
+    moe = experts_of(model)
+    placement = place_experts(experts, moe, spread.expert, routes, nodes)
+    rebalancing = None
+    if experts.rebalance_period_s is not None and topology is not None:
+        rebalancing = Rebalancing(
+            placement,
+            experts.rebalance_period_s,
+            redundant=experts.redundant,
+            groups=moe.n_group,
+            nodes=nodes,
+            moving_s=partial(_moving_s, model, spread, topology),
+        )
+    return WalkedLoads(routes.walk(streams, replica), placement, rebalancing)
 
 
-@cache
-def _pool(archetype: Archetype, layers: int, seed: int) -> RoutePool:
-    streams = Streams(seed)
-    routes = [
-        sample_routing(archetype, _SEQUENCES, _TOKENS, streams, layer) for layer in range(layers)
-    ]
-    kind = np.uint8 if archetype.experts <= 256 else np.uint16
-    chosen = np.stack(routes).astype(kind).reshape(layers, -1, archetype.top_k)
-    return RoutePool(archetype.experts, chosen, np.full(_SEQUENCES, _TOKENS))
+def _moving_s(
+    model: Architecture, spread: Parallelism, topology: Topology, old: Placement, new: Placement
+) -> float:
+    """Return what going over to a new placement takes, alone on the links, s."""
+    ranks_close = max(topology.island_gpus // spread.expert_tensor, 1)
+    moved = moves(old, new, model.moe_layers, ranks_close)
+    return moving_s(moved, expert_bytes(model), topology, spread.expert_tensor)

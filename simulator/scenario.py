@@ -245,7 +245,7 @@ def _build(
     step_model = StepModel(
         target=ForwardCost(forward_operators(target, parallelism), tables, engine, topology),
         drafter=ForwardCost(draft_operators, tables, engine, topology) if draft_operators else None,
-        law=law(routing_of(config, engine)),
+        law=law(routing_of(config, engine), target, config.run.seed),
         engine=engine,
         vocab=target.vocab,
         parallelism=parallelism,

@@ -46,28 +46,29 @@ class ExchangeLinks:
     ) -> None:
         self.network = network
         self._exchanged = exchanged
-        self._pattern: TransferPattern | None = None
+        self._patterns: list[TransferPattern] = []
         if exchanged.pairs:
-            pairs = [(gpus[sender], gpus[receiver]) for sender, receiver in exchanged.pairs]
-            self._pattern = TransferPattern(network.topology, pairs)
+            there = [(gpus[sender], gpus[receiver]) for sender, receiver in exchanged.pairs]
+            back = [(receiver, sender) for sender, receiver in there]
+            self._patterns = [TransferPattern(network.topology, pairs) for pairs in (there, back)]
 
     def sends(self, part: RoutedPart) -> tuple[Sends, Sends]:
         """Return dispatch and combine of every layer; none where there is no exchange."""
-        if self._pattern is None:
+        if not self._patterns:
             return (), ()
         found = self._exchanged.of(part.tokens, part.loads)
-        return self._timed(found.dispatch, part.dispatch_s), self._timed(
-            found.combine, part.combine_s
+        there, back = self._patterns
+        return (
+            _timed(there.bundles(found.dispatch), part.dispatch_s),
+            _timed(back.bundles(found.combine), part.combine_s),
         )
 
-    def _timed(self, sizes_bytes: Floats, seconds: Floats) -> Sends:
-        """Return bundles, with what the exchange takes alone beyond its time on the links."""
-        if self._pattern is None:
-            return ()
-        bundles = self._pattern.bundles(sizes_bytes)
-        wire_s = np.array([bundle.alone_s + bundle.latency_s for bundle in bundles])
-        delays_s = np.maximum(seconds - wire_s, 0.0).tolist()
-        return list(zip(bundles * (len(seconds) // len(bundles)), delays_s, strict=True))
+
+def _timed(bundles: list[Bundle], seconds: Floats) -> Sends:
+    """Return bundles by layer, with what exchanges take alone beyond their time on the links."""
+    wire_s = np.array([bundle.alone_s + bundle.latency_s for bundle in bundles])
+    delays_s = np.maximum(seconds - wire_s, 0.0).tolist()
+    return list(zip(bundles * (len(seconds) // len(bundles)), delays_s, strict=True))
 
 
 class _Devices:
@@ -99,11 +100,15 @@ class _Batch:
         self._dispatch: Sends = ()
         self._combine: Sends = ()
         self._sending: Together | None = None
+        self._due_s = 0.0
+        self.held_up_s = 0.0
+        """What exchanges of the step have lost to others on their links, s."""
 
     def start(self, layers_s: float, part: RoutedPart, sends: tuple[Sends, Sends]) -> None:
         """Begin with the first layer."""
         self._experts_s = part.experts_s.tolist()
         self._layer, self._layers = 0, len(self._experts_s)
+        self.held_up_s = 0.0
         self._layer_s = layers_s / self._layers
         self._dispatch, self._combine = sends
         self._attend()
@@ -132,10 +137,17 @@ class _Batch:
             then()
             return
         bundle, delay_s = sends[self._layer]
+        self._due_s = self._devices.env.now + bundle.alone_s + bundle.latency_s + delay_s
         self._sending = self._network.send_bundle(bundle, then, delay_s)
 
+    def _arrive(self) -> None:
+        """Note that an exchange is over."""
+        if self._sending is not None:
+            self.held_up_s += self._devices.env.now - self._due_s
+            self._sending = None
+
     def _compute(self) -> None:
-        self._sending = None
+        self._arrive()
         devices, calls = self._devices, self._after_experts
         self._waiting = len(self._done)
         for rank, seconds in enumerate(self._experts_s[self._layer]):
@@ -149,7 +161,7 @@ class _Batch:
             self._send(self._combine, self._next)
 
     def _next(self) -> None:
-        self._sending = None
+        self._arrive()
         self._layer += 1
         if self._layer == self._layers:
             self._ended()
@@ -181,6 +193,7 @@ class EventSteps:
         self._rows = rows
         self._drawn: DrawnStep | None = None
         self._running = 0
+        self._began_s = 0.0
         self._reset()
 
     def _reset(self) -> None:
@@ -202,6 +215,7 @@ class EventSteps:
             What it would take if nothing overlapped and nobody else used the links, s.
         """
         del duration_s
+        self._began_s = self._env.now
         drawn = self._drawn
         once_s = drawn.once_s if drawn is not None else 0.0
         self._begin.after(once_s).callbacks.append(self._start)
@@ -229,5 +243,6 @@ class EventSteps:
         if self._running:
             return
         if self._drawn is not None:
-            self._rows.ended(self._drawn)
+            held_up_s = sum(batch.held_up_s for batch in self._batches)
+            self._rows.ended(self._drawn, self._env.now - self._began_s, held_up_s)
         self._env.schedule(self._end)

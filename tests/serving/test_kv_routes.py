@@ -145,5 +145,6 @@ def test_lost_after_the_last_byte_it_still_frees_nothing_twice():
 
 
 def test_a_link_that_is_not_there():
+    env = simpy.Environment()
     with pytest.raises(ConfigError, match=r"cluster\.degraded_links \(test rig\)"):
         KvRoutes(env, LinkNetwork(env, slow_node()), [], [dip(link="gpu9-hub0")])
