@@ -16,7 +16,7 @@ from simulator.experts.draws import LoadDraws, WalkedLoads
 from simulator.experts.placement import Placement
 from simulator.experts.placing import check_placement, place_experts
 from simulator.experts.rebalancing import Rebalancing, moves, moving_s
-from simulator.experts.routes import Routes, routes_of
+from simulator.experts.routes import Routes, check_routes, routes_of
 from simulator.hardware.gpu import Gpu
 from simulator.hardware.topology import Topology, load_topology, topology_names
 from simulator.models.architecture import Architecture, experts_of
@@ -115,6 +115,7 @@ def check_drawn(config: Config, gpu: Gpu, spread: Parallelism) -> None:
             "is one group; raise hardware.data_parallel, or set it to false."
         )
     check_placement(experts, moe, spread.expert)
+    check_routes(config.routing, config.model)
     if experts.rebalance_period_s or (experts.events and config.cluster.topology is None):
         replica_topology(config, gpu, spread)
 

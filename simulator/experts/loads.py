@@ -157,4 +157,4 @@ def imbalance(loads: Floats) -> Floats:
     [1.5, 1.0]
     """
     mean = loads.mean(axis=-1)
-    return np.divide(loads.max(axis=-1), mean, out=np.ones_like(mean), where=mean > 0)
+    return np.asarray(np.divide(loads.max(axis=-1), mean, out=np.ones_like(mean), where=mean > 0))

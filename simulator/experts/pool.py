@@ -54,17 +54,30 @@ class RoutePool:
     @property
     def layers(self) -> int:
         """MoE layers."""
-        return self.chosen.shape[0]
+        return len(self.chosen)
 
     @property
     def top_k(self) -> int:
         """Experts that a token picks in a layer, K."""
-        return self.chosen.shape[2]
+        return int(self.chosen.shape[2])
 
     @cached_property
     def starts(self) -> Ints:
         """First token of each sequence."""
         return np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
+
+    def of(self, sequences: Ints) -> RoutePool:
+        """Return a pool of some of the sequences alone.
+
+        Parameters
+        ----------
+        sequences
+            Their numbers.
+        """
+        rows = [self.starts[one] + np.arange(self.lengths[one]) for one in sequences]
+        return RoutePool(
+            self.experts, self.chosen[:, np.concatenate(rows)], self.lengths[sequences]
+        )
 
 
 class PoolWalk:
@@ -152,7 +165,7 @@ class PoolWalk:
             token[over] = 0
             on = self._order[sequence % count]
         along = np.minimum(token[:, None] + np.arange(query_tokens), pool.lengths[on][:, None] - 1)
-        return (pool.starts[on][:, None] + along).ravel()
+        return np.ravel(pool.starts[on][:, None] + along)
 
     def _prompt_routes(self, tokens: int) -> NDArray[np.unsignedinteger]:
         """Return the routes of so many prompt tokens, from the head of the next sequence on."""
