@@ -23,6 +23,7 @@ _OVERRIDES = (
     "data_parallel",
     "expert_parallel",
     "pipeline_parallel",
+    "all2all_backend",
 )
 """Settings of a pool that replace those of ``hardware``."""
 
