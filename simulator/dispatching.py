@@ -16,7 +16,7 @@ from simulator.experts.draws import LoadDraws, WalkedLoads
 from simulator.experts.placement import Placement
 from simulator.experts.placing import check_placement, place_experts
 from simulator.experts.rebalancing import Rebalancing, moves, moving_s
-from simulator.experts.routes import check_routes, routes_of
+from simulator.experts.routes import Routes, check_routes, routes_of
 from simulator.hardware.gpu import Gpu
 from simulator.hardware.topology import Topology, load_topology, topology_names
 from simulator.models.architecture import Architecture, experts_of
@@ -51,12 +51,13 @@ def dispatch_plan(
         return None
     spread = model.parallelism
     prices = ExpertPrices(model)
+    routes = routes_of(config.routing, config.model, config.run.seed)
     exchanged = ExchangedBytes(model.target.operators, spread.expert, model.target.topology)
     parts = 2 if experts.two_batch_overlap else 1
 
     def new_steps(streams: Streams, replica: int, taken: Taken) -> Sequence[StepTimes]:
         """Return the step costs of a replica, all with the same draws."""
-        draws = _draws(config, gpu, spread, streams, replica)
+        draws = _draws(config, gpu, spread, routes, streams, replica)
         return [
             SampledSteps(
                 steps,
@@ -146,11 +147,15 @@ def replica_topology(config: Config, gpu: Gpu, spread: Parallelism) -> Topology:
 
 
 def _draws(
-    config: Config, gpu: Gpu, spread: Parallelism, streams: Streams, replica: int
+    config: Config,
+    gpu: Gpu,
+    spread: Parallelism,
+    routes: Routes,
+    streams: Streams,
+    replica: int,
 ) -> LoadDraws:
     """Return the loads of a replica's steps."""
     model, experts = config.model, config.experts
-    routes = routes_of(config.routing, model, config.run.seed)
     topology, nodes = None, 1
     if config.hardware.topology is not None or experts.rebalance_period_s is not None:
         topology = replica_topology(config, gpu, spread)
