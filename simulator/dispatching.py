@@ -16,7 +16,7 @@ from simulator.experts.draws import LoadDraws, WalkedLoads
 from simulator.experts.placement import Placement
 from simulator.experts.placing import check_placement, place_experts
 from simulator.experts.rebalancing import Rebalancing, moves, moving_s
-from simulator.experts.routes import check_routes, routes_of
+from simulator.experts.routes import Routes, check_routes, routes_of
 from simulator.hardware.gpu import Gpu
 from simulator.hardware.topology import Topology, load_topology, topology_names
 from simulator.models.architecture import Architecture, experts_of
@@ -51,12 +51,13 @@ def dispatch_plan(
         return None
     spread = model.parallelism
     prices = ExpertPrices(model)
+    routes = routes_of(config.routing, config.model, config.run.seed)
     exchanged = ExchangedBytes(model.target.operators, spread.expert, model.target.topology)
     parts = 2 if experts.two_batch_overlap else 1
 
     def new_steps(streams: Streams, replica: int, taken: Taken) -> Sequence[StepTimes]:
         """Return the step costs of a replica, all with the same draws."""
-        draws = _draws(config, gpu, spread, streams, replica)
+        draws = _draws(config, gpu, spread, routes, streams, replica)
         return [
             SampledSteps(
                 steps,
@@ -146,15 +147,19 @@ def replica_topology(config: Config, gpu: Gpu, spread: Parallelism) -> Topology:
 
 
 def _draws(
-    config: Config, gpu: Gpu, spread: Parallelism, streams: Streams, replica: int
+    config: Config,
+    gpu: Gpu,
+    spread: Parallelism,
+    routes: Routes,
+    streams: Streams,
+    replica: int,
 ) -> LoadDraws:
     """Return the loads of a replica's steps."""
     model, experts = config.model, config.experts
-    routes = routes_of(config.routing, model, config.run.seed)
     topology, nodes = None, 1
     if config.hardware.topology is not None or experts.rebalance_period_s is not None:
         topology = replica_topology(config, gpu, spread)
-        nodes = max(spread.stage_gpus // topology.island_gpus, 1)
+        nodes = _whole_nodes(spread, topology)
     moe = experts_of(model)
     placement = place_experts(experts, moe, spread.expert, routes, nodes)
     rebalancing = None
@@ -170,10 +175,20 @@ def _draws(
     return WalkedLoads(routes.walk(streams, replica), placement, rebalancing)
 
 
+def _whole_nodes(spread: Parallelism, topology: Topology) -> int:
+    """Return the nodes that the GPUs of a stage fill; 1 where they fill none, or some in part."""
+    nodes, left = divmod(spread.stage_gpus, topology.island_gpus)
+    return nodes if nodes and not left and spread.expert % nodes == 0 else 1
+
+
 def _moving_s(
     model: Architecture, spread: Parallelism, topology: Topology, old: Placement, new: Placement
 ) -> float:
-    """Return what going over to a new placement takes, alone on the links, s."""
+    """Return what going over to a new placement takes, alone on the links, s.
+
+    The stages of a pipeline move their own layers at the same time.
+    """
     ranks_close = max(topology.island_gpus // spread.expert_tensor, 1)
     moved = moves(old, new, model.moe_layers, ranks_close)
-    return moving_s(moved, expert_bytes(model), topology, spread.expert_tensor)
+    seconds = moving_s(moved, expert_bytes(model), topology, spread.expert_tensor)
+    return seconds / spread.pipeline

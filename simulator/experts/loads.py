@@ -60,7 +60,8 @@ def count_experts(chosen: NDArray[np.integer], experts: int) -> Ints:
     [[1, 0, 2], [0, 3, 0]]
     """
     layers = len(chosen)
-    keys = chosen + np.arange(0, layers * experts, experts)[:, None]
+    small = np.min_scalar_type(layers * experts)  # narrow keys are an eighth of the work
+    keys = chosen + np.arange(0, layers * experts, experts, dtype=small)[:, None]
     return np.bincount(keys.ravel(), minlength=layers * experts).reshape(layers, experts)
 
 

@@ -141,7 +141,7 @@ class PoolWalk:
         """
         rows = self._decode_rows(requests, query_tokens)
         self._token[:requests] += query_tokens if consumed is None else consumed
-        chosen = self.pool.chosen[:, rows].reshape(self.pool.layers, -1)
+        chosen = self.pool.chosen.take(rows, axis=1).reshape(self.pool.layers, -1)
         if not prompt_tokens:
             return chosen
         prompt = self._prompt_routes(prompt_tokens)
@@ -177,4 +177,4 @@ class PoolWalk:
         self._prompt = int(np.searchsorted(prompts.starts, last, side="right")) % len(
             prompts.starts
         )
-        return prompts.chosen[:, rows].reshape(prompts.layers, -1)
+        return prompts.chosen.take(rows, axis=1).reshape(prompts.layers, -1)
