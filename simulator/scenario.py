@@ -20,6 +20,7 @@ from simulator.costs.compiled import CompiledSteps, windows_by_length
 from simulator.costs.engine import Engine, load_engine
 from simulator.costs.forward import ForwardCost
 from simulator.costs.memory import plan_memory
+from simulator.costs.offload import ExpertLoads, check_offload, expert_loads
 from simulator.costs.step import StepModel
 from simulator.drafting import (
     check_drafter,
@@ -31,6 +32,7 @@ from simulator.errors import ConfigError, SimulatorError, TableError
 from simulator.experts.config import RoutingConfig
 from simulator.experts.laws import ROUTING_LAWS
 from simulator.experts.overlaps import measured_overlap
+from simulator.experts.sampling import archetype_names, measured_archetype
 from simulator.hardware.gpu import Gpu, load_gpu
 from simulator.kernels.tables import KernelTables
 from simulator.models.architecture import Architecture
@@ -111,6 +113,7 @@ class Scenario:
             max_num_seqs=scheduler.max_num_seqs,
             draft_tokens=drafting.tree.nodes(gamma),
             own_gpus=drafting.own_gpus,
+            offload=self.config.experts.offload,
         )
         # A drafter on GPUs of its own reads the prompt itself, wherever the target prefills.
         sent = None if drafting.own_gpus else drafter
@@ -220,6 +223,7 @@ def _build(
     _check_queue(config, workload)
     if config.speculation.gamma:
         check_drafter(config.speculation, drafter, target)
+    check_offload(target, config.experts, config.hardware.expert_parallel)
     parallelism = place(
         config, gpu, engine, drafter if config.speculation.gamma else None, workload
     )
@@ -235,6 +239,7 @@ def _build(
         parallelism=parallelism,
         layers=target.layers,
         drafting=drafting_of(config.speculation, drafter),
+        offload=_offload(config, gpu, parallelism),
     )
     _check_measured(config, gpu, step_model)
     return Scenario(
@@ -265,6 +270,16 @@ def routing_of(config: Config, engine: Engine) -> RoutingConfig:
         across_requests=_known(routing.across_requests, engine.routing_across_requests),
         prompt=_known(routing.prompt, engine.routing_prompt),
     )
+
+
+def _offload(config: Config, gpu: Gpu, parallelism: Parallelism) -> ExpertLoads | None:
+    """Return what experts in host memory cost; their popularity belongs to the overlap law."""
+    offload, target = config.experts.offload, config.model
+    if offload is None:
+        return None
+    known = config.routing.law == "overlap" and target.name in archetype_names()
+    archetype = measured_archetype(target.name).archetype if known else None
+    return expert_loads(offload, archetype, gpu, target, parallelism)
 
 
 def _known(*choices: float | None) -> float | None:

@@ -19,13 +19,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.experts.config import PINNED
 from simulator.experts.prefetch import Prefetcher
-
-LRU, PINNED = POLICIES = ("lru", "pinned")
-"""Which experts stay on the GPU: the last used, or the most popular for good."""
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+Chosen = NDArray[np.integer]
 
 _OUT = -1
 
@@ -56,7 +55,7 @@ class ExpertStore:
     resident
         Whether each expert is resident at first, bool of shape (layers, E), C in every layer.
     policy
-        One of `POLICIES`.
+        One of `config.OFFLOAD_POLICIES`.
     prefetcher
         Ranks experts before every step; None brings none.
     prefetch_slots
@@ -64,8 +63,8 @@ class ExpertStore:
 
     Examples
     --------
-    >>> store = ExpertStore(first_resident(layers=1, experts=4, resident=2), LRU)
-    >>> [int(store.step(np.array([[one, other]])).missing[0]) for one, other in ((0, 2), (2, 0), (1, 3))]
+    >>> store = ExpertStore(first_resident(layers=1, experts=4, resident=2), "lru")
+    >>> [int(store.step(np.array([used])).missing[0]) for used in ([0, 2], [2, 0], [1, 3])]
     [1, 0, 2]
     """
 
@@ -85,14 +84,14 @@ class ExpertStore:
         self._rows = np.arange(layers)[:, None]
         self._uses = 0
         self._last_use = np.zeros(resident.shape, dtype=np.int64)
-        self._before: Ints | None = None
+        self._before: Chosen | None = None
 
     @property
     def resident(self) -> Mask:
         """Whether each expert is on the GPU to stay, shape (layers, E); a copy."""
         return self._resident.copy()
 
-    def step(self, chosen: Ints) -> Loads:
+    def step(self, chosen: Chosen) -> Loads:
         """Run a step: find what is missing, bring it, and note what was used.
 
         Parameters
@@ -114,7 +113,7 @@ class ExpertStore:
             self._note(chosen, needed)
         return Loads(missing, prefetched, needed.sum(axis=1))
 
-    def _note(self, chosen: Ints, needed: Mask) -> None:
+    def _note(self, chosen: Chosen, needed: Mask) -> None:
         """Make the experts used last the resident ones."""
         copies = chosen.shape[1]
         # Where an expert is named more than once, the last assignment stays.

@@ -13,17 +13,15 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.experts.sampling import copies_by_expert
+from simulator.experts.config import LAST_TOKEN
+from simulator.experts.loads import count_experts
 from simulator.registry import Registry
-
-NONE = "none"
-"""The kind that stands for no prefetcher."""
 
 
 class Prefetcher(Protocol):
     """What the store asks before a step."""
 
-    def scores(self, before: NDArray[np.int64]) -> NDArray[np.float64]:
+    def scores(self, before: NDArray[np.integer]) -> NDArray[np.float64]:
         """Rank the experts of every layer.
 
         Parameters
@@ -44,7 +42,7 @@ PREFETCHERS: Registry[Callable[[int], Prefetcher]] = Registry("prefetcher")
 """Makers by kind; each takes the experts E of a layer."""
 
 
-@PREFETCHERS.register("last_token")
+@PREFETCHERS.register(LAST_TOKEN)
 class LastToken:
     """Brings what the tokens of the step before used, most used first.
 
@@ -62,6 +60,6 @@ class LastToken:
     def __init__(self, experts: int) -> None:
         self._experts = experts
 
-    def scores(self, before: NDArray[np.int64]) -> NDArray[np.float64]:
+    def scores(self, before: NDArray[np.integer]) -> NDArray[np.float64]:
         """Return how many copies reached each expert (`Prefetcher.scores`)."""
-        return copies_by_expert(before[..., None], self._experts).astype(np.float64)
+        return count_experts(before, self._experts).astype(np.float64)
