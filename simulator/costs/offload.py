@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.costs.forward import Parts, add_part
 from simulator.errors import ConfigError
 from simulator.experts.config import NO_PREFETCH, PINNED, ExpertsConfig, OffloadConfig
-from simulator.experts.offload import Loads
+from simulator.experts.offload import ExpertStore, Ints, Loads, most_used
 from simulator.experts.popularity import batch_exposure, overall_popularity
+from simulator.experts.prefetch import PREFETCHERS
 from simulator.experts.residency import chances_of, lru_misses, pinned_misses
 from simulator.experts.sampling import Archetype
 from simulator.hardware.gpu import Gpu
@@ -27,6 +30,11 @@ from simulator.models.parameters import expert_bytes
 
 PART = "expert_loads"
 """The part of a step that stands for these stalls."""
+
+Floats = NDArray[np.float64]
+
+_KNOTS = 33
+"""Numbers of distinct experts at which LRU is evaluated; on lines between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +90,27 @@ class ExpertLoads:
         return missing
 
     def _lru_missing(self, requests: int, distinct: float) -> float:
-        chances = chances_of(batch_exposure(self.archetype, requests), distinct)
-        return lru_misses(chances, self.offload.resident_experts)
+        table = _missing_by_distinct(self.archetype, requests, self.offload.resident_experts)
+        return float(np.interp(distinct, *table))
+
+    def store(self, copies: Ints) -> ExpertStore:
+        """Return the resident set of a replica, to be followed step by step.
+
+        Parameters
+        ----------
+        copies
+            Token copies by expert in a profile of the traffic, shape (layers, E). Those with most
+            are resident, for good or at first.
+        """
+        offload, new = self.offload, None
+        if offload.prefetch != NO_PREFETCH:
+            new = PREFETCHERS.get(offload.prefetch, "experts.offload.prefetch")
+        return ExpertStore(
+            most_used(copies, offload.resident_experts),
+            offload.policy,
+            prefetcher=None if new is None else new(self.archetype.experts),
+            prefetch_slots=offload.prefetch_experts,
+        )
 
     def stall_s(self, loads: Loads, compute_s: float) -> float:
         """Return the time by which loads of experts lengthen a step, s.
@@ -106,9 +133,9 @@ class ExpertLoads:
         --------
         Two layers of 1 s; an expert takes 0.5 s. The first layer waits for its prefetch.
 
-        >>> half = ExpertLoads(OffloadConfig(resident_experts=1), Archetype(experts=4, top_k=1), 2, 0.5)
+        >>> one, of_four = OffloadConfig(resident_experts=1), Archetype(experts=4, top_k=1)
         >>> loads = Loads(np.array([0, 1]), np.array([1, 1]), np.array([1, 1]))
-        >>> half.stall_s(loads, compute_s=2.0)
+        >>> ExpertLoads(one, of_four, layers=2, expert_s=0.5).stall_s(loads, compute_s=2.0)
         1.0
         """
         demand_s = self.expert_s * float(loads.missing.sum())
@@ -117,6 +144,17 @@ class ExpertLoads:
         left = 1.0 - np.arange(len(loads.prefetched)) / len(loads.prefetched)
         ends_s = self.expert_s * loads.prefetched.cumsum() + compute_s * left
         return demand_s + max(float(ends_s.max()) - compute_s, 0.0)
+
+
+@lru_cache(maxsize=1024)
+def _missing_by_distinct(
+    archetype: Archetype, requests: int, resident: int
+) -> tuple[Floats, Floats]:
+    """Return distinct experts of a step from none to all, and how many LRU finds missing of each."""
+    distinct = np.linspace(0.0, archetype.experts, _KNOTS)
+    exposure = batch_exposure(archetype, requests)
+    chances = np.stack([chances_of(exposure, count) for count in distinct])
+    return distinct, lru_misses(chances, resident)
 
 
 def expert_loads(
@@ -188,6 +226,8 @@ def check_offload(arch: Architecture, experts: ExpertsConfig, expert_parallel: i
             f"modelled. Split the experts instead (hardware.expert_parallel=1 with "
             f"hardware.tensor_parallel), or leave experts.offload null."
         )
+    if offload.prefetch != NO_PREFETCH:
+        PREFETCHERS.get(offload.prefetch, "experts.offload.prefetch")
     if offload.prefetch != NO_PREFETCH and experts.fidelity != "sampled":
         raise ConfigError(
             f"experts.offload.prefetch={offload.prefetch} must see which experts a step chose, "

@@ -26,7 +26,7 @@ Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Chosen = NDArray[np.integer]
 
-_OUT = -1
+_OUT = np.iinfo(np.int64).min
 
 
 class Loads(NamedTuple):
@@ -83,7 +83,8 @@ class ExpertStore:
         self._prefetcher, self._slots = prefetcher, prefetch_slots
         self._rows = np.arange(layers)[:, None]
         self._uses = 0
-        self._last_use = np.zeros(resident.shape, dtype=np.int64)
+        # No two experts are used at once, not even before the first step.
+        self._last_use = np.broadcast_to(-np.arange(self._experts), resident.shape).copy()
         self._before: Chosen | None = None
 
     @property
@@ -129,8 +130,7 @@ class ExpertStore:
         """Return the missing experts of the highest scores above zero, one mask per layer."""
         scores = np.where(self._resident, 0.0, scores)
         brought = np.zeros_like(self._resident)
-        slots = min(self._slots, self._experts)
-        best = np.argpartition(scores, self._experts - slots, axis=1)[:, self._experts - slots :]
+        best = np.argsort(-scores, axis=1, kind="stable")[:, : self._slots]
         brought[self._rows, best] = True
         return brought & (scores > 0.0)
 

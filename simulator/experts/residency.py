@@ -19,7 +19,10 @@ from scipy.optimize import brentq
 
 Floats = NDArray[np.float64]
 
-_NEVER, _LONGEST = 1e-12, 2.0**52
+_NEVER = 1e-12
+
+_LONGEST, _HALVINGS = 21.0, 34
+"""Bisection of ``log(1 + T)``: from no step to 1e9."""
 
 
 def chances_of(exposure: Floats, distinct: float) -> Floats:
@@ -40,7 +43,7 @@ def chances_of(exposure: Floats, distinct: float) -> Floats:
     Examples
     --------
     >>> chances_of(np.array([1.0, 1.0, 2.0]), distinct=1.5).round(3).tolist()
-    [0.426, 0.426, 0.67]
+    [0.419, 0.419, 0.662]
     """
     experts = exposure.shape[-1]
     share = distinct / experts
@@ -64,61 +67,66 @@ def lru_resident(chances: Floats, resident: int) -> Floats:
     Parameters
     ----------
     chances
-        ``p_e`` of one layer, shape (E,).
+        ``p_e``, shape (..., E).
     resident
-        Experts C that the layer keeps, >= 1.
+        Experts C that a layer keeps, >= 1.
 
     Returns
     -------
-    ndarray of float, shape (E,)
-        ``1 - (1 - p_e)^n (1 - f p_e)``; sums to C. Where fewer than C are ever called for, all of
-        these are resident.
+    ndarray of float, same shape
+        ``1 - (1 - p_e)^n (1 - f p_e)``; a layer's sum to C. Where fewer than C are ever called for,
+        all of these are resident.
+
+    Notes
+    -----
+    T is found by bisection of ``log(1 + T)``, for all layers at once.
 
     Examples
     --------
     >>> lru_resident(np.array([0.9, 0.5, 0.1, 0.1]), resident=2).round(2).tolist()
-    [0.99, 0.74, 0.14, 0.14]
+    [0.97, 0.69, 0.17, 0.17]
     """
-    called = chances > _NEVER
-    if np.count_nonzero(called) <= resident:
-        return called.astype(np.float64)
-
-    def held(steps: float) -> float:
-        return float(_used_within(chances, steps).sum()) - resident
-
-    high = 1.0
-    while held(high) < 0.0 and high < _LONGEST:
-        high *= 2.0
-    if high >= _LONGEST:
-        return called.astype(np.float64)
-    return _used_within(chances, brentq(held, 0.0, high))
+    low = np.zeros((*chances.shape[:-1], 1))
+    high = np.full_like(low, _LONGEST)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2.0
+        few = _used_within(chances, np.expm1(middle)).sum(axis=-1, keepdims=True) < resident
+        low, high = np.where(few, middle, low), np.where(few, high, middle)
+    return _used_within(chances, np.expm1(high))
 
 
-def _used_within(chances: Floats, steps: float) -> Floats:
+def _used_within(chances: Floats, steps: Floats) -> Floats:
     """Return the chance of having been called for within the last ``steps``, a fraction as one."""
-    whole, part = divmod(steps, 1.0)
-    return 1.0 - (1.0 - chances) ** whole * (1.0 - part * chances)
+    part, whole = np.modf(steps)
+    used: Floats = 1.0 - (1.0 - chances) ** whole * (1.0 - part * chances)
+    return used
 
 
-def lru_misses(chances: Floats, resident: int) -> float:
+def lru_misses(chances: Floats, resident: int) -> Floats:
     """Return the experts of a layer that a step finds missing on average.
 
     Parameters
     ----------
     chances
-        ``p_e``, shape (layers, E).
+        ``p_e``, shape (..., layers, E).
     resident
         Experts C that a layer keeps. A step that calls for more brings the others in all the same,
         after those that are there have been used.
 
+    Returns
+    -------
+    ndarray of float, shape (...)
+        Mean over the layers.
+
     Examples
     --------
     >>> chances = np.full((1, 8), 0.25)
-    >>> lru_misses(chances, resident=4), lru_misses(chances, resident=8)
-    (1.0, 0.0)
+    >>> [float(lru_misses(chances, resident=count).round(6)) for count in (4, 8)]
+    [1.0, 0.0]
     """
-    missing = [float(layer @ (1.0 - lru_resident(layer, resident))) for layer in chances]
-    return float(np.mean(missing))
+    missing = chances * (1.0 - lru_resident(chances, resident))
+    mean: Floats = missing.sum(axis=-1).mean(axis=-1)
+    return mean
 
 
 def pinned_misses(popularity: Floats, resident: int, distinct: float) -> float:

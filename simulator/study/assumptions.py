@@ -8,6 +8,7 @@ from simulator.scenario import Scenario
 from simulator.serving.cluster_config import PREFILL
 from simulator.speculation.regime import RegimeAcceptance
 from simulator.study.cluster_assumptions import cluster_assumptions
+from simulator.study.offload_assumptions import offload_assumptions
 from simulator.trace.json_file import Json
 
 WINDOW_ROUNDS = 10
@@ -27,6 +28,7 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
     """
     config = scenario.config
     found = [_acceptance(scenario), *_drafting(scenario), _routing(scenario)]
+    found += offload_assumptions(scenario)
     if terms is not None:
         found.append(
             f"{terms['measured_share']:.0%} of a step's time comes from kernel tables measured on "
