@@ -150,7 +150,7 @@ class ExpertLoads:
 def _missing_by_distinct(
     archetype: Archetype, requests: int, resident: int
 ) -> tuple[Floats, Floats]:
-    """Return distinct experts of a step from none to all, and how many LRU finds missing of each."""
+    """Return numbers of distinct experts, none to all, and how many of each LRU finds missing."""
     distinct = np.linspace(0.0, archetype.experts, _KNOTS)
     exposure = batch_exposure(archetype, requests)
     chances = np.stack([chances_of(exposure, count) for count in distinct])

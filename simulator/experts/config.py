@@ -100,7 +100,7 @@ class OffloadConfig:
         self._check_prefetch()
 
     def _check_prefetch(self) -> None:
-        """Refuse a prefetcher without slots, slots without a prefetcher, and what brings nothing."""
+        """Refuse a prefetcher without slots, slots without one, and what brings nothing."""
         none, slots = self.prefetch == NO_PREFETCH, self.prefetch_experts
         if slots < 0 or (slots == 0) != none:
             raise ConfigError(

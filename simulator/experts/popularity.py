@@ -3,9 +3,9 @@
 The score of an expert is ``b + r + a + Gumbel`` (`experts.sampling`), and a token takes the K best.
 With many experts the K-th best score hardly varies, so a token picks an expert whose lasting score
 is ``z`` with chance ``q(z) = E_a[1 - exp(-exp(z + a - h))]``, the threshold h such that the chances
-of all experts sum to K. What lasts depends on who looks: over all traffic the popularity ``b``, over
-the steps of one batch ``b`` and the preferences ``r`` of its requests. How ``a`` drifts from token
-to token is averaged out.
+of all experts sum to K. What lasts depends on who looks: over all traffic the popularity ``b``,
+over the steps of one batch ``b`` and the preferences ``r`` of its requests. How ``a`` drifts from
+token to token is averaged out.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def overall_popularity(archetype: Archetype) -> Floats:
     quantiles = ndtri(1.0 - (np.arange(experts) + 0.5) / experts)
     changing = np.hypot(archetype.request_sd, archetype.token_sd)
     chances = _chances(archetype, archetype.popularity_sd * quantiles, changing)
-    return np.minimum(chances * (archetype.top_k / chances.sum()), 1.0)
+    popularity: Floats = np.minimum(chances * (archetype.top_k / chances.sum()), 1.0)
+    return popularity
 
 
 @lru_cache(maxsize=512)
@@ -94,7 +95,8 @@ def _chances(archetype: Archetype, lasting: Floats, changing_sd: float) -> Float
     threshold = _threshold(archetype, float(np.hypot(spread, archetype.token_sd)))
     grid = max(spread, 1e-9) * _SCORES
     table = _above(grid[:, None] + changing_sd * _NORMAL - threshold) @ _WEIGHTS
-    return np.interp(lasting, grid, table)
+    chances: Floats = np.interp(lasting, grid, table)
+    return chances
 
 
 def _threshold(archetype: Archetype, spread: float) -> float:

@@ -53,12 +53,18 @@ def chances_of(exposure: Floats, distinct: float) -> Floats:
         return np.zeros_like(exposure)
 
     def excess(log_tokens: float) -> float:
-        return float(-np.expm1(-np.exp(log_tokens) * exposure).mean()) - share
+        return float(_called(exposure, np.exp(log_tokens)).mean()) - share
 
     scale = np.log(-np.log1p(-share))
     low, high = scale - np.log(exposure.max()), scale - np.log(exposure.min())
-    tokens = np.exp(brentq(excess, low - 1e-9, high + 1e-9)) if high > low else np.exp(low)
-    return -np.expm1(-tokens * exposure)
+    log_tokens = brentq(excess, low - 1e-9, high + 1e-9) if high > low else low
+    return _called(exposure, np.exp(log_tokens))
+
+
+def _called(exposure: Floats, tokens: float) -> Floats:
+    """Return the chances of being called for by so many tokens."""
+    chances: Floats = -np.expm1(-tokens * exposure)
+    return chances
 
 
 def lru_resident(chances: Floats, resident: int) -> Floats:

@@ -120,7 +120,7 @@ def test_gpus_that_split_an_expert_load_their_shares_side_by_side():
 def test_every_gpu_has_a_host_link_and_one_without_is_refused():
     assert all(load_gpu(name).host_bandwidth for name in gpu_names())
     gpu, arch = replace(load_gpu("l40"), host_bandwidth=None), load_architecture("mixtral_8x7b")
-    with pytest.raises(ConfigError, match="give experts.offload.host_bandwidth"):
+    with pytest.raises(ConfigError, match=r"give experts\.offload\.host_bandwidth"):
         expert_loads(OffloadConfig(resident_experts=2), None, gpu, arch, Parallelism())
     slow = OffloadConfig(resident_experts=2, host_bandwidth=1e9)
     loads = expert_loads(slow, None, gpu, arch, Parallelism())
