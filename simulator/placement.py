@@ -12,6 +12,7 @@ from simulator.drafting import check_own_memory
 from simulator.errors import CapacityError, ConfigError, SimulatorError
 from simulator.experts.config import OffloadConfig
 from simulator.hardware.gpu import Gpu
+from simulator.hardware.topology import Topology
 from simulator.models.drafters import Drafter
 from simulator.models.parallelism import COMMON_SIZES, Parallelism, check_parallelism
 from simulator.units import GIGA
@@ -22,7 +23,12 @@ RESIDENT_REQUESTS = 8
 
 
 def place(
-    config: Config, gpu: Gpu, engine: Engine, drafter: Drafter | None, workload: Workload
+    config: Config,
+    gpu: Gpu,
+    engine: Engine,
+    drafter: Drafter | None,
+    workload: Workload,
+    topology: Topology | None = None,
 ) -> Parallelism:
     """Choose or check how a replica is spread over GPUs.
 
@@ -37,6 +43,8 @@ def place(
         Loaded beside the model; None for none.
     workload
         Bounds the longest request, which must fit.
+    topology
+        Where the replica lies; None for nodes apart, one for each stage.
 
     Raises
     ------
@@ -46,13 +54,17 @@ def place(
     longest = _longest_tokens(config, workload)
     chosen = config.hardware.tensor_parallel
     if chosen is not None:
-        return _check_placement(config, gpu, engine, drafter, chosen, longest)
+        return _check_placement(config, gpu, engine, drafter, topology, chosen, longest)
     failure: SimulatorError | None = None
+    reach, several = (
+        gpu.node_gpus if topology is None else topology.gpus,
+        RESIDENT_REQUESTS * longest,
+    )
     for size in COMMON_SIZES:
-        if failure and size * config.hardware.data_parallel > gpu.node_gpus:
+        if failure and size * config.hardware.data_parallel > reach:
             break
         try:
-            return _check_placement(config, gpu, engine, drafter, size, RESIDENT_REQUESTS * longest)
+            return _check_placement(config, gpu, engine, drafter, topology, size, several)
         except ConfigError as error:
             failure = error
     raise CapacityError(
@@ -70,16 +82,22 @@ def _longest_tokens(config: Config, workload: Workload) -> int:
 
 
 def _check_placement(
-    config: Config, gpu: Gpu, engine: Engine, drafter: Drafter | None, size: int, tokens: int
+    config: Config,
+    gpu: Gpu,
+    engine: Engine,
+    drafter: Drafter | None,
+    topology: Topology | None,
+    size: int,
+    tokens: int,
 ) -> Parallelism:
-    """Refuse sizes that do not fit model or node, or leave an attention group too little cache.
-
-    The stages of a pipeline may lie on different nodes.
-    """
-    settings = _settings(config.hardware, size)
+    """Refuse sizes that do not fit model or GPUs, or leave an attention group too little cache."""
+    hardware = config.hardware
+    settings = _settings(hardware, size)
     try:
-        parallelism = Parallelism(*settings.values())
-        _check_node(gpu, parallelism)
+        parallelism = Parallelism(
+            *settings.values(), config.experts.redundant, hardware.all2all_backend
+        )
+        check_reach(gpu, parallelism, topology)
         check_parallelism(config.model, parallelism)
     except ConfigError as error:
         raise ConfigError(f"{_overrides(settings)}: {error}") from error
@@ -129,11 +147,35 @@ def _fewer_experts(config: Config, parallelism: Parallelism, short_bytes: float)
     return f"experts in host memory (experts.offload={{resident_experts:{fitting}}}), "
 
 
-def _check_node(gpu: Gpu, parallelism: Parallelism) -> None:
-    if parallelism.stage_gpus > gpu.node_gpus:
+def check_reach(gpu: Gpu, parallelism: Parallelism, topology: Topology | None) -> None:
+    """Refuse a replica that reaches beyond its node or its topology.
+
+    Without a topology the stages of a pipeline may lie on different nodes, but none on several.
+
+    Raises
+    ------
+    ConfigError
+        If it does, or an attention group lies astride two nodes.
+    """
+    if topology is None:
+        if parallelism.stage_gpus > gpu.node_gpus:
+            raise ConfigError(
+                f"{parallelism.stage_gpus} GPUs share a layer, which exceeds the {gpu.node_gpus} "
+                f"GPUs of one {gpu.title} node. Say how nodes are joined: hardware.topology=NAME "
+                f"with at least {parallelism.gpus} GPUs (moesim list topologies)."
+            )
+        return
+    if parallelism.gpus > topology.gpus:
         raise ConfigError(
-            f"{parallelism.stage_gpus} GPUs share a layer, which exceeds the {gpu.node_gpus} GPUs "
-            f"of one {gpu.title} node."
+            f"the replica takes {parallelism.gpus} GPUs, but hardware.topology={topology.name} has "
+            f"{topology.gpus}. Take a larger one (moesim list topologies), or a file of your own: "
+            f"a copy of it with gpus raised."
+        )
+    node, group = topology.island_gpus, parallelism.tensor
+    if parallelism.stage_gpus > node and node % group and group % node:
+        raise ConfigError(
+            f"attention groups of {group} GPUs would lie astride nodes of {node} on "
+            f"hardware.topology={topology.name}. Take a tensor parallel size that divides {node}."
         )
 
 

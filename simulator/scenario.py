@@ -34,6 +34,7 @@ from simulator.experts.laws import ROUTING_LAWS
 from simulator.experts.overlaps import measured_overlap
 from simulator.experts.sampling import archetype_names, measured_archetype
 from simulator.hardware.gpu import Gpu, load_gpu
+from simulator.hardware.topology import load_topology
 from simulator.kernels.tables import KernelTables
 from simulator.models.architecture import Architecture
 from simulator.models.catalog import default_drafter, load_drafter
@@ -224,15 +225,17 @@ def _build(
     if config.speculation.gamma:
         check_drafter(config.speculation, drafter, target)
     check_offload(target, config.experts, config.hardware.expert_parallel)
+    on = config.hardware.topology
+    topology = None if on is None else _load(load_topology, "hardware.topology", on)
     parallelism = place(
-        config, gpu, engine, drafter if config.speculation.gamma else None, workload
+        config, gpu, engine, drafter if config.speculation.gamma else None, workload, topology
     )
     tables = KernelTables.load(gpu, engine.tables)
     draft_grid = drafter_parallelism(config.speculation, drafter, parallelism)
     draft_operators = drafter_operators(drafter, target, draft_grid)
     step_model = StepModel(
-        target=ForwardCost(forward_operators(target, parallelism), tables, engine),
-        drafter=ForwardCost(draft_operators, tables, engine) if draft_operators else None,
+        target=ForwardCost(forward_operators(target, parallelism), tables, engine, topology),
+        drafter=ForwardCost(draft_operators, tables, engine, topology) if draft_operators else None,
         law=law(routing_of(config, engine)),
         engine=engine,
         vocab=target.vocab,

@@ -6,6 +6,10 @@ Kool et al., arXiv 1903.06059). ``b ~ N(0, sb^2)`` is popularity common to all r
 ``r ~ N(0, sr^2)`` the preference of a request, and ``a`` the drift of its text, an AR(1) process
 over its tokens with stationary deviation ``sa`` and persistence ``phi``. A Markov table from
 expert to expert predicts routing logs worse than "same as the last token", so none is used.
+
+Where routing is group-limited (DeepSeek-V3, arXiv 2412.19437, section 2.1.2), experts lie in equal
+groups of consecutive ones, a group scores the sum of its two best experts, and a token takes its K
+from the best few groups.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from simulator.errors import ConfigError, TableError, unknown
 from simulator.quantities import read_data, read_quantities
 from simulator.streams import Streams
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.float32]
 
 Chosen = NDArray[np.int64]
 """Experts picked, of shape (requests, tokens, K)."""
@@ -47,6 +51,8 @@ class Archetype:
         Stationary deviation sa of the drift over the tokens of a request.
     persistence
         Correlation phi of the drift from one token to the next, in [0, 1).
+    n_group, topk_group
+        Groups of experts, and the groups that a token may pick from; as many: no limit.
     """
 
     experts: int
@@ -55,6 +61,8 @@ class Archetype:
     request_sd: float = 0.0
     token_sd: float = 0.0
     persistence: float = 0.0
+    n_group: int = 1
+    topk_group: int = 1
 
     def __post_init__(self) -> None:
         deviations = (self.popularity_sd, self.request_sd, self.token_sd)
@@ -63,6 +71,12 @@ class Archetype:
         if not all(value >= 0 for value in deviations) or not 0 <= self.persistence < 1:
             raise ConfigError(
                 f"archetype needs deviations >= 0 and 0 <= persistence < 1, got {self!r}."
+            )
+        size, odd = divmod(self.experts, self.n_group)
+        if odd or not self.top_k <= self.topk_group * size <= self.experts:
+            raise ConfigError(
+                f"archetype needs n_group equal groups, of which topk_group hold top_k experts, "
+                f"got {self!r}."
             )
 
     def scaled(self, factor: float) -> Archetype:
@@ -165,29 +179,48 @@ def _draw(shape: tuple[int, int, int], persistence: float, streams: Streams, lay
     )
     requests, _, experts = shape
     return _Draws(
-        popularity.standard_normal(experts),
-        preference.standard_normal((requests, 1, experts)),
-        _autoregressive(drift.standard_normal(shape), persistence),
-        noise.gumbel(size=shape),
+        popularity.standard_normal(experts, np.float32),
+        preference.standard_normal((requests, 1, experts), np.float32),
+        _autoregressive(drift.standard_normal(shape, np.float32), persistence),
+        _gumbel(noise, shape),
     )
+
+
+def _gumbel(noise: np.random.Generator, shape: tuple[int, int, int]) -> Floats:
+    """Return Gumbel noise, as minus the logarithm of exponential draws: half the time of others."""
+    draws = noise.standard_exponential(shape, np.float32)
+    np.maximum(draws, np.finfo(np.float32).tiny, out=draws)  # one in millions is zero
+    np.log(draws, out=draws)
+    return np.negative(draws, out=draws)
 
 
 def _best(archetype: Archetype, draws: _Draws) -> Chosen:
     """Return the K experts of the highest score for each token."""
-    score = archetype.token_sd * draws.drift
+    score = np.float32(archetype.token_sd) * draws.drift
     score += draws.noise
-    score += archetype.request_sd * draws.preference
-    score += archetype.popularity_sd * draws.popularity
+    score += np.float32(archetype.request_sd) * draws.preference
+    score += np.float32(archetype.popularity_sd) * draws.popularity
+    if archetype.topk_group < archetype.n_group:
+        _limit_groups(score, archetype)
     others = archetype.experts - archetype.top_k
     return np.argpartition(score, max(others - 1, 0), axis=-1)[..., others:]
 
 
+def _limit_groups(score: Floats, archetype: Archetype) -> None:
+    """Rule out, in place, the experts of all groups but the best of each token."""
+    groups, kept = archetype.n_group, archetype.topk_group
+    by_group = score.reshape(*score.shape[:-1], groups, -1)
+    best = np.partition(by_group, -min(2, by_group.shape[-1]), axis=-1)[..., -2:].sum(axis=-1)
+    dropped = np.argpartition(best, groups - kept - 1, axis=-1)[..., : groups - kept]
+    np.put_along_axis(by_group, dropped[..., None], -np.inf, axis=-2)
+
+
 def _autoregressive(innovations: Floats, persistence: float) -> Floats:
     """Turn independent unit normals into a stationary AR(1) along the second axis, in place."""
-    fresh = np.sqrt(1 - persistence**2)
+    fresh = np.float32(np.sqrt(1 - persistence**2))
     for token in range(1, innovations.shape[1]):
         innovations[:, token] *= fresh
-        innovations[:, token] += persistence * innovations[:, token - 1]
+        innovations[:, token] += np.float32(persistence) * innovations[:, token - 1]
     return innovations
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -98,6 +98,30 @@ class Topology:
     bandwidth: NDArray[np.float64]
     provenance: dict[str, Quantity]
     wiring_source: str
+
+    def first(self, gpus: int) -> Topology:
+        """Return the topology as some of its GPUs see it, counted from the first.
+
+        Raises
+        ------
+        ConfigError
+            If it has fewer.
+
+        Examples
+        --------
+        >>> load_topology("rails_infiniband_h100").first(16).bandwidth.shape
+        (16, 16)
+        """
+        if not 1 <= gpus <= self.gpus:
+            raise ConfigError(f"{self.title} has {self.gpus} GPUs, {gpus} are asked for.")
+        return replace(
+            self,
+            gpus=gpus,
+            island_gpus=min(self.island_gpus, gpus),
+            routes=tuple(row[:gpus] for row in self.routes[:gpus]),
+            latency_s=self.latency_s[:gpus, :gpus],
+            bandwidth=self.bandwidth[:gpus, :gpus],
+        )
 
     def link(self, name: str, origin: str) -> Link:
         """Return a link by its name, its ends in either order.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from simulator.experts.overlaps import measured_overlap
-from simulator.models.parallelism import Parallelism
 from simulator.scenario import Scenario
 from simulator.serving.cluster_config import PREFILL
 from simulator.speculation.regime import RegimeAcceptance
@@ -39,7 +38,7 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
         found.append(
             f"tensor parallel {scenario.parallelism.tensor}: the fewest GPUs that hold the model"
         )
-    found += _spread(scenario.parallelism)
+    found += _spread(scenario)
     engine = scenario.engine
     found.append(
         f"engine {engine.title}: {engine.plain_step_s * 1e3:.2f} ms of host time a step and "
@@ -102,8 +101,14 @@ def _queueing(scenario: Scenario) -> list[str]:
     return found
 
 
-def _spread(parallelism: Parallelism) -> list[str]:
-    found = []
+def _spread(scenario: Scenario) -> list[str]:
+    parallelism, moe = scenario.parallelism, scenario.config.model.moe
+    found = _beyond_node(scenario)
+    if parallelism.redundant and moe is not None:
+        found.append(
+            f"{parallelism.redundant} replicas of experts even out what is popular: all "
+            f"{moe.experts + parallelism.redundant} slots of a layer are equally busy"
+        )
     if parallelism.expert > 1:
         found.append(
             f"experts are spread over {parallelism.expert} GPUs, each on one; all are equally "
@@ -120,6 +125,17 @@ def _spread(parallelism: Parallelism) -> list[str]:
             f"and drafting slow no stage down"
         )
     return found
+
+
+def _beyond_node(scenario: Scenario) -> list[str]:
+    """Say what exchanges between nodes rest on, where a layer spans several."""
+    topology, spread = scenario.step_model.target.topology, scenario.parallelism
+    if topology is None or spread.stage_gpus <= scenario.gpu.node_gpus:
+        return []
+    return [
+        f"what {spread.stage_gpus} GPUs exchange and was not measured takes the latencies and peak "
+        f"bandwidths of {topology.title}, alone on its links"
+    ]
 
 
 def _acceptance(scenario: Scenario) -> str:
