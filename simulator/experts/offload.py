@@ -20,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.experts.config import PINNED
+from simulator.experts.pool import PoolWalk, RoutePool
 from simulator.experts.prefetch import Prefetcher
+from simulator.streams import Streams
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -63,7 +65,7 @@ class ExpertStore:
 
     Examples
     --------
-    >>> store = ExpertStore(first_resident(layers=1, experts=4, resident=2), "lru")
+    >>> store = ExpertStore(most_used(np.array([[4, 3, 2, 1]]), resident=2), "lru")
     >>> [int(store.step(np.array([used])).missing[0]) for used in ([0, 2], [2, 0], [1, 3])]
     [1, 0, 2]
     """
@@ -135,17 +137,6 @@ class ExpertStore:
         return brought & (scores > 0.0)
 
 
-def first_resident(layers: int, experts: int, resident: int) -> Mask:
-    """Return a resident set of the first experts of every layer: how a store may begin.
-
-    Examples
-    --------
-    >>> first_resident(layers=1, experts=3, resident=2).tolist()
-    [[True, True, False]]
-    """
-    return np.broadcast_to(np.arange(experts) < resident, (layers, experts)).copy()
-
-
 def most_used(copies: Ints, resident: int) -> Mask:
     """Return a resident set of the experts with most token copies: what a profile of traffic pins.
 
@@ -165,3 +156,36 @@ def most_used(copies: Ints, resident: int) -> Mask:
     best = np.argsort(-copies, axis=1, kind="stable")[:, :resident]
     np.put_along_axis(pinned, best, True, axis=1)
     return pinned
+
+
+class StoredWalk(PoolWalk):
+    """A walk whose steps run through a store.
+
+    Parameters
+    ----------
+    pool, streams, prompts
+        As in `PoolWalk`.
+    store
+        The resident set of the replica that walks.
+    """
+
+    def __init__(
+        self,
+        pool: RoutePool,
+        streams: Streams,
+        store: ExpertStore,
+        prompts: RoutePool | None = None,
+    ) -> None:
+        super().__init__(pool, streams, prompts)
+        self._store = store
+        nothing = np.zeros(pool.layers, dtype=np.int64)
+        self.loads = Loads(nothing, nothing, nothing)
+        """What the last step brought."""
+
+    def step(
+        self, requests: int, query_tokens: int, prompt_tokens: int, consumed: int | None = None
+    ) -> Chosen:
+        """Return the experts that the next step picks, brought; see `PoolWalk.step`."""
+        chosen = super().step(requests, query_tokens, prompt_tokens, consumed)
+        self.loads = self._store.step(chosen)
+        return chosen
