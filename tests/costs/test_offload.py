@@ -20,6 +20,7 @@ from simulator.hardware.gpu import gpu_names, load_gpu
 from simulator.models.catalog import load_architecture
 from simulator.models.parallelism import Parallelism
 from simulator.models.parameters import expert_bytes
+from simulator.report.verdict import verdict
 from simulator.scenario import build
 from simulator.speculation.config import SpeculationConfig
 from simulator.study.assumptions import assumptions
@@ -144,13 +145,16 @@ def test_offloading_favours_speculation_once_all_experts_are_needed_and_not_befo
 def test_explain_and_assumptions_tell(scenario):
     taken_apart = explain(scenario, 4, 300)
     assert max(taken_apart.verify.parts, key=taken_apart.verify.share) == PART
+    assert taken_apart.plain.missing_experts < taken_apart.verify.missing_experts
+    words = " ".join(verdict(taken_apart))
+    assert "more resident ones (experts.offload.resident_experts), or a shorter draft" in words
     told = " ".join(assumptions(scenario, None))
-    for words in (
+    for fact in (
         "64 of 128 experts",
         "nothing overlaps this",
         "31.5 GB/s, the peak of NVIDIA L40",
     ):
-        assert words in told
+        assert fact in told
     uniform = build(offloaded(routing=RoutingConfig(law="uniform")))
     assert "equally popular with every request" in " ".join(assumptions(uniform, None))
 
