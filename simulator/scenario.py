@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -22,6 +22,7 @@ from simulator.costs.forward import ForwardCost
 from simulator.costs.memory import plan_memory
 from simulator.costs.offload import ExpertLoads, check_offload, expert_loads
 from simulator.costs.step import StepModel
+from simulator.dispatching import check_drawn, dispatch_plan
 from simulator.drafting import (
     check_drafter,
     drafter_parallelism,
@@ -42,7 +43,7 @@ from simulator.models.drafters import Drafter, drafter_operators
 from simulator.models.forward import forward_operators
 from simulator.models.parallelism import Parallelism
 from simulator.placement import place
-from simulator.serving.deployment import ClusterPlan, Deployment
+from simulator.serving.deployment import ClusterPlan, Deployment, DispatchPlan
 from simulator.serving.queues import QUEUES
 from simulator.serving.router import ROUTERS, NewRouter
 from simulator.serving.scheduler import Limits
@@ -120,8 +121,9 @@ class Scenario:
         sent = None if drafting.own_gpus else drafter
         token_bytes, state_bytes = sent_bytes(self.config.model, sent)
         block = scheduler.block_tokens
+        costs = [CompiledSteps(self.step_model, gamma)]
         deployment = Deployment(
-            costs=[CompiledSteps(self.step_model, gamma)],
+            costs=costs,
             replicas=self.config.hardware.replicas,
             limits=Limits(
                 max_num_seqs=spread.data * scheduler.max_num_seqs,
@@ -141,6 +143,7 @@ class Scenario:
             gpus=spread.gpus + (self.drafter_gpus if gamma else 0),
             kv_bytes_per_token=token_bytes,
             state_bytes=state_bytes,
+            dispatch=self._dispatch(costs),
         )
         if gamma == 0 or self.config.speculation.policy == FIXED:
             return deployment
@@ -153,7 +156,16 @@ class Scenario:
         speculation = replace(self.config.speculation, gamma=gamma)
         new_policy = POLICIES.get(speculation.policy, "speculation.policy")
         price = windows_by_length(costs)
-        return replace(deployment, costs=costs, new_policy=partial(new_policy, speculation, price))
+        return replace(
+            deployment,
+            costs=costs,
+            new_policy=partial(new_policy, speculation, price),
+            dispatch=self._dispatch(costs),
+        )
+
+    def _dispatch(self, costs: Sequence[CompiledSteps]) -> DispatchPlan | None:
+        """Return how loads of experts are drawn; None where they are not."""
+        return dispatch_plan(self.config, self.gpu, self.step_model, costs)
 
     @property
     def drafter_gpus(self) -> int:
@@ -230,6 +242,7 @@ def _build(
     parallelism = place(
         config, gpu, engine, drafter if config.speculation.gamma else None, workload, topology
     )
+    check_drawn(config, gpu, parallelism)
     tables = KernelTables.load(gpu, engine.tables)
     draft_grid = drafter_parallelism(config.speculation, drafter, parallelism)
     draft_operators = drafter_operators(drafter, target, draft_grid)

@@ -8,7 +8,8 @@ drafter's own experts, if it has any, stay with closed forms.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,12 +18,13 @@ from numpy.typing import NDArray
 from simulator.costs.compiled import CompiledSteps
 from simulator.costs.curves import Curve, Window
 from simulator.costs.forward import total_s
+from simulator.costs.layer_times import LayerTimes
 from simulator.costs.rank_times import RankTimes
 from simulator.costs.sharing import Chunk
 from simulator.costs.step import StepModel
 from simulator.experts.draws import LoadDraws
 from simulator.experts.loads import RankLoads
-from simulator.models.operators import Experts
+from simulator.models.operators import Combine, Dispatch, Experts
 
 Floats = NDArray[np.float64]
 
@@ -39,21 +41,19 @@ class RoutedPart(NamedTuple):
     experts_s
         Time of the experts by layer and rank, s.
     dispatch_s, combine_s
-        Time of the exchange before and after the experts of one layer, alone on its links, s.
+        Time of the exchange before and after the experts by layer, alone on its links, s.
     """
 
     tokens: float
     loads: RankLoads
     experts_s: Floats
-    dispatch_s: float
-    combine_s: float
+    dispatch_s: Floats
+    combine_s: Floats
 
     @property
     def seconds(self) -> float:
         """Time of all layers, one after another, s."""
-        layers = len(self.experts_s)
-        exchange_s = layers * (self.dispatch_s + self.combine_s)
-        return float(self.experts_s.max(axis=1).sum()) + exchange_s
+        return float((self.experts_s.max(axis=1) + self.dispatch_s + self.combine_s).sum())
 
 
 class ExpertPrices:
@@ -74,19 +74,29 @@ class ExpertPrices:
         def price(copies: float, active: int) -> float:
             return total_s(forward.rank_experts(copies * ranks / top_k, active)) / experts.calls
 
-        self.times = RankTimes(price, -(-experts.experts // ranks))
-        self._dispatch_s = Curve(lambda tokens: self._exchange_s("dispatch", tokens))
-        self._combine_s = Curve(lambda tokens: self._exchange_s("combine", tokens))
+        self.times = RankTimes(price, -(-experts.slots // ranks))
+        self._routed = any(isinstance(op, Dispatch | Combine) for op in forward.operators)
+        self._dispatch_s = RankTimes(partial(self._exchange_s, "dispatch"), 1)
+        self._combine_s = RankTimes(partial(self._exchange_s, "combine"), 1)
         self._expected: dict[tuple[int, float], Curve] = {}
 
     def routed(self, loads: RankLoads) -> RoutedPart:
         """Price the layers of a batch with given loads."""
-        copies = float(loads.expert_tokens[0].sum())
-        tokens = copies / self.experts.top_k
-        experts_s = self.times.at(loads.tokens, loads.active)
-        met = round(tokens)
-        exchange_s = self._dispatch_s.at(met), self._combine_s.at(met)
-        return RoutedPart(tokens, loads, experts_s, *exchange_s)
+        top_k, ranks = self.experts.top_k, self.experts.expert_parallel
+        tokens = float(loads.expert_tokens[0].sum()) / top_k
+        busiest = np.full(len(loads.tokens), tokens)
+        if self._routed:
+            busiest = loads.tokens.max(axis=1) * ranks / top_k
+        # A pipeline runs as many layers as if every stage had those of the longest.
+        scale = self.experts.calls / len(loads.tokens)
+        present = (busiest > 0).astype(np.int64)
+        return RoutedPart(
+            tokens,
+            loads,
+            scale * self.times.at(loads.tokens, loads.active),
+            scale * self._dispatch_s.at(busiest, present),
+            scale * self._combine_s.at(busiest, present),
+        )
 
     def expected_s(self, requests: int, query_tokens: float, prompt_tokens: int) -> float:
         """Return what closed forms charge for experts and exchange: what drawn loads replace, s.
@@ -107,8 +117,9 @@ class ExpertPrices:
             curve = self._expected[requests, query_tokens] = Curve(price)
         return curve.at(prompt_tokens)
 
-    def _exchange_s(self, part: str, tokens: int) -> float:
-        found = self._model.target.exchange_around(tokens).get(part)
+    def _exchange_s(self, part: str, tokens: float, _: int) -> float:
+        """Return the time of an exchange in one layer, were all GPUs as loaded as the busiest."""
+        found = self._model.target.exchange_around(tokens, tokens).get(part)
         return found.seconds / self.experts.calls if found else 0.0
 
 
@@ -117,14 +128,23 @@ class DrawnStep(NamedTuple):
 
     Parameters
     ----------
-    outside_s
-        Time of everything but the routed experts and their exchange, s.
+    once_s
+        Time of what happens once a step: host, sampling, drafting; all but the routed experts and
+        their exchange where the layers are not told apart, s.
+    layers_s
+        Time of all layers of a part without its experts and exchange (`LayerTimes`), s.
     parts
         The batches that it is cut into; one unless two overlap.
     """
 
-    outside_s: float
+    once_s: float
+    layers_s: float
     parts: list[RoutedPart]
+
+    @property
+    def seconds(self) -> float:
+        """Time of the step were its parts one after another, s."""
+        return self.once_s + sum(self.layers_s + part.seconds for part in self.parts)
 
 
 class SampledSteps:
@@ -141,59 +161,64 @@ class SampledSteps:
         Of the target's experts.
     draws
         Loads of the steps of this replica.
+    taken
+        Told of every step that is drawn.
+    layers
+        Tells the layers from what happens once a step; None where nobody asks.
+    parts
+        Batches that a step is cut into; needs `layers` if there are several.
     """
 
-    def __init__(self, compiled: CompiledSteps, prices: ExpertPrices, draws: LoadDraws) -> None:
+    def __init__(
+        self,
+        compiled: CompiledSteps,
+        prices: ExpertPrices,
+        draws: LoadDraws,
+        taken: Callable[[DrawnStep], None],
+        *,
+        layers: LayerTimes | None = None,
+        parts: int = 1,
+    ) -> None:
         self.gamma, self.query_tokens = compiled.gamma, compiled.query_tokens
-        self.compiled = compiled
-        self._prices, self._draws = prices, draws
-        self._scale = prices.experts.calls
-        self.drawn: DrawnStep | None = None
-        """The last step."""
+        self._compiled, self._prices, self._draws = compiled, prices, draws
+        self._taken, self._layers, self._most_parts = taken, layers, parts
+        self._active = 0.0
 
     def decode_window(self, requests: int, context_tokens: int) -> Window:
-        """Draw a step without prefill; the window holds for this step alone, see `StepTimes`."""
-        seconds = self._take(self.draw(requests, context_tokens))
-        return Window(seconds, 0.0, 1, 0, self.active_experts(requests, 0))
+        """Draw a step without prefill; the window holds for no other, so that each is drawn."""
+        seconds = self._draw(requests, context_tokens, ()).seconds
+        return Window(seconds, 0.0, 1, 0, self._active)
 
     def mixed_s(self, requests: int, context_tokens: int, chunks: Sequence[Chunk]) -> float:
         """Draw a step with prefill and return its time, s."""
-        return self._take(self.draw(requests, context_tokens, chunks))
+        return self._draw(requests, context_tokens, chunks).seconds
 
     def active_experts(self, requests: int, prompt_tokens: int) -> float:
         """Return the mean over layers of the experts active in the step that was drawn last."""
         del requests, prompt_tokens
-        if self.drawn is None:
-            return 0.0
-        return float(sum(part.loads.active.sum(axis=1).mean() for part in self.drawn.parts))
+        return self._active
 
-    def draw(
-        self, requests: int, context_tokens: int, chunks: Sequence[Chunk] = (), parts: int = 1
-    ) -> DrawnStep:
-        """Draw the loads of the next step and price them.
-
-        Parameters
-        ----------
-        requests, context_tokens, chunks
-            As in `CompiledSteps.mixed_s`.
-        parts
-            Batches that the step is cut into.
-        """
-        compiled = self.compiled
-        if chunks:
-            total_s = compiled.mixed_s(requests, context_tokens, chunks)
-        else:
-            total_s = compiled.decode_s(requests, context_tokens)
+    def _draw(self, requests: int, context_tokens: int, chunks: Sequence[Chunk]) -> DrawnStep:
+        """Draw the loads of the next step and price them; arguments as of `mixed_s`."""
+        compiled = self._compiled
         met_requests = compiled.share(requests)[1]
         met_prompt = compiled.deal(chunks)[1] if chunks else 0
+        parts = min(self._most_parts, max(met_requests, met_prompt))
         mean_tokens = compiled.mean_query_tokens
-        expected_s = self._prices.expected_s(met_requests, mean_tokens, met_prompt)
         loads = self._draws.draw(met_requests, max(round(mean_tokens), 1), met_prompt, parts)
-        return DrawnStep(total_s - expected_s, [self._prices.routed(one) for one in loads])
-
-    def _take(self, drawn: DrawnStep) -> float:
-        """Remember a step; return its time, its parts one after another."""
-        self.drawn = drawn
-        layers = len(drawn.parts[0].experts_s)
-        routed_s = sum(part.seconds for part in drawn.parts) * self._scale / layers
-        return drawn.outside_s + routed_s
+        self._active = float(sum(one.active.sum() for one in loads)) / len(loads[0].active)
+        outside_s = (
+            compiled.mixed_s(requests, context_tokens, chunks)
+            if chunks
+            else compiled.decode_s(requests, context_tokens)
+        ) - self._prices.expected_s(met_requests, mean_tokens, met_prompt)
+        once_s, layers_s = outside_s, 0.0
+        if self._layers is not None:
+            step = requests, context_tokens, chunks
+            layers_s = min(self._layers.seconds(*step), outside_s)
+            once_s -= layers_s
+            if parts > 1:
+                layers_s = self._layers.seconds(*step, parts)
+        drawn = DrawnStep(once_s, layers_s, [self._prices.routed(one) for one in loads])
+        self._taken(drawn)
+        return drawn

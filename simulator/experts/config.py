@@ -139,6 +139,10 @@ class ExpertsConfig:
         Whether each half of a batch computes while the other communicates.
     offload
         Experts in host memory; null: all are on the GPUs.
+    loads_every
+        Iterations from one whose loads are written to the next, where loads are drawn.
+    links_interval_s
+        Length of the intervals in which bytes are counted by link, where transfers are events, s.
     """
 
     fidelity: str = "expected"
@@ -147,3 +151,37 @@ class ExpertsConfig:
     rebalance_period_s: float | None = None
     two_batch_overlap: bool = False
     offload: OffloadConfig | None = None
+    loads_every: int = 100
+    links_interval_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.fidelity not in FIDELITIES:
+            raise ConfigError(unknown("fidelity", self.fidelity, FIDELITIES, "experts.fidelity"))
+        if self.two_batch_overlap and not self.events:
+            raise ConfigError(
+                f"experts.two_batch_overlap=true has no effect with experts.fidelity="
+                f"{self.fidelity}, which adds up the layers; set experts.fidelity=event."
+            )
+        _check_beyond("loads_every", self.loads_every, 100, self.drawn, "sampled or event")
+        _check_beyond("links_interval_s", self.links_interval_s, 1.0, self.events, "event")
+
+    @property
+    def drawn(self) -> bool:
+        """Whether loads are drawn layer by layer."""
+        return self.fidelity != "expected"
+
+    @property
+    def events(self) -> bool:
+        """Whether dispatch, experts and combine are events."""
+        return self.fidelity == "event"
+
+
+def _check_beyond(key: str, value: float, default: float, used: bool, fidelity: str) -> None:
+    """Refuse a setting of the trace that is out of range, or has no effect."""
+    if not 0 < value < float("inf"):
+        raise ConfigError(f"experts.{key}={value!r} must be positive and finite.")
+    if value != default and not used:
+        raise ConfigError(
+            f"experts.{key}={value!r} has no effect here; set experts.fidelity={fidelity}, or "
+            f"leave it at {default:g}."
+        )

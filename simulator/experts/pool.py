@@ -78,6 +78,8 @@ class PoolWalk:
         Say on which sequence, and how far along it, each request begins.
     prompts
         Routes of prompt tokens, best of long sequences; None: those of `pool`.
+    replica
+        Number of the replica; each walks on its own.
 
     Notes
     -----
@@ -87,10 +89,16 @@ class PoolWalk:
     go on with the next when it ends.
     """
 
-    def __init__(self, pool: RoutePool, streams: Streams, prompts: RoutePool | None = None) -> None:
+    def __init__(
+        self,
+        pool: RoutePool,
+        streams: Streams,
+        prompts: RoutePool | None = None,
+        replica: int = 0,
+    ) -> None:
         self.pool = pool
         self.prompts = prompts or pool
-        draws = streams.block("route walk", 0)
+        draws = streams.block("route walk", replica)
         self._order = draws.permutation(len(pool.lengths))
         self._begin = draws.random(len(pool.lengths))
         self._sequence = np.zeros(0, np.int64)

@@ -49,6 +49,18 @@ class StepTimes(Protocol):
         ...
 
 
+class Follower(Protocol):
+    """Waits out steps whose loads are drawn, if need be event by event."""
+
+    def follow(self, iteration: int, duration_s: float) -> simpy.Event:
+        """Start a step that step costs say takes so long; return what happens at its end."""
+        ...
+
+    def abandon(self) -> None:
+        """Forget the step under way: everything is lost."""
+        ...
+
+
 class Replica:
     """A replica of the served model.
 
@@ -69,6 +81,8 @@ class Replica:
     hand_over
         Takes a request whose prefill is done, in place of decoding here (disaggregation). Its KV
         blocks are free at once.
+    follower
+        Waits out the steps; None: they take what step costs say.
     """
 
     def __init__(
@@ -86,6 +100,7 @@ class Replica:
         iterations_trace: RowSink,
         on_leave: Callable[[Request], None] | None = None,
         hand_over: Callable[[Request], None] | None = None,
+        follower: Follower | None = None,
     ) -> None:
         self._env = env
         self._index = index
@@ -108,6 +123,7 @@ class Replica:
         self._iterations_trace = iterations_trace
         self._on_leave = on_leave
         self._hand_over = hand_over
+        self._follower = follower
         self._arrived: deque[Request] = deque()
         self._deadlines = Deadlines()
         self.outstanding = 0
@@ -222,7 +238,7 @@ class Replica:
         trace, rows = self._iterations_trace, self._iterations_trace.rows
         iteration, gamma, costs = 0, scheduler.gamma, self._costs[-1]
         priced, (base_s, slope_s, first, last, experts) = 0, Window(0.0, 0.0, 0, -1, 0.0)
-        tick, now_s = Tick(env), env.now
+        tick, now_s, follower = Tick(env), env.now, self._follower
         while True:
             start_s = now_s
             if arrived or deadlines:
@@ -247,11 +263,18 @@ class Replica:
                 continue
             kv_usage = 1.0 - cache.free_blocks / cache.total_blocks
             try:
-                yield tick.after(duration_s)
+                if follower is None:
+                    yield tick.after(duration_s)
+                    now_s = start_s + duration_s  # as SimPy adds them
+                else:
+                    yield follower.follow(iteration, duration_s)
+                    now_s = env.now
+                    duration_s = now_s - start_s
             except simpy.Interrupt:  # everything is gone (`evacuate`)
                 tick, now_s = Tick(env), env.now
+                if follower is not None:
+                    follower.abandon()
                 continue
-            now_s = start_s + duration_s  # as SimPy adds them
             if requests:
                 emitted, finished = stepper.advance(gamma)
                 for request in finished:

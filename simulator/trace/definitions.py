@@ -78,5 +78,19 @@ EVENT_DEFINITIONS = {
 }
 """Figures that stand on the table of events, by their key under ``cluster`` of an arm."""
 
+EXPERT_DEFINITIONS = {
+    "imbalance": (
+        "tokens of the rank with most / mean over ranks, mean over the layers of all recorded "
+        "iterations; weighs layers without tokens not at all"
+    ),
+    "slowest_active": "active_experts of the rank with most, mean likewise",
+}
+"""Figures that stand on the table of expert loads, by their key under ``experts`` of an arm."""
+
+LINK_DEFINITIONS = {
+    "utilisation": "bytes / (bandwidth of the link, both ways, * length of the interval)",
+}
+"""What the columns of the table of links mean."""
+
 DEFINITIONS = TIME_DEFINITIONS | REQUEST_DEFINITIONS | ITERATION_DEFINITIONS
 """All of an arm, by their key in ``summary.json``."""

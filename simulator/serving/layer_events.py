@@ -1,0 +1,236 @@
+"""A step event by event: attention, dispatch, experts and combine of every MoE layer.
+
+Each rank is a *device* that computes one thing at a time, in the order in which work comes to it.
+A layer begins with the dense operators and the attention on every device; when the last is done the
+dispatch takes the links; then every device computes its experts, and when the slowest is done the
+combine takes the links. What a measured exchange takes beyond its bytes on the links comes behind
+them. Host work, sampling and drafting come first, once a step.
+
+With two batches, one computes while the other is on the links (two-batch overlap; DeepSeek-V3
+report, arXiv 2412.19437, section 3.4; SGLang's ``--enable-two-batch-overlap``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import simpy
+
+from simulator.costs.exchanged import ExchangedBytes
+from simulator.costs.sampled import DrawnStep, RoutedPart
+from simulator.hardware.bundles import Bundle, Floats, TransferPattern
+from simulator.hardware.link_network import LinkNetwork, Together
+from simulator.serving.expert_loads import LoadRows
+from simulator.serving.tick import Tick
+
+Sends = Sequence[tuple[Bundle, float]]
+"""By layer what is sent, and what follows until it can be used, s."""
+
+
+class ExchangeLinks:
+    """Puts the exchange of a replica on the links of its GPUs.
+
+    Parameters
+    ----------
+    network
+        The links.
+    gpus
+        Those of the replica.
+    exchanged
+        Bytes from GPU to GPU.
+    """
+
+    def __init__(
+        self, network: LinkNetwork, gpus: Sequence[int], exchanged: ExchangedBytes
+    ) -> None:
+        self.network = network
+        self._exchanged = exchanged
+        self._pattern: TransferPattern | None = None
+        if exchanged.pairs:
+            pairs = [(gpus[sender], gpus[receiver]) for sender, receiver in exchanged.pairs]
+            self._pattern = TransferPattern(network.topology, pairs)
+
+    def sends(self, part: RoutedPart) -> tuple[Sends, Sends]:
+        """Return dispatch and combine of every layer; none where there is no exchange."""
+        if self._pattern is None:
+            return (), ()
+        found = self._exchanged.of(part.tokens, part.loads)
+        return self._timed(found.dispatch, part.dispatch_s), self._timed(
+            found.combine, part.combine_s
+        )
+
+    def _timed(self, sizes_bytes: Floats, seconds: Floats) -> Sends:
+        """Return bundles, with what the exchange takes alone beyond its time on the links."""
+        if self._pattern is None:
+            return ()
+        bundles = self._pattern.bundles(sizes_bytes)
+        wire_s = np.array([bundle.alone_s + bundle.latency_s for bundle in bundles])
+        delays_s = np.maximum(seconds - wire_s, 0.0).tolist()
+        return list(zip(bundles * (len(seconds) // len(bundles)), delays_s, strict=True))
+
+
+class _Devices:
+    """When each device is free."""
+
+    def __init__(self, env: simpy.Environment, ranks: int) -> None:
+        self.env = env
+        self.free_s = [0.0] * ranks
+
+    def run(self, rank: int, seconds: float, done: simpy.Event) -> None:
+        """Let a device compute behind what it has to do; ``done`` happens at the end."""
+        now_s, free_s = self.env.now, self.free_s
+        start_s = free_s[rank] if free_s[rank] > now_s else now_s
+        end_s = free_s[rank] = start_s + seconds
+        self.env.schedule(done, delay=end_s - now_s)
+
+
+class _Batch:
+    """A batch on its way through the layers; one object for all steps of a replica."""
+
+    def __init__(self, devices: _Devices, network: LinkNetwork, ended: Callable[[], None]) -> None:
+        self._devices, self._network, self._ended = devices, network, ended
+        self._done = [Tick(devices.env) for _ in devices.free_s]
+        self._after_attention = [self._count_attention]
+        self._after_experts = [self._count_experts]
+        self._layer = self._layers = self._waiting = 0
+        self._layer_s = 0.0
+        self._experts_s: list[list[float]] = []
+        self._dispatch: Sends = ()
+        self._combine: Sends = ()
+        self._sending: Together | None = None
+
+    def start(self, layers_s: float, part: RoutedPart, sends: tuple[Sends, Sends]) -> None:
+        """Begin with the first layer."""
+        self._experts_s = part.experts_s.tolist()
+        self._layer, self._layers = 0, len(self._experts_s)
+        self._layer_s = layers_s / self._layers
+        self._dispatch, self._combine = sends
+        self._attend()
+
+    def abandon(self) -> None:
+        """Forget the step under way; the events to come find nothing to do."""
+        self._after_attention.clear()
+        self._after_experts.clear()
+        if self._sending is not None:
+            self._network.cancel_bundle(self._sending)
+
+    def _attend(self) -> None:
+        devices, calls, seconds = self._devices, self._after_attention, self._layer_s
+        self._waiting = len(self._done)
+        for rank, done in enumerate(self._done):
+            done.callbacks = calls
+            devices.run(rank, seconds, done)
+
+    def _count_attention(self, _: simpy.Event) -> None:
+        self._waiting -= 1
+        if not self._waiting:
+            self._send(self._dispatch, self._compute)
+
+    def _send(self, sends: Sends, then: Callable[[], None]) -> None:
+        if not sends:
+            then()
+            return
+        bundle, delay_s = sends[self._layer]
+        self._sending = self._network.send_bundle(bundle, then, delay_s)
+
+    def _compute(self) -> None:
+        self._sending = None
+        devices, calls = self._devices, self._after_experts
+        self._waiting = len(self._done)
+        for rank, seconds in enumerate(self._experts_s[self._layer]):
+            done = self._done[rank]
+            done.callbacks = calls
+            devices.run(rank, seconds, done)
+
+    def _count_experts(self, _: simpy.Event) -> None:
+        self._waiting -= 1
+        if not self._waiting:
+            self._send(self._combine, self._next)
+
+    def _next(self) -> None:
+        self._sending = None
+        self._layer += 1
+        if self._layer == self._layers:
+            self._ended()
+        else:
+            self._attend()
+
+
+class EventSteps:
+    """Waits out the steps of one replica, event by event.
+
+    Parameters
+    ----------
+    env
+        The SimPy environment.
+    links
+        Its exchange on links.
+    ranks
+        Its devices.
+    parts
+        Batches that a step is cut into at most: 1, or 2 that overlap.
+    rows
+        Writes the loads.
+    """
+
+    def __init__(
+        self, env: simpy.Environment, links: ExchangeLinks, ranks: int, parts: int, rows: LoadRows
+    ) -> None:
+        self._env, self._links, self._ranks, self._parts = env, links, ranks, parts
+        self._rows = rows
+        self._drawn: DrawnStep | None = None
+        self._iteration = self._running = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        devices = _Devices(self._env, self._ranks)
+        network = self._links.network
+        self._batches = [_Batch(devices, network, self._batch_ended) for _ in range(self._parts)]
+        self._begin, self._end = Tick(self._env), Tick(self._env)
+
+    def take(self, drawn: DrawnStep) -> None:
+        """Take what was drawn for the step to come."""
+        self._drawn = drawn
+
+    def follow(self, iteration: int, duration_s: float) -> simpy.Event:
+        """Start a step; return what happens at its end.
+
+        Parameters
+        ----------
+        iteration
+            Its number.
+        duration_s
+            What it would take if nothing overlapped and nobody else used the links, s.
+        """
+        del duration_s
+        self._iteration = iteration
+        drawn = self._drawn
+        once_s = drawn.once_s if drawn is not None else 0.0
+        self._begin.after(once_s).callbacks.append(self._start)
+        self._end.callbacks = []
+        return self._end
+
+    def abandon(self) -> None:
+        """Forget the step under way: its replica is lost."""
+        for batch in self._batches:
+            batch.abandon()
+        self._begin.callbacks = []
+        self._reset()
+
+    def _start(self, _: simpy.Event) -> None:
+        drawn = self._drawn
+        if drawn is None:
+            return
+        self._running = len(drawn.parts)
+        sends = [self._links.sends(part) for part in drawn.parts]
+        for batch, part, sent in zip(self._batches, drawn.parts, sends, strict=False):
+            batch.start(drawn.layers_s, part, sent)
+
+    def _batch_ended(self) -> None:
+        self._running -= 1
+        if self._running:
+            return
+        if self._rows.wants(self._iteration) and self._drawn is not None:
+            self._rows.write(self._iteration, self._drawn)
+        self._env.schedule(self._end)
