@@ -12,9 +12,12 @@ from simulator.costs.compiled import CompiledSteps
 from simulator.costs.exchanged import ExchangedBytes
 from simulator.costs.layer_times import LayerTimes
 from simulator.costs.sampled import ExpertPrices, SampledSteps
+from simulator.costs.stalling import StallingSteps
 from simulator.costs.step import StepModel
 from simulator.errors import ConfigError, TableError
-from simulator.experts.draws import LoadDraws, WalkedLoads
+from simulator.experts.draws import WalkedLoads
+from simulator.experts.loads import count_experts
+from simulator.experts.offload import StoredWalk
 from simulator.experts.placement import contiguous
 from simulator.experts.pool import PoolWalk, RoutePool
 from simulator.experts.sampling import Archetype, measured_archetype, sample_routing
@@ -58,8 +61,8 @@ def dispatch_plan(
 
     def new_steps(streams: Streams, replica: int, taken: Taken) -> Sequence[StepTimes]:
         """Return the step costs of a replica, all with the same draws."""
-        draws = _draws(config, spread, streams, replica)
-        return [
+        draws = _draws(config, model, streams, replica)
+        drawn = [
             SampledSteps(
                 steps,
                 prices,
@@ -70,6 +73,9 @@ def dispatch_plan(
             )
             for steps in costs
         ]
+        if model.offload is None or not isinstance(draws.walk, StoredWalk):
+            return drawn
+        return [StallingSteps(steps, draws.walk, model.offload) for steps in drawn]
 
     topology = None
     if experts.events and config.cluster.topology is None:
@@ -143,7 +149,7 @@ def replica_topology(config: Config, gpu: Gpu, spread: Parallelism) -> Topology:
     )
 
 
-def _draws(config: Config, spread: Parallelism, streams: Streams, replica: int) -> LoadDraws:
+def _draws(config: Config, model: StepModel, streams: Streams, replica: int) -> WalkedLoads:
     """Return the loads of a replica's steps."""
     moe = config.model.moe
     if moe is None:
@@ -155,9 +161,13 @@ def _draws(config: Config, spread: Parallelism, streams: Streams, replica: int) 
         except TableError:
             pass  # none is known: tokens route alone
     pool = _pool(archetype, config.model.moe_layers, config.run.seed)
-    return WalkedLoads(
-        PoolWalk(pool, streams, replica=replica), contiguous(moe.experts, spread.expert)
-    )
+    walk = PoolWalk(pool, streams, replica=replica)
+    if model.offload is not None:
+        store = model.offload.store(
+            count_experts(pool.chosen.reshape(pool.layers, -1), pool.experts)
+        )
+        walk = StoredWalk(pool, streams, replica=replica, store=store)
+    return WalkedLoads(walk, contiguous(moe.experts, model.parallelism.expert))
 
 
 @cache

@@ -20,7 +20,7 @@ from simulator.costs.compiled import CompiledSteps, windows_by_length
 from simulator.costs.engine import Engine, load_engine
 from simulator.costs.forward import ForwardCost
 from simulator.costs.memory import plan_memory
-from simulator.costs.offload import ExpertLoads, check_offload, expert_loads
+from simulator.costs.offload import ExpertTransfers, check_offload, expert_transfers
 from simulator.costs.step import StepModel
 from simulator.dispatching import check_drawn, dispatch_plan
 from simulator.drafting import (
@@ -288,14 +288,14 @@ def routing_of(config: Config, engine: Engine) -> RoutingConfig:
     )
 
 
-def _offload(config: Config, gpu: Gpu, parallelism: Parallelism) -> ExpertLoads | None:
+def _offload(config: Config, gpu: Gpu, parallelism: Parallelism) -> ExpertTransfers | None:
     """Return what experts in host memory cost; their popularity belongs to the overlap law."""
     offload, target = config.experts.offload, config.model
     if offload is None:
         return None
     known = config.routing.law == "overlap" and target.name in archetype_names()
     archetype = measured_archetype(target.name).archetype if known else None
-    return expert_loads(offload, archetype, gpu, target, parallelism)
+    return expert_transfers(offload, archetype, gpu, target, parallelism)
 
 
 def _known(*choices: float | None) -> float | None:

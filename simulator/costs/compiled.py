@@ -261,7 +261,7 @@ class CompiledSteps:
         independent = law.independent_tokens(requests, query_tokens, prompt_tokens)
         seconds = total_s(forward.experts(requests * query_tokens + prompt_tokens, independent))
         if forward is self._model.target:
-            seconds += total_s(self._model.expert_loads(requests, prompt_tokens, independent))
+            seconds += total_s(self._model.expert_transfers(requests, prompt_tokens, independent))
         return seconds
 
     def _price_draft_pass(self, tokens: int) -> float:

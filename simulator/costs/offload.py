@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from simulator.costs.forward import Parts, add_part
 from simulator.errors import ConfigError
 from simulator.experts.config import NO_PREFETCH, PINNED, ExpertsConfig, OffloadConfig
-from simulator.experts.offload import ExpertStore, Ints, Loads, most_used
+from simulator.experts.offload import ExpertStore, Ints, Transfers, most_used
 from simulator.experts.popularity import batch_exposure, overall_popularity
 from simulator.experts.prefetch import PREFETCHERS
 from simulator.experts.residency import chances_of, lru_misses, pinned_misses
@@ -28,7 +28,7 @@ from simulator.models.architecture import Architecture
 from simulator.models.parallelism import Parallelism, stage_layers
 from simulator.models.parameters import expert_bytes
 
-PART = "expert_loads"
+PART = "expert_transfers"
 """The part of a step that stands for these stalls."""
 
 Floats = NDArray[np.float64]
@@ -38,7 +38,7 @@ _KNOTS = 33
 
 
 @dataclass(frozen=True, slots=True)
-class ExpertLoads:
+class ExpertTransfers:
     """Prices the experts that a replica brings from host memory.
 
     Parameters
@@ -112,12 +112,12 @@ class ExpertLoads:
             prefetch_slots=offload.prefetch_experts,
         )
 
-    def stall_s(self, loads: Loads, compute_s: float) -> float:
-        """Return the time by which loads of experts lengthen a step, s.
+    def stall_s(self, transfers: Transfers, compute_s: float) -> float:
+        """Return the time by which transfers of experts lengthen a step, s.
 
         Parameters
         ----------
-        loads
+        transfers
             Experts that cross the link, by layer.
         compute_s
             Time that the layers take otherwise, the same each.
@@ -134,15 +134,15 @@ class ExpertLoads:
         Two layers of 1 s; an expert takes 0.5 s. The first layer waits for its prefetch.
 
         >>> one, of_four = OffloadConfig(resident_experts=1), Archetype(experts=4, top_k=1)
-        >>> loads = Loads(np.array([0, 1]), np.array([1, 1]), np.array([1, 1]))
-        >>> ExpertLoads(one, of_four, layers=2, expert_s=0.5).stall_s(loads, compute_s=2.0)
+        >>> transfers = Transfers(np.array([0, 1]), np.array([1, 1]), np.array([1, 1]))
+        >>> ExpertTransfers(one, of_four, layers=2, expert_s=0.5).stall_s(transfers, compute_s=2.0)
         1.0
         """
-        demand_s = self.expert_s * float(loads.missing.sum())
-        if not loads.prefetched.any():
+        demand_s = self.expert_s * float(transfers.missing.sum())
+        if not transfers.prefetched.any():
             return demand_s
-        left = 1.0 - np.arange(len(loads.prefetched)) / len(loads.prefetched)
-        ends_s = self.expert_s * loads.prefetched.cumsum() + compute_s * left
+        left = 1.0 - np.arange(len(transfers.prefetched)) / len(transfers.prefetched)
+        ends_s = self.expert_s * transfers.prefetched.cumsum() + compute_s * left
         return demand_s + max(float(ends_s.max()) - compute_s, 0.0)
 
 
@@ -157,14 +157,14 @@ def _missing_by_distinct(
     return distinct, lru_misses(chances, resident)
 
 
-def expert_loads(
+def expert_transfers(
     offload: OffloadConfig,
     archetype: Archetype | None,
     gpu: Gpu,
     arch: Architecture,
     parallelism: Parallelism,
-) -> ExpertLoads:
-    """Return what prices the loads of a model on a GPU.
+) -> ExpertTransfers:
+    """Return what prices the transfers of a model's experts to a GPU.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def expert_loads(
         )
     flat = Archetype(experts=arch.moe.experts, top_k=arch.moe.top_k)
     expert_s = _share_bytes(arch, parallelism) / bandwidth
-    return ExpertLoads(offload, archetype or flat, arch.moe_layers, expert_s)
+    return ExpertTransfers(offload, archetype or flat, arch.moe_layers, expert_s)
 
 
 _DENSE = "experts.offload keeps experts in host memory, but {title} is dense; leave it null."
@@ -225,6 +225,11 @@ def check_offload(arch: Architecture, experts: ExpertsConfig, expert_parallel: i
             f"a resident set of its own, and a step would wait for the slowest, which is not "
             f"modelled. Split the experts instead (hardware.expert_parallel=1 with "
             f"hardware.tensor_parallel), or leave experts.offload null."
+        )
+    if experts.fidelity == "event":
+        raise ConfigError(
+            "experts.offload stalls a step as a whole, which experts.fidelity=event does not "
+            "follow; take experts.fidelity=sampled."
         )
     if offload.prefetch != NO_PREFETCH:
         PREFETCHERS.get(offload.prefetch, "experts.offload.prefetch")

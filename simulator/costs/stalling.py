@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from simulator.costs.curves import Window
-from simulator.costs.offload import ExpertLoads
+from simulator.costs.offload import ExpertTransfers
 from simulator.costs.sampled import SampledSteps
 from simulator.costs.sharing import Chunk
 from simulator.experts.offload import StoredWalk
 
 
 class StallingSteps:
-    """Drawn steps, longer by what their layers wait for experts (`ExpertLoads.stall_s`).
+    """Drawn steps, longer by what their layers wait for experts (`ExpertTransfers.stall_s`).
 
     What hides prefetches is the whole of the step, drafting and host work included, as if spread
     evenly over its layers.
@@ -20,16 +20,16 @@ class StallingSteps:
     Parameters
     ----------
     steps
-        Step costs at one draft length, drawn along ``walk``, loads from host memory left out.
+        Step costs at one draft length, drawn along ``walk``, transfers from host memory left out.
     walk
         Routes of the steps, which run through the store of the replica.
-    loads
+    transfers
         Prices what crosses the host link.
     """
 
-    def __init__(self, steps: SampledSteps, walk: StoredWalk, loads: ExpertLoads) -> None:
+    def __init__(self, steps: SampledSteps, walk: StoredWalk, transfers: ExpertTransfers) -> None:
         self.gamma, self.query_tokens = steps.gamma, steps.query_tokens
-        self._steps, self._walk, self._loads = steps, walk, loads
+        self._steps, self._walk, self._transfers = steps, walk, transfers
 
     def decode_window(self, requests: int, context_tokens: int) -> Window:
         """Draw a step without prefill; the window holds for no other."""
@@ -45,4 +45,5 @@ class StallingSteps:
         return self._steps.active_experts(requests, prompt_tokens)
 
     def _stalled_s(self, step_s: float) -> float:
-        return step_s + self._loads.stall_s(self._walk.loads, step_s)
+        """Return the time of the step drawn last, its stalls included."""
+        return step_s + self._transfers.stall_s(self._walk.transfers, step_s)

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from simulator.costs.drafting import Drafting
 from simulator.costs.engine import Engine
 from simulator.costs.forward import ForwardCost, Parts, add_part, as_part, merge_parts, total_s
-from simulator.costs.offload import ExpertLoads
+from simulator.costs.offload import ExpertTransfers
 from simulator.costs.sharing import busiest_chunks, busiest_requests
 from simulator.experts.laws import RoutingLaw
 from simulator.models.parallelism import SINGLE_GPU, Parallelism
@@ -135,7 +135,7 @@ class StepModel:
     parallelism: Parallelism = SINGLE_GPU
     layers: int = 0
     drafting: Drafting = field(default_factory=Drafting)
-    offload: ExpertLoads | None = None
+    offload: ExpertTransfers | None = None
 
     @property
     def prefill_launch_s(self) -> float:
@@ -160,7 +160,7 @@ class StepModel:
             self.target.dense(share.tokens),
             self.target.logits(share.sampled_tokens),
             self.target.experts(met.tokens, independent),
-            self.expert_loads(met.decode_requests, met.prefill_tokens, independent),
+            self.expert_transfers(met.decode_requests, met.prefill_tokens, independent),
             self.target_attention(share.decode_requests, share.query_tokens, share.context_tokens),
             *(self.target.prefill_attention(start, end) for start, end in share.prefill),
             self.host(
@@ -274,7 +274,7 @@ class StepModel:
             shape.decode_requests, shape.query_tokens, shape.prefill_tokens
         )
 
-    def expert_loads(
+    def expert_transfers(
         self, requests: float, prompt_tokens: float, independent_tokens: float
     ) -> Parts:
         """Price what the target's layers wait for experts in host memory; nothing without any.

@@ -31,7 +31,7 @@ Chosen = NDArray[np.integer]
 _OUT = np.iinfo(np.int64).min
 
 
-class Loads(NamedTuple):
+class Transfers(NamedTuple):
     """Experts that cross the host link in a step, by layer; int arrays of shape (layers,).
 
     Parameters
@@ -94,7 +94,7 @@ class ExpertStore:
         """Whether each expert is on the GPU to stay, shape (layers, E); a copy."""
         return self._resident.copy()
 
-    def step(self, chosen: Chosen) -> Loads:
+    def step(self, chosen: Chosen) -> Transfers:
         """Run a step: find what is missing, bring it, and note what was used.
 
         Parameters
@@ -114,7 +114,7 @@ class ExpertStore:
         missing = (needed & ~there).sum(axis=1)
         if not self._pinned:
             self._note(chosen, needed)
-        return Loads(missing, prefetched, needed.sum(axis=1))
+        return Transfers(missing, prefetched, needed.sum(axis=1))
 
     def _note(self, chosen: Chosen, needed: Mask) -> None:
         """Make the experts used last the resident ones."""
@@ -163,7 +163,7 @@ class StoredWalk(PoolWalk):
 
     Parameters
     ----------
-    pool, streams, prompts
+    pool, streams, prompts, replica
         As in `PoolWalk`.
     store
         The resident set of the replica that walks.
@@ -173,13 +173,15 @@ class StoredWalk(PoolWalk):
         self,
         pool: RoutePool,
         streams: Streams,
-        store: ExpertStore,
         prompts: RoutePool | None = None,
+        replica: int = 0,
+        *,
+        store: ExpertStore,
     ) -> None:
-        super().__init__(pool, streams, prompts)
+        super().__init__(pool, streams, prompts, replica)
         self._store = store
         nothing = np.zeros(pool.layers, dtype=np.int64)
-        self.loads = Loads(nothing, nothing, nothing)
+        self.transfers = Transfers(nothing, nothing, nothing)
         """What the last step brought."""
 
     def step(
@@ -187,5 +189,5 @@ class StoredWalk(PoolWalk):
     ) -> Chosen:
         """Return the experts that the next step picks, brought; see `PoolWalk.step`."""
         chosen = super().step(requests, query_tokens, prompt_tokens, consumed)
-        self.loads = self._store.step(chosen)
+        self.transfers = self._store.step(chosen)
         return chosen

@@ -81,7 +81,7 @@ def _about_verification(explanation: Explanation) -> str:
     )
     if part == "experts":
         return f"{lead} {_about_experts(explanation, plain, verify)}"
-    if part == "expert_loads":
+    if part == "expert_transfers":
         return (
             f"{lead} Of the experts that it needs {number(verify.missing_experts)} a layer are in "
             f"host memory, of those of a plain step {number(plain.missing_experts)}: more "

@@ -15,10 +15,10 @@ def offload_assumptions(scenario: Scenario) -> list[str]:
     scenario
         The scenario; one without ``experts.offload`` assumes nothing here.
     """
-    loads, config = scenario.step_model.offload, scenario.config.experts
-    if loads is None or config.offload is None:
+    transfers, config = scenario.step_model.offload, scenario.config.experts
+    if transfers is None or config.offload is None:
         return []
-    offload, total = config.offload, loads.archetype.experts
+    offload, total = config.offload, transfers.archetype.experts
     bandwidth = offload.host_bandwidth or scenario.gpu.host_bandwidth or 0.0
     whose = "as given" if offload.host_bandwidth else f"the peak of {scenario.gpu.title}"
     pinned = offload.policy == PINNED
@@ -26,7 +26,7 @@ def offload_assumptions(scenario: Scenario) -> list[str]:
     found = [
         f"{offload.resident_experts} of {total} experts of a layer stay on the GPU, the {which}; a "
         f"layer waits while the others that it needs cross the host link one after another, "
-        f"{loads.expert_s * 1e3:.2f} ms each ({bandwidth / GIGA:.3g} GB/s, {whose}); nothing "
+        f"{transfers.expert_s * 1e3:.2f} ms each ({bandwidth / GIGA:.3g} GB/s, {whose}); nothing "
         f"overlaps this, and host memory holds all experts"
     ]
     if config.fidelity == "expected":
@@ -42,8 +42,8 @@ def offload_assumptions(scenario: Scenario) -> list[str]:
 
 
 def _popularity(scenario: Scenario) -> str:
-    loads, title = scenario.step_model.offload, scenario.config.model.title
-    if loads is None or not loads.archetype.request_sd:
+    transfers, title = scenario.step_model.offload, scenario.config.model.title
+    if transfers is None or not transfers.archetype.request_sd:
         return (
             "all experts are equally popular with every request, so that what is resident is "
             "needed no more often than what is not (an upper bound of the misses)"

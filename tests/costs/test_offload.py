@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from simulator.config import HardwareConfig
 from simulator.costs.compiled import CompiledSteps
-from simulator.costs.offload import PART, ExpertLoads, expert_loads
+from simulator.costs.offload import PART, ExpertTransfers, expert_transfers
 from simulator.costs.step import StepShape
 from simulator.errors import CapacityError, ConfigError
 from simulator.experts.config import PINNED, ExpertsConfig, OffloadConfig, RoutingConfig
-from simulator.experts.offload import Loads
+from simulator.experts.offload import Transfers
 from simulator.experts.sampling import Archetype
 from simulator.hardware.gpu import gpu_names, load_gpu
 from simulator.models.catalog import load_architecture
@@ -113,8 +113,8 @@ def test_all_experts_resident_cost_nothing_more():
 def test_gpus_that_split_an_expert_load_their_shares_side_by_side():
     gpu, arch = load_gpu("a100_sxm"), load_architecture("mixtral_8x7b")
     given_ = OffloadConfig(resident_experts=2), None, gpu, arch
-    assert expert_loads(*given_, Parallelism(2)).expert_s == pytest.approx(
-        expert_loads(*given_, Parallelism(1)).expert_s / 2
+    assert expert_transfers(*given_, Parallelism(2)).expert_s == pytest.approx(
+        expert_transfers(*given_, Parallelism(1)).expert_s / 2
     )
 
 
@@ -122,10 +122,10 @@ def test_every_gpu_has_a_host_link_and_one_without_is_refused():
     assert all(load_gpu(name).host_bandwidth for name in gpu_names())
     gpu, arch = replace(load_gpu("l40"), host_bandwidth=None), load_architecture("mixtral_8x7b")
     with pytest.raises(ConfigError, match=r"give experts\.offload\.host_bandwidth"):
-        expert_loads(OffloadConfig(resident_experts=2), None, gpu, arch, Parallelism())
+        expert_transfers(OffloadConfig(resident_experts=2), None, gpu, arch, Parallelism())
     slow = OffloadConfig(resident_experts=2, host_bandwidth=1e9)
-    loads = expert_loads(slow, None, gpu, arch, Parallelism())
-    assert loads.expert_s == pytest.approx(expert_bytes(arch) / 1e9)
+    transfers = expert_transfers(slow, None, gpu, arch, Parallelism())
+    assert transfers.expert_s == pytest.approx(expert_bytes(arch) / 1e9)
 
 
 def test_offloading_favours_speculation_once_all_experts_are_needed_and_not_before(scenario):
@@ -168,14 +168,14 @@ def test_prefetches_hide_behind_the_layers_before(counts, compute_s):
     """The closed form against the layers one by one on one link, an expert a second."""
     missing, prefetched = (np.array(column) for column in zip(*counts, strict=True))
     layers, one = len(counts), OffloadConfig(resident_experts=1)
-    loads = ExpertLoads(one, Archetype(experts=8, top_k=1), layers, expert_s=1.0)
+    prices = ExpertTransfers(one, Archetype(experts=8, top_k=1), layers, expert_s=1.0)
     now = link_free = 0.0
     for demand, early in counts:
         link_free += early
         now = max(now, link_free) + demand  # demand goes first, and delays later prefetches
         link_free += demand
         now += compute_s / layers
-    stall_s = loads.stall_s(Loads(missing, prefetched, missing), compute_s)
+    stall_s = prices.stall_s(Transfers(missing, prefetched, missing), compute_s)
     assert stall_s == pytest.approx(now - compute_s, abs=1e-9)
 
 
