@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-
-import numpy as np
+from functools import partial
 
 from simulator.config import Config
 from simulator.costs.compiled import CompiledSteps
 from simulator.costs.exchanged import ExchangedBytes
 from simulator.costs.layer_times import LayerTimes
+from simulator.costs.offload import ExpertTransfers
 from simulator.costs.sampled import ExpertPrices, SampledSteps
 from simulator.costs.stalling import StallingSteps
 from simulator.costs.step import StepModel
 from simulator.errors import ConfigError, TableError
-from simulator.experts.draws import WalkedLoads
+from simulator.experts.draws import LoadDraws, WalkedLoads
 from simulator.experts.loads import count_experts
 from simulator.experts.offload import StoredWalk
-from simulator.experts.placement import contiguous
-from simulator.experts.pool import PoolWalk, RoutePool
-from simulator.experts.sampling import Archetype, measured_archetype, sample_routing
+from simulator.experts.placement import Placement, contiguous
+from simulator.experts.placing import check_placement, place_experts
+from simulator.experts.rebalancing import Rebalancing, moves, moving_s
+from simulator.experts.routes import routes_of
 from simulator.hardware.gpu import Gpu
 from simulator.hardware.topology import Topology, load_topology, topology_names
+from simulator.models.architecture import Architecture, experts_of
 from simulator.models.parallelism import Parallelism
+from simulator.models.parameters import expert_bytes
 from simulator.serving.deployment import DispatchPlan, Taken
 from simulator.serving.replica import StepTimes
 from simulator.streams import Streams
-
-_SEQUENCES, _TOKENS = 128, 32
-"""Sequences of a pool of routes, and their tokens."""
 
 
 def dispatch_plan(
@@ -59,10 +58,9 @@ def dispatch_plan(
     exchanged = ExchangedBytes(model.target.operators, spread.expert)
     parts = 2 if experts.two_batch_overlap else 1
 
-    def new_steps(streams: Streams, replica: int, taken: Taken) -> Sequence[StepTimes]:
-        """Return the step costs of a replica, all with the same draws."""
-        draws = _draws(config, model, streams, replica)
-        drawn = [
+    def sampled(draws: LoadDraws, taken: Taken) -> list[SampledSteps]:
+        """Return step costs by draft length, all with the same draws."""
+        return [
             SampledSteps(
                 steps,
                 prices,
@@ -73,9 +71,15 @@ def dispatch_plan(
             )
             for steps in costs
         ]
-        if model.offload is None or not isinstance(draws.walk, StoredWalk):
-            return drawn
-        return [StallingSteps(steps, draws.walk, model.offload) for steps in drawn]
+
+    def new_steps(streams: Streams, replica: int, taken: Taken) -> Sequence[StepTimes]:
+        """Return the step costs of a replica."""
+        transfers = model.offload
+        if transfers is None:
+            return sampled(_draws(config, gpu, spread, streams, replica), taken)
+        walk = _stored_walk(config, transfers, streams, replica)
+        draws = WalkedLoads(walk, contiguous(prices.experts.experts, spread.expert))
+        return [StallingSteps(steps, walk, transfers) for steps in sampled(draws, taken)]
 
     topology = None
     if experts.events and config.cluster.topology is None:
@@ -104,7 +108,8 @@ def check_drawn(config: Config, gpu: Gpu, spread: Parallelism) -> None:
     experts = config.experts
     if not experts.drawn:
         return
-    if config.model.moe is None:
+    moe = config.model.moe
+    if moe is None:
         raise ConfigError(
             f"experts.fidelity={experts.fidelity} draws loads of experts, but {config.model.title} "
             "has none; set experts.fidelity=expected."
@@ -120,7 +125,8 @@ def check_drawn(config: Config, gpu: Gpu, spread: Parallelism) -> None:
             "experts.two_batch_overlap=true hides the exchange between attention groups, but there "
             "is one group; raise hardware.data_parallel, or set it to false."
         )
-    if experts.events and config.cluster.topology is None:
+    check_placement(experts, moe, spread.expert)
+    if experts.rebalance_period_s or (experts.events and config.cluster.topology is None):
         replica_topology(config, gpu, spread)
 
 
@@ -144,38 +150,54 @@ def replica_topology(config: Config, gpu: Gpu, spread: Parallelism) -> Topology:
             if node.gpus >= spread.gpus and node.capacities[0] == width:
                 return node
     raise ConfigError(
-        f"experts.fidelity=event needs the links between {spread.gpus} x {gpu.title}, and no "
-        "shipped node has its NVLink; set hardware.topology (moesim list topologies)."
+        f"experts.fidelity={config.experts.fidelity} needs the links between {spread.gpus} x "
+        f"{gpu.title}, and no shipped node has its NVLink; set hardware.topology (moesim list "
+        f"topologies)."
     )
 
 
-def _draws(config: Config, model: StepModel, streams: Streams, replica: int) -> WalkedLoads:
+def _draws(
+    config: Config, gpu: Gpu, spread: Parallelism, streams: Streams, replica: int
+) -> LoadDraws:
     """Return the loads of a replica's steps."""
-    moe = config.model.moe
-    if moe is None:
-        raise ConfigError(f"{config.model.title} has no experts.")
-    archetype = Archetype(experts=moe.experts, top_k=moe.top_k)
-    if config.routing.law != "uniform":
-        try:
-            archetype = measured_archetype(config.model.name).archetype
-        except TableError:
-            pass  # none is known: tokens route alone
-    pool = _pool(archetype, config.model.moe_layers, config.run.seed)
-    walk = PoolWalk(pool, streams, replica=replica)
-    if model.offload is not None:
-        store = model.offload.store(
-            count_experts(pool.chosen.reshape(pool.layers, -1), pool.experts)
+    model, experts = config.model, config.experts
+    routes = routes_of(config.routing, model, config.run.seed)
+    topology, nodes = None, 1
+    if config.hardware.topology is not None or experts.rebalance_period_s is not None:
+        topology = replica_topology(config, gpu, spread)
+        nodes = max(spread.stage_gpus // topology.island_gpus, 1)
+    moe = experts_of(model)
+    placement = place_experts(experts, moe, spread.expert, routes, nodes)
+    rebalancing = None
+    if experts.rebalance_period_s is not None and topology is not None:
+        rebalancing = Rebalancing(
+            placement,
+            experts.rebalance_period_s,
+            redundant=experts.redundant,
+            groups=moe.n_group,
+            nodes=nodes,
+            moving_s=partial(_moving_s, model, spread, topology),
         )
-        walk = StoredWalk(pool, streams, replica=replica, store=store)
-    return WalkedLoads(walk, contiguous(moe.experts, model.parallelism.expert))
+    return WalkedLoads(routes.walk(streams, replica), placement, rebalancing)
 
 
-@cache
-def _pool(archetype: Archetype, layers: int, seed: int) -> RoutePool:
-    streams = Streams(seed)
-    routes = [
-        sample_routing(archetype, _SEQUENCES, _TOKENS, streams, layer) for layer in range(layers)
-    ]
-    kind = np.uint8 if archetype.experts <= 256 else np.uint16
-    chosen = np.stack(routes).astype(kind).reshape(layers, -1, archetype.top_k)
-    return RoutePool(archetype.experts, chosen, np.full(_SEQUENCES, _TOKENS))
+def _stored_walk(
+    config: Config, transfers: ExpertTransfers, streams: Streams, replica: int
+) -> StoredWalk:
+    """Return a replica's walk through a store of experts.
+
+    What is resident depends on requests for as long as they run, so that these walk along the long
+    sequences of the prompts, not along the brief ones of the pool that decodes.
+    """
+    pool = routes_of(config.routing, config.model, config.run.seed).prompts
+    copies = count_experts(pool.chosen.reshape(pool.layers, -1), pool.experts)
+    return StoredWalk(pool, streams, replica=replica, store=transfers.store(copies))
+
+
+def _moving_s(
+    model: Architecture, spread: Parallelism, topology: Topology, old: Placement, new: Placement
+) -> float:
+    """Return what going over to a new placement takes, alone on the links, s."""
+    ranks_close = max(topology.island_gpus // spread.expert_tensor, 1)
+    moved = moves(old, new, model.moe_layers, ranks_close)
+    return moving_s(moved, expert_bytes(model), topology, spread.expert_tensor)

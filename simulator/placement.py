@@ -95,7 +95,12 @@ def _check_placement(
     settings = _settings(hardware, size)
     try:
         parallelism = Parallelism(
-            *settings.values(), config.experts.redundant, hardware.all2all_backend
+            size,
+            hardware.data_parallel,
+            hardware.expert_parallel,
+            hardware.pipeline_parallel,
+            config.experts.redundant,
+            hardware.all2all_backend,
         )
         check_reach(gpu, parallelism, topology)
         check_parallelism(config.model, parallelism)
@@ -155,7 +160,7 @@ def check_reach(gpu: Gpu, parallelism: Parallelism, topology: Topology | None) -
     Raises
     ------
     ConfigError
-        If it does, or an attention group lies astride two nodes.
+        If it does, fills no whole nodes, or an attention group lies astride two of them.
     """
     if topology is None:
         if parallelism.stage_gpus > gpu.node_gpus:
@@ -172,6 +177,11 @@ def check_reach(gpu: Gpu, parallelism: Parallelism, topology: Topology | None) -
             f"a copy of it with gpus raised."
         )
     node, group = topology.island_gpus, parallelism.tensor
+    if parallelism.stage_gpus > node and parallelism.stage_gpus % node:
+        raise ConfigError(
+            f"{parallelism.stage_gpus} GPUs share a layer, which fill no nodes of {node} on "
+            f"hardware.topology={topology.name}. Take a multiple of {node}, or fewer."
+        )
     if parallelism.stage_gpus > node and node % group and group % node:
         raise ConfigError(
             f"attention groups of {group} GPUs would lie astride nodes of {node} on "

@@ -31,9 +31,11 @@ from simulator.drafting import (
 )
 from simulator.errors import ConfigError, SimulatorError, TableError
 from simulator.experts.config import RoutingConfig
+from simulator.experts.heterogeneity import layer_archetypes
 from simulator.experts.laws import ROUTING_LAWS
 from simulator.experts.overlaps import measured_overlap
-from simulator.experts.sampling import archetype_names, measured_archetype
+from simulator.experts.routes import archetype_of
+from simulator.experts.sampling import Archetype, archetype_names, measured_archetype
 from simulator.hardware.gpu import Gpu, load_gpu
 from simulator.hardware.topology import load_topology
 from simulator.kernels.tables import KernelTables
@@ -249,7 +251,7 @@ def _build(
     step_model = StepModel(
         target=ForwardCost(forward_operators(target, parallelism), tables, engine, topology),
         drafter=ForwardCost(draft_operators, tables, engine, topology) if draft_operators else None,
-        law=law(routing_of(config, engine)),
+        law=law(routing_of(config, engine), target, config.run.seed),
         engine=engine,
         vocab=target.vocab,
         parallelism=parallelism,
@@ -289,13 +291,33 @@ def routing_of(config: Config, engine: Engine) -> RoutingConfig:
 
 
 def _offload(config: Config, gpu: Gpu, parallelism: Parallelism) -> ExpertTransfers | None:
-    """Return what experts in host memory cost; their popularity belongs to the overlap law."""
+    """Return what experts in host memory cost; None where all are on the GPUs."""
     offload, target = config.experts.offload, config.model
     if offload is None:
         return None
-    known = config.routing.law == "overlap" and target.name in archetype_names()
-    archetype = measured_archetype(target.name).archetype if known else None
-    return expert_transfers(offload, archetype, gpu, target, parallelism)
+    return expert_transfers(offload, _popularity(config), gpu, target, parallelism)
+
+
+def _popularity(config: Config) -> Archetype | None:
+    """Return how tokens prefer experts under the routing law; None where all are alike to it.
+
+    Raises
+    ------
+    ConfigError
+        If only the routes themselves would tell.
+    """
+    routing, target = config.routing, config.model
+    if routing.law == "recorded" and not config.experts.drawn:
+        raise ConfigError(
+            "experts.offload with routing.law=recorded: which experts are resident shows only "
+            "where the recorded routes are followed; take experts.fidelity=sampled."
+        )
+    if routing.law == "sampled":
+        archetype, overlap, _ = archetype_of(routing, target)
+        return layer_archetypes(archetype, overlap, 0.0, 1)[0]
+    if routing.law == "overlap" and target.name in archetype_names():
+        return measured_archetype(target.name).archetype
+    return None
 
 
 def _known(*choices: float | None) -> float | None:

@@ -18,6 +18,7 @@ from simulator.report.progress import progress
 from simulator.report.terminal import print_summary
 from simulator.report.timeline import plot_timeline
 from simulator.scenario import Scenario, build
+from simulator.serving.following import DispatchTraces
 from simulator.study.paired import dispatch_tables, run_count, simulate
 from simulator.study.result import conclude
 
@@ -63,7 +64,7 @@ def _results(scenario: Scenario, folder: Path) -> dict[str, Any]:
     events = folder / "events.parquet"
     if scenario.config.cluster.changes:
         files["events"] = events
-    tables = {name: folder / f"{name}.parquet" for name in ("expert_loads", "links")}
+    tables = {name: folder / f"{name}.parquet" for name in DispatchTraces._fields}
     dispatch = {name: tables[name] for name in dispatch_tables(scenario.config)}
     files |= dispatch
     files["summary"] = folder / "summary.json"

@@ -8,12 +8,11 @@ attention groups of a replica (``models.parallelism``), everything else those of
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from simulator.costs.engine import Engine
-from simulator.costs.exchange import Exchange
 from simulator.costs.work import Load, operator_work, prompt_work
 from simulator.experts.imbalance import slowest_rank_experts, slowest_rank_share
 from simulator.experts.laws import distinct_experts
@@ -146,17 +145,17 @@ class ForwardCost:
         one node: each gets as many bytes as the other holds.
         """
         parts: Parts = {}
-        exchange = self.exchange
         for op in self.operators:
             if isinstance(op, Gemm) and not op.sampled_only:
                 timing = self.tables.gemm(tokens, op.n, op.k, op.dtype)
                 self._add(parts, op, timing, Load(tokens))
             elif isinstance(op, AllReduce):
                 message_bytes = 2.0 * tokens * op.elements_per_token
-                self._add(parts, op, exchange.all_reduce(message_bytes, op.gpus))
+                timing = self.tables.all_reduce(message_bytes, op.gpus, self.topology)
+                self._add(parts, op, timing)
             elif isinstance(op, Send):
                 message_bytes = 2.0 * tokens * op.bytes_per_token
-                self._add(parts, op, exchange.all_gather(message_bytes, 2))
+                self._add(parts, op, self.tables.all_gather(message_bytes, 2))
             elif isinstance(op, Elementwise):
                 moved_bytes = tokens * op.bytes_per_token
                 seconds = self.engine.elementwise_s(moved_bytes, op.kernels, self.tables.gpu)
@@ -210,16 +209,38 @@ class ForwardCost:
         busiest_tokens
             Tokens were all GPUs as loaded as the one that gets most copies.
         """
-        parts, exchange = Parts(), self.exchange
+        parts, tables, topology = Parts(), self.tables, self.topology
         for gather in self._each(AllGather):
             message_bytes = tokens * gather.bytes_per_token
-            self._add(parts, gather, exchange.all_gather(message_bytes, gather.gpus))
+            self._add(parts, gather, tables.all_gather(message_bytes, gather.gpus, topology))
         for scatter in self._each(ReduceScatter):
             message_bytes = tokens * scatter.bytes_per_token
-            self._add(parts, scatter, exchange.reduce_scatter(message_bytes, scatter.gpus))
-        for routed in (*self._each(Dispatch), *self._each(Combine)):
-            self._add(parts, routed, exchange.routed(routed, busiest_tokens / routed.gpus))
+            timing = tables.reduce_scatter(message_bytes, scatter.gpus, topology)
+            self._add(parts, scatter, timing)
+        for there in self._each(Dispatch):
+            timing = self._sent(there, tables.dispatch, busiest_tokens)
+            self._add(parts, there, timing)
+        for back in self._each(Combine):
+            timing = self._sent(back, tables.combine, busiest_tokens)
+            self._add(parts, back, timing)
         return parts
+
+    def _sent(
+        self, op: Dispatch | Combine, price: Callable[..., Timing], busiest_tokens: float
+    ) -> Timing:
+        """Price one call of DeepEP, every GPU as loaded as the busiest."""
+        topology = self.topology
+        return price(
+            busiest_tokens / op.gpus,
+            hidden=op.hidden,
+            top_k=op.top_k,
+            experts=op.experts,
+            gpus=op.gpus,
+            nodes=1 if topology is None else topology.first(op.gpus).islands,
+            mode=op.backend,
+            dtype_bytes=op.bytes_per_token / op.hidden,
+            topology=topology,
+        )
 
     def rank_experts(self, tokens: float, active_experts: float) -> Parts:
         """Price the routed experts of one rank, whose load is known, in all layers.
@@ -334,11 +355,6 @@ class ForwardCost:
     def gathers(self) -> bool:
         """Whether the tokens of all attention groups meet in the experts."""
         return any((*self._each(AllGather), *self._each(Dispatch)))
-
-    @property
-    def exchange(self) -> Exchange:
-        """Prices what goes between GPUs."""
-        return Exchange(self.tables, self.topology)
 
     def active_experts(self, independent_tokens: float) -> float:
         """Distinct experts that a step activates in one MoE layer, 0 for a dense model."""

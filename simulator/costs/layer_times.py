@@ -1,4 +1,4 @@
-"""What a GPU of an attention group does between the exchanges of a step: dense work and attention."""
+"""What the GPUs of an attention group do between the exchanges of a step."""
 
 from __future__ import annotations
 

@@ -130,23 +130,27 @@ class DrawnStep(NamedTuple):
 
     Parameters
     ----------
+    expected_s
+        Time of the step by closed forms, s.
+    drawn_s
+        With the loads drawn, its layers one after another, s.
     once_s
-        Time of what happens once a step: host, sampling, drafting; all but the routed experts and
-        their exchange where the layers are not told apart, s.
+        Time of what happens once a step: host, sampling, drafting, moving experts to other ranks;
+        all but the routed experts and their exchange where the layers are not told apart, s.
     layers_s
         Time of all layers of a part without its experts and exchange (`LayerTimes`), s.
+    whole
+        The MoE layers of the step.
     parts
-        The batches that it is cut into; one unless two overlap.
+        Those of the batches that it is cut into; the whole unless two overlap.
     """
 
+    expected_s: float
+    drawn_s: float
     once_s: float
     layers_s: float
+    whole: RoutedPart
     parts: list[RoutedPart]
-
-    @property
-    def seconds(self) -> float:
-        """Time of the step were its parts one after another, s."""
-        return self.once_s + sum(self.layers_s + part.seconds for part in self.parts)
 
 
 class SampledSteps:
@@ -188,12 +192,12 @@ class SampledSteps:
 
     def decode_window(self, requests: int, context_tokens: int) -> Window:
         """Draw a step without prefill; the window holds for no other, so that each is drawn."""
-        seconds = self._draw(requests, context_tokens, ()).seconds
+        seconds = self._draw(requests, context_tokens, ()).drawn_s
         return Window(seconds, 0.0, 1, 0, self._active)
 
     def mixed_s(self, requests: int, context_tokens: int, chunks: Sequence[Chunk]) -> float:
         """Draw a step with prefill and return its time, s."""
-        return self._draw(requests, context_tokens, chunks).seconds
+        return self._draw(requests, context_tokens, chunks).drawn_s
 
     def active_experts(self, requests: int, prompt_tokens: int) -> float:
         """Return the mean over layers of the experts active in the step that was drawn last."""
@@ -208,19 +212,23 @@ class SampledSteps:
         parts = min(self._most_parts, max(met_requests, met_prompt))
         mean_tokens = compiled.mean_query_tokens
         loads = self._draws.draw(met_requests, max(round(mean_tokens), 1), met_prompt, parts)
-        self._active = float(sum(one.active.sum() for one in loads)) / len(loads[0].active)
-        outside_s = (
-            compiled.mixed_s(requests, context_tokens, chunks)
-            if chunks
-            else compiled.decode_s(requests, context_tokens)
-        ) - self._prices.expected_s(met_requests, mean_tokens, met_prompt)
-        once_s, layers_s = outside_s, 0.0
+        self._active = float(loads[0].active.sum()) / len(loads[0].active)
+        if chunks:
+            expected_s = compiled.mixed_s(requests, context_tokens, chunks)
+        else:
+            expected_s = compiled.decode_s(requests, context_tokens)
+        routed_s = self._prices.expected_s(met_requests, mean_tokens, met_prompt)
+        once_s, layers_s = expected_s - routed_s, 0.0
         if self._layers is not None:
             step = requests, context_tokens, chunks
-            layers_s = min(self._layers.seconds(*step), outside_s)
+            layers_s = min(self._layers.seconds(*step), once_s)
             once_s -= layers_s
             if parts > 1:
                 layers_s = self._layers.seconds(*step, parts)
-        drawn = DrawnStep(once_s, layers_s, [self._prices.routed(one) for one in loads])
+        whole, *cut = [self._prices.routed(one) for one in loads]
+        drawn_s = expected_s - routed_s + whole.seconds
+        moving_s = self._draws.passed(drawn_s)
+        drawn_s, once_s = drawn_s + moving_s, once_s + moving_s
+        drawn = DrawnStep(expected_s, drawn_s, once_s, layers_s, whole, cut or [whole])
         self._taken(drawn)
         return drawn

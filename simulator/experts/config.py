@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from simulator.errors import ConfigError, unknown
+from simulator.quantities import names_a_file
+
+EXPONENTS = ("within_request", "across_requests", "prompt")
+ARCHETYPE = (
+    *("archetype", "overlap", "layer_sd"),
+    *("popularity_sd", "request_sd", "token_sd", "persistence"),
+)
+
+_SETTINGS = {"uniform": (), "overlap": EXPONENTS, "sampled": ARCHETYPE, "recorded": ("path",)}
+"""What each shipped law reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +26,7 @@ class RoutingConfig:
     Parameters
     ----------
     law
-        Kind of the law: ``overlap`` or ``uniform``.
+        Kind of the law: ``overlap``, ``uniform``, ``sampled`` or ``recorded``.
     within_request
         Exponent g of ``overlap`` for tokens of one request, in (0, 1]; 1 is independent. Null takes
         the one measured for the model, and 1 where none was.
@@ -23,28 +34,70 @@ class RoutingConfig:
         Exponent h of ``overlap`` over requests, in (0, 1]; null is 1, independent.
     prompt
         Exponent of ``overlap`` for prompt tokens, in (0, 1]; null is that within a request.
+    archetype
+        Model in ``workloads/routing/archetypes.yaml`` whose tokens ``sampled`` routes like; null
+        is the model itself.
+    overlap
+        Share of its experts that a token of ``sampled`` shares with the one before it, mean over
+        layers; null is the one measured. Request and token deviations are scaled to meet it.
+    layer_sd
+        Standard deviation of that share over layers; null is the one measured, 0 where none was.
+    popularity_sd, request_sd, token_sd, persistence
+        Of the archetype (`simulator.experts.sampling.Archetype`); null takes its own. Scaling keeps
+        the ratio of the request's to the token's deviation.
+    path
+        Parquet file of the routes that ``recorded`` follows (`simulator.experts.recorded`).
     """
 
     law: str = "overlap"
     within_request: float | None = None
     across_requests: float | None = None
     prompt: float | None = None
+    archetype: str | None = None
+    overlap: float | None = None
+    layer_sd: float | None = None
+    popularity_sd: float | None = None
+    request_sd: float | None = None
+    token_sd: float | None = None
+    persistence: float | None = None
+    path: str | None = None
 
     def __post_init__(self) -> None:
-        for key in ("within_request", "across_requests", "prompt"):
-            value = getattr(self, key)
-            if value is None:
-                continue
-            if not 0.0 < value <= 1.0:
-                raise ConfigError(
-                    f"routing.{key}={value!r} must lie in (0, 1]; 1 means independent routing."
-                )
-            if self.law == "uniform":
-                raise ConfigError(
-                    f"routing.{key}={value!r} has no effect with routing.law=uniform; "
-                    f"choose routing.law=overlap."
-                )
+        self._check_range(EXPONENTS, "(0, 1]; 1 means independent routing", lambda x: 0 < x <= 1)
+        self._check_range(("overlap",), "(0, 1)", lambda x: 0 < x < 1)
+        self._check_range(("persistence",), "[0, 1)", lambda x: 0 <= x < 1)
+        deviations = ("layer_sd", "popularity_sd", "request_sd", "token_sd")
+        self._check_range(deviations, "[0, 100]", lambda x: 0 <= x <= 100)
+        self._check_effect()
+        if self.law == "recorded" and self.path is None:
+            raise ConfigError(
+                "routing.law=recorded follows routes of a file; name it with routing.path=FILE."
+            )
 
+    def _check_range(
+        self, keys: Iterable[str], where: str, within: Callable[[float], bool]
+    ) -> None:
+        for key in keys:
+            value = getattr(self, key)
+            if value is not None and not within(value):
+                raise ConfigError(f"routing.{key}={value!r} must lie in {where}.")
+
+    def _check_effect(self) -> None:
+        """Refuse what the law does not read; a law of a plug-in may read everything."""
+        read = _SETTINGS.get(self.law)
+        if read is None:
+            return
+        for law, keys in _SETTINGS.items():
+            for key in keys:
+                if key not in read and getattr(self, key) is not None:
+                    raise ConfigError(
+                        f"routing.{key}={getattr(self, key)!r} has no effect with "
+                        f"routing.law={self.law}; choose routing.law={law}."
+                    )
+
+
+CONTIGUOUS, LOAD_AWARE = "contiguous", "load_aware"
+"""Placements that settings are checked against; `placing.PLACEMENTS` has all."""
 
 FIDELITIES = ("expected", "sampled", "event")
 """How closely expert dispatch is followed: closed forms, loads drawn per layer, or every event."""
@@ -164,6 +217,28 @@ class ExpertsConfig:
             )
         _check_beyond("loads_every", self.loads_every, 100, self.drawn, "sampled or event")
         _check_beyond("links_interval_s", self.links_interval_s, 1.0, self.events, "event")
+        self._check_placement()
+
+    def _check_placement(self) -> None:
+        """Refuse settings of placement that this placement or fidelity does not read."""
+        if not self.drawn and self.placement != CONTIGUOUS:
+            raise ConfigError(
+                f"experts.placement={self.placement} has no effect with experts.fidelity=expected, "
+                f"whose closed forms take all experts as equally popular; choose "
+                f"experts.fidelity=sampled or event."
+            )
+        balanced = self.placement == LOAD_AWARE
+        # Closed forms take the slots of replicas as evenly busy, wherever they lie.
+        replicated = balanced or not self.drawn or names_a_file(self.placement)
+        period_s = self.rebalance_period_s
+        if period_s is not None and not 0 < period_s < float("inf"):
+            raise ConfigError(f"experts.rebalance_period_s={period_s!r} must be positive, or null.")
+        for key, reads in (("redundant", replicated), ("rebalance_period_s", balanced)):
+            if getattr(self, key) and not reads:
+                raise ConfigError(
+                    f"experts.{key}={getattr(self, key)!r} has no effect with experts.placement="
+                    f"{self.placement}; choose experts.placement={LOAD_AWARE}."
+                )
 
     @property
     def drawn(self) -> bool:

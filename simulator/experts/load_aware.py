@@ -58,11 +58,7 @@ def load_aware(
     table = np.atleast_2d(np.asarray(loads, float))
     experts = table.shape[1]
     check_ranks(experts, ranks, redundant)
-    if redundant > experts * (ranks - 1):
-        raise ConfigError(
-            f"{redundant} replicas of {experts} experts do not fit {ranks} ranks, each of which "
-            f"holds an expert once: at most {experts * (ranks - 1)} are of use."
-        )
+    check_replicas(experts, ranks, redundant)
     if ranks % nodes:
         raise ConfigError(f"{nodes} nodes do not divide {ranks} ranks; use equal nodes.")
     if groups % nodes or experts % groups or experts // nodes < ranks // nodes:
@@ -70,6 +66,21 @@ def load_aware(
     return Placement(
         experts, ranks, np.stack([_layer(row, ranks, redundant, groups, nodes) for row in table])
     )
+
+
+def check_replicas(experts: int, ranks: int, redundant: int) -> None:
+    """Refuse replicas that find no rank without their expert.
+
+    Raises
+    ------
+    ConfigError
+        If there are more than one for every expert and further rank.
+    """
+    if redundant > experts * (ranks - 1):
+        raise ConfigError(
+            f"experts.redundant={redundant} replicas of {experts} experts do not fit {ranks} ranks,"
+            f" each of which holds an expert once: at most {experts * (ranks - 1)} are of use."
+        )
 
 
 def _layer(loads: Floats, ranks: int, redundant: int, groups: int, nodes: int) -> NDArray[np.int64]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,36 +101,45 @@ def rank_loads(
     ([[0.0, 1.0]], [[1.0, 0.0]])
     """
     layers, copies = chosen.shape
+    ranks = placement.ranks
     if placement.layers not in (1, layers):
         raise ConfigError(
             f"the placement has {placement.layers} layers, but the routes have {layers}; place all "
             f"layers alike or each of them."
         )
-    counts = count_experts(chosen, placement.experts)
-    held = np.broadcast_to(placement.slots, (layers, *placement.slots.shape[1:]))
-    flat = held.reshape(layers, -1)
-    brought = np.take_along_axis(counts, flat, axis=1).reshape(held.shape)  # empty: weight 0
-    tokens = np.einsum("lrs,lrs->lr", brought, np.broadcast_to(placement.weights, held.shape))
-    active = ((brought > placement.orders) & (placement.slots != EMPTY)).sum(axis=-1)
     if sources is None:
-        local = tokens / placement.ranks
-        home = np.full((1, placement.ranks), copies / placement.ranks)
+        counts = count_experts(chosen, placement.experts)
+        tokens, active = _brought(counts, placement)
+        home, local = np.full((1, ranks), copies / ranks), tokens / ranks
     else:
-        per_copy = np.repeat(sources, copies // len(sources))
-        local = _local(chosen, placement, per_copy)
-        home = np.bincount(per_copy, minlength=placement.ranks).astype(float)[None]
+        flows = _flows(chosen, placement, np.repeat(sources, copies // len(sources)))
+        counts = flows.sum(axis=1)
+        tokens, active = _brought(counts, placement)
+        home = flows.sum(axis=2).astype(float)
+        local = np.einsum("lre,lre->lr", flows, _each_layer(placement.shares, layers))
     return RankLoads(tokens, active, home - local, tokens - local, counts)
 
 
-def _local(chosen: NDArray[np.integer], placement: Placement, per_copy: Ints) -> Floats:
-    """Return the copies that stay on the rank where their token lives, shape (layers, ranks)."""
-    layers, ranks = len(chosen), placement.ranks
-    layer = np.arange(layers)[:, None]
-    placed = layer if placement.layers > 1 else 0
-    stays = placement.shares[placed, per_copy, chosen]
-    keys = layer * ranks + per_copy
-    counted = np.bincount(keys.ravel(), stays.ravel(), minlength=layers * ranks)
-    return counted.reshape(layers, ranks)
+def _each_layer(table: NDArray[Any], layers: int) -> NDArray[Any]:
+    return np.broadcast_to(table, (layers, *table.shape[1:]))
+
+
+def _flows(chosen: NDArray[np.integer], placement: Placement, per_copy: Ints) -> Ints:
+    """Return the copies from each rank to each expert, shape (layers, ranks, experts)."""
+    shape = len(chosen), placement.ranks, placement.experts
+    rows = np.arange(shape[0])[:, None] * shape[1] + per_copy
+    keys = rows * shape[2] + chosen
+    return np.bincount(keys.ravel(), minlength=math.prod(shape)).reshape(shape)
+
+
+def _brought(counts: Ints, placement: Placement) -> tuple[Floats, Ints]:
+    """Return token copies and active experts of each rank, both of shape (layers, ranks)."""
+    held = _each_layer(placement.slots, len(counts))
+    flat = held.reshape(len(counts), -1)
+    brought = np.take_along_axis(counts, flat, axis=1).reshape(held.shape)  # empty: weight 0
+    tokens = np.einsum("lrs,lrs->lr", brought, _each_layer(placement.weights, len(counts)))
+    active = ((brought > placement.orders) & (held != EMPTY)).sum(axis=-1)
+    return tokens, active
 
 
 def imbalance(loads: Floats) -> Floats:

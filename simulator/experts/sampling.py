@@ -14,6 +14,7 @@ from the best few groups.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -97,11 +98,14 @@ class MeasuredArchetype:
     archetype
         Its parameters as they stand in ``workloads/routing/archetypes.yaml``.
     overlap
-        Share of its experts that a token shares with the token before it.
+        Share of its experts that a token shares with the token before it, mean over layers.
+    layer_sd
+        Standard deviation of that share over layers; 0 where it was not measured.
     """
 
     archetype: Archetype
     overlap: float
+    layer_sd: float = 0.0
 
 
 def archetype_names() -> list[str]:
@@ -127,9 +131,10 @@ def measured_archetype(model: str) -> MeasuredArchetype:
         raise TableError(unknown("routing archetype", model, data))
     found = read_quantities(data[model], f"workloads/routing/{_FILE}.yaml: {model}")
     values = {key: quantity.value for key, quantity in found.items()}
+    layer_sd = values.pop("layer_sd", 0.0)
     overlap, experts, top_k = (values.pop(key) for key in ("overlap", "experts", "top_k"))
     archetype = Archetype(experts=int(experts), top_k=int(top_k), **values)
-    return MeasuredArchetype(archetype, overlap)
+    return MeasuredArchetype(archetype, overlap, layer_sd)
 
 
 def sample_routing(
@@ -319,6 +324,35 @@ def calibrated(archetype: Archetype, overlap: float, streams: Streams) -> Archet
         If no factor reaches it: below what popularity and chance alone give, or above what the
         ratio of the deviations and the persistence allow.
     """
+    reached = _overlap_by_factor(archetype, streams)
+    low, high = 0.0, _LARGEST_FACTOR
+    least, most = reached(low), reached(high)
+    if not least <= overlap <= most:
+        raise ConfigError(
+            f"no factor brings {archetype!r} to an overlap of {overlap!r}; "
+            f"it reaches {least:.3f} to {most:.3f}. Set routing.overlap within that, or change "
+            f"routing.popularity_sd or the deviations."
+        )
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if reached(middle) < overlap else (low, middle)
+    return archetype.scaled((low + high) / 2)
+
+
+def overlap_curve(archetype: Archetype, factors: Sequence[float], streams: Streams) -> list[float]:
+    """Return how much consecutive tokens overlap, by the factor on the archetype's deviations.
+
+    Parameters
+    ----------
+    archetype, streams
+        As in `calibrated`, with the same draws.
+    factors
+        Arguments of `Archetype.scaled`.
+    """
+    return [*map(_overlap_by_factor(archetype, streams), factors)]
+
+
+def _overlap_by_factor(archetype: Archetype, streams: Streams) -> Callable[[float], float]:
     requests = _SCORES // (_TOKENS * archetype.experts) + 1
     shape = (requests, _TOKENS, archetype.experts)
     layers = [_draw(shape, archetype.persistence, streams, layer) for layer in range(_LAYERS)]
@@ -327,14 +361,4 @@ def calibrated(archetype: Archetype, overlap: float, streams: Streams) -> Archet
         trial = archetype.scaled(factor)
         return float(np.mean([lag_overlap(_best(trial, draws)) for draws in layers]))
 
-    low, high = 0.0, _LARGEST_FACTOR
-    least, most = reached(low), reached(high)
-    if not least <= overlap <= most:
-        raise ConfigError(
-            f"no factor brings {archetype!r} to an overlap of {overlap!r}; "
-            f"it reaches {least:.3f} to {most:.3f}."
-        )
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if reached(middle) < overlap else (low, middle)
-    return archetype.scaled((low + high) / 2)
+    return reached

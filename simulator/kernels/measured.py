@@ -14,6 +14,7 @@ from simulator.hardware.gpu import load_gpu
 from simulator.kernels.attention import DecodeAttention, PrefillAttention
 from simulator.kernels.cleaning import filtered
 from simulator.kernels.collective import CollectiveTable, NcclTables
+from simulator.kernels.exchange import ExchangeTable
 from simulator.kernels.fits import (
     DecodeFit,
     ExpertFit,
@@ -205,6 +206,11 @@ class MeasuredTables:
     def nccl(self) -> NcclTables:
         """NCCL's collectives inside one node, which any engine runs."""
         return NcclTables(self.gpu.name, self.rows("nccl"))
+
+    @cached_property
+    def exchange(self) -> ExchangeTable:
+        """Dispatch and combine of experts."""
+        return ExchangeTable(self.gpu, read_table(self.gpu.name, self.engine, "all_to_all"))
 
     @cached_property
     def linear(self) -> LinearAttention:

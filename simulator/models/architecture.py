@@ -289,6 +289,22 @@ class Architecture:
         return self.embedding_width or self.hidden
 
 
+def experts_of(arch: Architecture) -> Moe:
+    """Return the experts of a model.
+
+    Raises
+    ------
+    ConfigError
+        If it is dense.
+    """
+    if arch.moe is None:
+        raise ConfigError(
+            f"{arch.title} is dense: it has no experts to route to or to place. Choose another "
+            f"model, or leave the groups routing and experts as they are."
+        )
+    return arch.moe
+
+
 def _refuse(arch: Architecture, key: str, value: object, why: str) -> ConfigError:
     return ConfigError(f"model.{key}={value} {why} (model {arch.name!r}).")
 

@@ -72,7 +72,7 @@ from simulator.models.operators import (
     SparseLatentAttention,
 )
 from simulator.models.parallelism import (
-    DEEPEP_MODES,
+    ALLGATHER,
     SINGLE_GPU,
     Parallelism,
     check_parallelism,
@@ -300,8 +300,8 @@ def _exchange(arch: Architecture, moe: Moe, parallelism: Parallelism) -> list[Op
     gpus, calls = parallelism.stage_gpus, arch.moe_layers
     there = DISPATCHED_BYTES.get(arch.expert_dtype, ACTIVATION_BYTES) * arch.hidden
     back = ACTIVATION_BYTES * arch.hidden
-    mode = DEEPEP_MODES.get(parallelism.all2all_backend)
-    if mode is None:
+    backend = parallelism.all2all_backend
+    if backend == ALLGATHER:
         return [AllGather(there, gpus, calls), ReduceScatter(back, gpus, calls)]
     routed = (arch.hidden, moe.top_k, moe.experts + parallelism.redundant, gpus, calls)
-    return [Dispatch(mode, there, *routed), Combine(mode, back, *routed)]
+    return [Dispatch(backend, there, *routed), Combine(backend, back, *routed)]

@@ -247,8 +247,9 @@ class Dispatch:
 
     Parameters
     ----------
-    mode
-        ``"deepep_ll"``, a copy for each expert, or ``"deepep_ht"``, a copy for each GPU.
+    backend
+        ``"deepep_low_latency"``, a copy for each expert, or ``"deepep_high_throughput"``, a copy
+        for each node and GPU.
     bytes_per_token
         Bytes of a copy as it travels.
     hidden, top_k, experts
@@ -259,7 +260,7 @@ class Dispatch:
         As in `Gemm`.
     """
 
-    mode: str
+    backend: str
     bytes_per_token: float
     hidden: int
     top_k: int
@@ -275,11 +276,11 @@ class Combine:
 
     Parameters
     ----------
-    mode, bytes_per_token, hidden, top_k, experts, gpus, calls
+    backend, bytes_per_token, hidden, top_k, experts, gpus, calls
         As in `Dispatch`.
     """
 
-    mode: str
+    backend: str
     bytes_per_token: float
     hidden: int
     top_k: int

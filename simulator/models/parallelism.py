@@ -30,11 +30,8 @@ COMMON_SIZES = (1, 2, 4, 8)
 ALLGATHER = "allgather_reducescatter"
 """Every GPU gets the tokens of all attention groups, and their results are summed."""
 
-DEEPEP_MODES = {"deepep_high_throughput": "deepep_ht", "deepep_low_latency": "deepep_ll"}
-"""Backends that send tokens to the GPUs of their experts only, and their mode in kernel tables."""
-
-ALL2ALL_BACKENDS = (ALLGATHER, *DEEPEP_MODES)
-"""How tokens get to their experts and back, by vLLM's names."""
+ALL2ALL_BACKENDS = (ALLGATHER, "deepep_high_throughput", "deepep_low_latency")
+"""How tokens get to their experts and back, by vLLM's names; DeepEP sends to chosen ones only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from simulator.serving.collector import collector_paused
 from simulator.serving.deployment import ClusterPlan, Deployment
 from simulator.serving.disaggregation import HandOver, KvLink, Wire
 from simulator.serving.failures import Failures
-from simulator.serving.following import Following
+from simulator.serving.following import DispatchTraces, Following
 from simulator.serving.front_end import FrontEnd
 from simulator.serving.incoming import incoming
 from simulator.serving.kv_cache import KvCache
@@ -74,8 +74,8 @@ class Cluster:
         What arrives, what is accepted, and the randomness of both.
     requests_trace, iterations_trace, events_trace
         Where the run is written; the caller closes them. Events come only where the plan changes.
-    loads_trace, links_trace
-        Where loads of experts and bytes by link are written, if they are followed.
+    dispatch_traces
+        Where loads of experts are written, times of steps and bytes by link, if they are followed.
     """
 
     def __init__(
@@ -89,8 +89,7 @@ class Cluster:
         requests_trace: RowSink,
         iterations_trace: RowSink,
         events_trace: RowSink | None = None,
-        loads_trace: RowSink | None = None,
-        links_trace: RowSink | None = None,
+        dispatch_traces: DispatchTraces | None = None,
     ) -> None:
         first = plan.pools[0]
         entry_role = next(pool.role for pool in plan.pools if pool.role != DECODE)
@@ -102,7 +101,7 @@ class Cluster:
         self._front_end = FrontEnd(first.front_end_request_s, first.front_end_s)
         self._traces = requests_trace, iterations_trace
         self._events_trace = events_trace
-        self._following = Following(env, plan, streams, loads_trace, links_trace)
+        self._following = Following(env, plan, streams, dispatch_traces or DispatchTraces())
         self._left = self._due = 0
         self._all_left = env.event()
         self._entry = Desk(

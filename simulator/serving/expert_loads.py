@@ -1,6 +1,9 @@
-"""Rows of the loads of experts, of every so-many-th step of a replica."""
+"""Rows of the steps of a replica whose loads of experts are drawn: times, and what ranks get."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import simpy
@@ -12,7 +15,7 @@ from simulator.trace.writer import BLOCK_ROWS, RowSink
 
 
 class LoadRows:
-    """Writes what each rank got in each layer.
+    """Writes the times of every step, and what each rank got in each layer of some.
 
     Parameters
     ----------
@@ -21,37 +24,60 @@ class LoadRows:
     exchanged
         Bytes of the exchange around the experts.
     every
-        Steps from one that is written to the next; the first is.
-    trace
+        Steps from one whose loads are written to the next; the first is.
+    loads, times
         Where the rows go; None for nowhere.
     """
 
     def __init__(
-        self, replica: int, exchanged: ExchangedBytes, every: int, trace: RowSink | None
+        self,
+        replica: int,
+        exchanged: ExchangedBytes,
+        every: int,
+        loads: RowSink | None,
+        times: RowSink | None,
     ) -> None:
         self._replica, self._exchanged, self._every = replica, exchanged, every
-        self._trace = trace
+        self._loads, self._times = loads, times
+        self._ended = 0
 
-    def wants(self, iteration: int) -> bool:
-        """Tell whether a step is to be written."""
-        return self._trace is not None and iteration % self._every == 0
+    def ended(self, drawn: DrawnStep, duration_s: float, held_up_s: float = 0.0) -> None:
+        """Write a step that has ended.
 
-    def write(self, iteration: int, drawn: DrawnStep) -> None:
-        """Write a step that has ended."""
-        if self._trace is None:
-            return
-        tokens = sum(part.loads.tokens for part in drawn.parts)
-        active = sum(part.loads.active for part in drawn.parts)
-        reached, left = np.zeros_like(tokens), np.zeros_like(tokens)
-        for part in drawn.parts:
-            brought, sent = self._exchanged.by_rank(self._exchanged.of(part.tokens, part.loads))
-            reached, left = reached + brought, left + sent
+        Parameters
+        ----------
+        drawn
+            What was drawn.
+        duration_s
+            What it took, s.
+        held_up_s
+            What its exchanges lost to others on their links, s.
+        """
+        iteration, self._ended = self._ended, self._ended + 1
+        if self._times is not None:
+            times_s = (drawn.expected_s, drawn.drawn_s, duration_s, held_up_s)
+            self._times.rows.append((self._replica, iteration, *times_s))
+            _flush(self._times)
+        if self._loads is not None and iteration % self._every == 0:
+            self._loads.rows.extend(self._ranks(iteration, drawn))
+            _flush(self._loads)
+
+    def _ranks(self, iteration: int, drawn: DrawnStep) -> Iterator[tuple[Any, ...]]:
+        """Yield a row for each rank of each layer."""
+        tokens, active = drawn.whole.loads.tokens, drawn.whole.loads.active
+        sent = self._exchanged.of(drawn.whole.tokens, drawn.whole.loads)
+        reached, left = (
+            np.broadcast_to(one, tokens.shape) for one in self._exchanged.by_rank(sent)
+        )
         layer, rank = np.indices(tokens.shape)
         columns = (layer, rank, tokens, active, reached, left)
-        values = zip(*(column.ravel().tolist() for column in columns), strict=True)
-        self._trace.rows.extend((self._replica, iteration, *row) for row in values)
-        if len(self._trace.rows) >= BLOCK_ROWS:
-            self._trace.flush()
+        for row in zip(*(column.ravel().tolist() for column in columns), strict=True):
+            yield self._replica, iteration, *row
+
+
+def _flush(trace: RowSink) -> None:
+    if len(trace.rows) >= BLOCK_ROWS:
+        trace.flush()
 
 
 class DrawnSteps:
@@ -69,33 +95,24 @@ class DrawnSteps:
         self._env, self._rows = env, rows
         self._tick = Tick(env)
         self._drawn: DrawnStep | None = None
-        self._iteration = 0
+        self._duration_s = 0.0
 
     def take(self, drawn: DrawnStep) -> None:
         """Take what was drawn for the step to come."""
         self._drawn = drawn
 
-    def follow(self, iteration: int, duration_s: float) -> simpy.Event:
-        """Start a step; return what happens at its end.
-
-        Parameters
-        ----------
-        iteration
-            Its number.
-        duration_s
-            What step costs say that it takes, s.
-        """
+    def follow(self, duration_s: float) -> simpy.Event:
+        """Start a step that step costs say takes so long; return what happens at its end."""
+        self._duration_s = duration_s
         tick = self._tick.after(duration_s)
-        if self._rows.wants(iteration):
-            self._iteration = iteration
-            tick.callbacks.append(self._write)
+        tick.callbacks.append(self._end)
         return tick
 
     def abandon(self) -> None:
-        """Forget the step under way: its replica is lost."""
+        """Forget the step under way, if there is one: its replica is lost."""
         self._tick.callbacks = []
         self._tick = Tick(self._env)
 
-    def _write(self, _: simpy.Event) -> None:
+    def _end(self, _: simpy.Event) -> None:
         if self._drawn is not None:
-            self._rows.write(self._iteration, self._drawn)
+            self._rows.ended(self._drawn, self._duration_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import simpy
 
@@ -16,6 +17,20 @@ from simulator.serving.link_meter import LinkMeter
 from simulator.serving.replica import Follower, StepTimes
 from simulator.streams import Streams
 from simulator.trace.writer import RowSink
+
+
+class DispatchTraces(NamedTuple):
+    """Where a run writes what concerns the loads of experts; None for nowhere.
+
+    Parameters
+    ----------
+    expert_loads, step_times, links
+        Of the tables of these names.
+    """
+
+    expert_loads: RowSink | None = None
+    step_times: RowSink | None = None
+    links: RowSink | None = None
 
 
 class Following:
@@ -32,8 +47,8 @@ class Following:
         The cluster.
     streams
         Random streams of the run.
-    loads_trace, links_trace
-        Where loads and links are written; None for nowhere.
+    traces
+        Where loads, times of steps, and links are written.
     """
 
     def __init__(
@@ -41,11 +56,10 @@ class Following:
         env: simpy.Environment,
         plan: ClusterPlan,
         streams: Streams,
-        loads_trace: RowSink | None,
-        links_trace: RowSink | None,
+        traces: DispatchTraces,
     ) -> None:
         self._env, self._plan, self._streams = env, plan, streams
-        self._loads_trace, self._links_trace = loads_trace, links_trace
+        self._traces = traces
         self._meters: list[LinkMeter] = []
         self.network: LinkNetwork | None = None
         """The links of the cluster; None without a topology."""
@@ -58,7 +72,10 @@ class Following:
         dispatch = pool.dispatch
         if dispatch is None:
             return pool.costs, None
-        rows = LoadRows(index, dispatch.exchanged, dispatch.loads_every, self._loads_trace)
+        traces = self._traces
+        rows = LoadRows(
+            index, dispatch.exchanged, dispatch.loads_every, traces.expert_loads, traces.step_times
+        )
         follower: DrawnSteps | EventSteps = DrawnSteps(self._env, rows)
         if dispatch.events:
             links = self._exchange_links(index, dispatch)
@@ -83,10 +100,9 @@ class Following:
         self, topology: Topology, dispatch: DispatchPlan | None, replica: int = -1
     ) -> LinkNetwork:
         """Return links, metered where somebody wants to know."""
-        if dispatch is None or self._links_trace is None:
+        if dispatch is None or self._traces.links is None:
             return LinkNetwork(self._env, topology)
-        meter = LinkMeter(
-            self._env, topology, dispatch.links_interval_s, self._links_trace, replica
-        )
+        interval_s = dispatch.links_interval_s
+        meter = LinkMeter(self._env, topology, interval_s, self._traces.links, replica)
         self._meters.append(meter)
         return LinkNetwork(self._env, topology, meter.add)

@@ -99,11 +99,15 @@ class _Batch:
         self._dispatch: Sends = ()
         self._combine: Sends = ()
         self._sending: Together | None = None
+        self._due_s = 0.0
+        self.held_up_s = 0.0
+        """What exchanges of the step have lost to others on their links, s."""
 
     def start(self, layers_s: float, part: RoutedPart, sends: tuple[Sends, Sends]) -> None:
         """Begin with the first layer."""
         self._experts_s = part.experts_s.tolist()
         self._layer, self._layers = 0, len(self._experts_s)
+        self.held_up_s = 0.0
         self._layer_s = layers_s / self._layers
         self._dispatch, self._combine = sends
         self._attend()
@@ -132,10 +136,17 @@ class _Batch:
             then()
             return
         bundle, delay_s = sends[self._layer]
+        self._due_s = self._devices.env.now + bundle.alone_s + bundle.latency_s + delay_s
         self._sending = self._network.send_bundle(bundle, then, delay_s)
 
+    def _arrive(self) -> None:
+        """Note that an exchange is over."""
+        if self._sending is not None:
+            self.held_up_s += self._devices.env.now - self._due_s
+            self._sending = None
+
     def _compute(self) -> None:
-        self._sending = None
+        self._arrive()
         devices, calls = self._devices, self._after_experts
         self._waiting = len(self._done)
         for rank, seconds in enumerate(self._experts_s[self._layer]):
@@ -149,7 +160,7 @@ class _Batch:
             self._send(self._combine, self._next)
 
     def _next(self) -> None:
-        self._sending = None
+        self._arrive()
         self._layer += 1
         if self._layer == self._layers:
             self._ended()
@@ -180,7 +191,8 @@ class EventSteps:
         self._env, self._links, self._ranks, self._parts = env, links, ranks, parts
         self._rows = rows
         self._drawn: DrawnStep | None = None
-        self._iteration = self._running = 0
+        self._running = 0
+        self._began_s = 0.0
         self._reset()
 
     def _reset(self) -> None:
@@ -193,18 +205,16 @@ class EventSteps:
         """Take what was drawn for the step to come."""
         self._drawn = drawn
 
-    def follow(self, iteration: int, duration_s: float) -> simpy.Event:
+    def follow(self, duration_s: float) -> simpy.Event:
         """Start a step; return what happens at its end.
 
         Parameters
         ----------
-        iteration
-            Its number.
         duration_s
             What it would take if nothing overlapped and nobody else used the links, s.
         """
         del duration_s
-        self._iteration = iteration
+        self._began_s = self._env.now
         drawn = self._drawn
         once_s = drawn.once_s if drawn is not None else 0.0
         self._begin.after(once_s).callbacks.append(self._start)
@@ -212,7 +222,7 @@ class EventSteps:
         return self._end
 
     def abandon(self) -> None:
-        """Forget the step under way: its replica is lost."""
+        """Forget the step under way, if there is one: its replica is lost."""
         for batch in self._batches:
             batch.abandon()
         self._begin.callbacks = []
@@ -231,6 +241,7 @@ class EventSteps:
         self._running -= 1
         if self._running:
             return
-        if self._rows.wants(self._iteration) and self._drawn is not None:
-            self._rows.write(self._iteration, self._drawn)
+        if self._drawn is not None:
+            held_up_s = sum(batch.held_up_s for batch in self._batches)
+            self._rows.ended(self._drawn, self._env.now - self._began_s, held_up_s)
         self._env.schedule(self._end)

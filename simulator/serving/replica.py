@@ -52,12 +52,12 @@ class StepTimes(Protocol):
 class Follower(Protocol):
     """Waits out steps whose loads are drawn, if need be event by event."""
 
-    def follow(self, iteration: int, duration_s: float) -> simpy.Event:
+    def follow(self, duration_s: float) -> simpy.Event:
         """Start a step that step costs say takes so long; return what happens at its end."""
         ...
 
     def abandon(self) -> None:
-        """Forget the step under way: everything is lost."""
+        """Forget the step under way, if there is one: everything is lost."""
         ...
 
 
@@ -238,7 +238,7 @@ class Replica:
         trace, rows = self._iterations_trace, self._iterations_trace.rows
         iteration, gamma, costs = 0, scheduler.gamma, self._costs[-1]
         priced, (base_s, slope_s, first, last, experts) = 0, Window(0.0, 0.0, 0, -1, 0.0)
-        tick, now_s, follower = Tick(env), env.now, self._follower
+        follower, wait, now_s = self._follower, self._waiter(), env.now
         while True:
             start_s = now_s
             if arrived or deadlines:
@@ -263,18 +263,12 @@ class Replica:
                 continue
             kv_usage = 1.0 - cache.free_blocks / cache.total_blocks
             try:
-                if follower is None:
-                    yield tick.after(duration_s)
-                    now_s = start_s + duration_s  # as SimPy adds them
-                else:
-                    yield follower.follow(iteration, duration_s)
-                    now_s = env.now
-                    duration_s = now_s - start_s
+                yield wait(duration_s)
             except simpy.Interrupt:  # everything is gone (`evacuate`)
-                tick, now_s = Tick(env), env.now
-                if follower is not None:
-                    follower.abandon()
+                wait, now_s = self._waiter(), env.now
                 continue
+            # As SimPy adds them; a follower decides how long a step takes.
+            now_s = start_s + duration_s if follower is None else env.now
             if requests:
                 emitted, finished = stepper.advance(gamma)
                 for request in finished:
@@ -286,7 +280,7 @@ class Replica:
                     self._index,
                     iteration,
                     start_s,
-                    duration_s,
+                    duration_s if follower is None else now_s - start_s,
                     requests,
                     costs.query_tokens,
                     prompt_tokens,
@@ -300,6 +294,13 @@ class Replica:
             iteration += 1
             if len(rows) >= BLOCK_ROWS:
                 trace.flush()
+
+    def _waiter(self) -> Callable[[float], simpy.Event]:
+        """Return what starts a step, given its duration, s; a step under way comes to nothing."""
+        if self._follower is None:
+            return Tick(self._env).after
+        self._follower.abandon()
+        return self._follower.follow
 
     def _look(self, iteration: int) -> None:
         """Let those wait that have arrived, and those leave that gave up or waited too long."""

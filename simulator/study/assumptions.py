@@ -133,8 +133,8 @@ def _beyond_node(scenario: Scenario) -> list[str]:
     if topology is None or spread.stage_gpus <= scenario.gpu.node_gpus:
         return []
     return [
-        f"what {spread.stage_gpus} GPUs exchange and was not measured takes the latencies and peak "
-        f"bandwidths of {topology.title}, alone on its links"
+        f"exchanges over {spread.stage_gpus} GPUs are alone on the links of {topology.title}; where "
+        f"so many were not measured, measured ones are scaled by its latencies and peak bandwidths"
     ]
 
 

@@ -14,6 +14,7 @@ from simulator.config import Config
 from simulator.errors import InvariantError
 from simulator.scenario import Scenario, build
 from simulator.serving.cluster import Cluster
+from simulator.serving.following import DispatchTraces
 from simulator.streams import Streams
 from simulator.study.workers import in_processes
 from simulator.trace.merge import merge
@@ -86,10 +87,10 @@ def dispatch_tables(config: Config) -> tuple[str, ...]:
     --------
     >>> from simulator.compose import compose
     >>> dispatch_tables(compose(["experts.fidelity=sampled"]))
-    ('expert_loads',)
+    ('expert_loads', 'step_times')
     """
-    experts = config.experts
-    return (*(("expert_loads",) if experts.drawn else ()), *(("links",) if experts.events else ()))
+    drawn = ("expert_loads", "step_times") if config.experts.drawn else ()
+    return (*drawn, "links") if config.experts.events else drawn
 
 
 def run_count(config: Config) -> int:
@@ -129,8 +130,7 @@ def run_arm(scenario: Scenario, run: Run, tables: Tables) -> int:
             requests_trace=traces["requests"],
             iterations_trace=traces["iterations"],
             events_trace=traces.get("events"),
-            loads_trace=traces.get("expert_loads"),
-            links_trace=traces.get("links"),
+            dispatch_traces=DispatchTraces(*map(traces.get, DispatchTraces._fields)),
         ).run()
 
 

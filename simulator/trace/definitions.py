@@ -80,12 +80,18 @@ EVENT_DEFINITIONS = {
 
 EXPERT_DEFINITIONS = {
     "imbalance": (
-        "tokens of the rank with most / mean over ranks, mean over the layers of all recorded "
-        "iterations; weighs layers without tokens not at all"
+        "tokens of the rank with most / mean over ranks, mean over the layers of all iterations "
+        "that are here"
     ),
-    "slowest_active": "active_experts of the rank with most, mean likewise",
 }
 """Figures that stand on the table of expert loads, by their key under ``experts`` of an arm."""
+
+STEP_TIME_DEFINITIONS = {
+    "skew": "sum(drawn_s) / sum(expected_s) - 1",
+    "overlap": "sum(drawn_s + held_up_s - duration_s) / sum(drawn_s)",
+    "contention": "sum(held_up_s) / sum(duration_s)",
+}
+"""Figures that stand on the table of step times, by their key under ``experts`` of an arm."""
 
 LINK_DEFINITIONS = {
     "utilisation": "bytes / (bandwidth of the link, both ways, * length of the interval)",

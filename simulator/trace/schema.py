@@ -19,6 +19,7 @@ from simulator.trace.definitions import (
     ITERATION_DEFINITIONS,
     LINK_DEFINITIONS,
     REQUEST_DEFINITIONS,
+    STEP_TIME_DEFINITIONS,
     TIME_DEFINITIONS,
 )
 
@@ -150,11 +151,20 @@ _EXPERT_LOADS = (
     Column("layer", pa.int16(), "index", "Position among the MoE layers."),
     Column("rank", pa.int16(), "index", "Rank of the expert-parallel group."),
     Column("tokens", pa.float32(), "copies", "Token copies whose experts it computed."),
-    Column(
-        "active_experts", pa.int32(), "experts", "Distinct ones read, summed over half-batches."
-    ),
+    Column("active_experts", pa.int32(), "experts", "Distinct ones of them, routed to."),
     Column("bytes_in", pa.float64(), "byte", "What the dispatch brought it from other ranks."),
     Column("bytes_out", pa.float64(), "byte", "What it sent other ranks in the combine."),
+)
+
+_STEP_TIMES = (
+    Column("replica", pa.int16(), "index", "Replica that ran the iteration."),
+    Column("iteration", pa.int64(), "index", "As in the table of iterations; all are here."),
+    Column("expected_s", pa.float64(), "s", "What closed forms say that it takes."),
+    Column("drawn_s", pa.float64(), "s", "With the loads drawn: its layers one after another."),
+    Column("duration_s", pa.float64(), "s", "What it took."),
+    Column(
+        "held_up_s", pa.float64(), "s", "Of this, what exchanges lost to others on their links."
+    ),
 )
 
 _LINKS = (
@@ -185,6 +195,9 @@ EVENTS: pa.Schema = _table("events", _EVENTS, EVENT_DEFINITIONS)
 EXPERT_LOADS: pa.Schema = _table("expert_loads", _EXPERT_LOADS, EXPERT_DEFINITIONS)
 """One row per rank and MoE layer of every so-many-th iteration, where loads are drawn."""
 
+STEP_TIMES: pa.Schema = _table("step_times", _STEP_TIMES, STEP_TIME_DEFINITIONS)
+"""One row per iteration, where loads are drawn."""
+
 LINKS: pa.Schema = _table("links", _LINKS, LINK_DEFINITIONS)
 """One row per link and interval in which something went over it, where transfers are events."""
 
@@ -193,6 +206,7 @@ TABLES: dict[str, pa.Schema] = {
     "iterations": ITERATIONS,
     "events": EVENTS,
     "expert_loads": EXPERT_LOADS,
+    "step_times": STEP_TIMES,
     "links": LINKS,
 }
 """All schemas by the name of their table."""

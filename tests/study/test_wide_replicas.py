@@ -35,6 +35,7 @@ REFUSED = [
     ({"topology": None}, r"exceeds the 8 GPUs .* hardware\.topology=NAME with at least 16 GPUs"),
     ({"topology": "nvswitch_h100"}, "takes 16 GPUs, but .*nvswitch_h100 has 8. Take a larger one"),
     ({"topology": "rails_infinband_h100"}, "Did you mean 'rails_infiniband_h100'"),
+    ({"data_parallel": 12, "expert_parallel": 12, "redundant": 4}, "fill no nodes of 8"),
     ({"redundant": 0}, r"leaves GPUs without any .* experts\.redundant=8"),
     ({"all2all_backend": "deepep_low_latncy"}, "Did you mean 'deepep_low_latency'"),
     ({"tensor_parallel": None, "topology": "nvswitch_h100"}, "fits no tensor-parallel group"),

@@ -12,6 +12,7 @@ SUBJECTS = {
         f"{__name__}.policies", "draft-length policies against fixed draft lengths"
     ),
     "silicon": Subject(f"{__name__}.silicon", "served deployments whose latencies were published"),
+    "wide_ep": Subject(f"{__name__}.wide_ep", "DeepSeek-V3 over 72 and 144 GPUs, as reported"),
 }
 """What can be validated."""
 
