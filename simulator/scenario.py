@@ -238,7 +238,7 @@ def _build(
     _check_queue(config, workload)
     if config.speculation.gamma:
         check_drafter(config.speculation, drafter, target)
-    check_offload(target, config.experts, config.hardware.expert_parallel)
+    check_offload(target, config.experts, config.routing.law, config.hardware.expert_parallel)
     on = config.hardware.topology
     topology = None if on is None else _load(load_topology, "hardware.topology", on)
     parallelism = place(
@@ -299,19 +299,8 @@ def _offload(config: Config, gpu: Gpu, parallelism: Parallelism) -> ExpertTransf
 
 
 def _popularity(config: Config) -> Archetype | None:
-    """Return how tokens prefer experts under the routing law; None where all are alike to it.
-
-    Raises
-    ------
-    ConfigError
-        If only the routes themselves would tell.
-    """
+    """Return how tokens prefer experts under the routing law; None where all are alike to it."""
     routing, target = config.routing, config.model
-    if routing.law == "recorded" and not config.experts.drawn:
-        raise ConfigError(
-            "experts.offload with routing.law=recorded: which experts are resident shows only "
-            "where the recorded routes are followed; take experts.fidelity=sampled."
-        )
     if routing.law == "sampled":
         archetype, overlap, _ = archetype_of(routing, target)
         return layer_archetypes(archetype, overlap, 0.0, 1)[0]

@@ -197,15 +197,16 @@ def expert_transfers(
 _DENSE = "experts.offload keeps experts in host memory, but {title} is dense; leave it null."
 
 
-def check_offload(arch: Architecture, experts: ExpertsConfig, expert_parallel: int) -> None:
+def check_offload(
+    arch: Architecture, experts: ExpertsConfig, law: str, expert_parallel: int
+) -> None:
     """Refuse an ``experts.offload`` that does not fit the model, or that nothing follows.
 
     Raises
     ------
     ConfigError
-        For a dense model, a resident set that the model has too few experts for or whose layer
-        could not hold one token's experts, experts spread over GPUs, and a prefetcher where no
-        step is followed.
+        For a dense model, a resident set that the model has too few experts for or that could not
+        hold those of one token, experts spread over GPUs, and what the fidelity does not follow.
     """
     offload = experts.offload
     if offload is None:
@@ -226,14 +227,25 @@ def check_offload(arch: Architecture, experts: ExpertsConfig, expert_parallel: i
             f"modelled. Split the experts instead (hardware.expert_parallel=1 with "
             f"hardware.tensor_parallel), or leave experts.offload null."
         )
-    if experts.fidelity == "event":
+    _check_followed(offload, experts, law)
+
+
+def _check_followed(offload: OffloadConfig, experts: ExpertsConfig, law: str) -> None:
+    """Refuse what needs the resident set to be followed where it is not, and the other way round."""
+    if experts.events:
         raise ConfigError(
             "experts.offload stalls a step as a whole, which experts.fidelity=event does not "
             "follow; take experts.fidelity=sampled."
         )
-    if offload.prefetch != NO_PREFETCH:
-        PREFETCHERS.get(offload.prefetch, "experts.offload.prefetch")
-    if offload.prefetch != NO_PREFETCH and experts.fidelity != "sampled":
+    if law == "recorded" and not experts.drawn:
+        raise ConfigError(
+            "experts.offload with routing.law=recorded: which experts are resident shows only "
+            "where the recorded routes are followed; take experts.fidelity=sampled."
+        )
+    if offload.prefetch == NO_PREFETCH:
+        return
+    PREFETCHERS.get(offload.prefetch, "experts.offload.prefetch")
+    if not experts.drawn:
         raise ConfigError(
             f"experts.offload.prefetch={offload.prefetch} must see which experts a step chose, "
             f"which experts.fidelity={experts.fidelity} does not follow; take "

@@ -186,7 +186,7 @@ class StoredWalk(PoolWalk):
 
     def step(
         self, requests: int, query_tokens: int, prompt_tokens: int, consumed: int | None = None
-    ) -> Chosen:
+    ) -> NDArray[np.unsignedinteger]:
         """Return the experts that the next step picks, brought; see `PoolWalk.step`."""
         chosen = super().step(requests, query_tokens, prompt_tokens, consumed)
         self.transfers = self._store.step(chosen)

@@ -191,7 +191,15 @@ def test_prefetches_hide_behind_the_layers_before(counts, compute_s):
         ),
         (
             {"resident": LAST_TOKEN},
-            "take experts.fidelity=sampled",
+            "must see which experts a step chose.*take experts.fidelity=sampled",
+        ),
+        ({"fidelity": "event"}, "stalls a step as a whole"),
+        (
+            {
+                "fidelity": "expected",
+                "routing": RoutingConfig(law="recorded", path="routes.parquet"),
+            },
+            "shows only where the recorded routes are followed",
         ),
     ],
 )
