@@ -55,7 +55,7 @@ def dispatch_plan(
         return None
     spread = model.parallelism
     prices = ExpertPrices(model)
-    exchanged = ExchangedBytes(model.target.operators, spread.expert)
+    exchanged = ExchangedBytes(model.target.operators, spread.expert, model.target.topology)
     parts = 2 if experts.two_batch_overlap else 1
 
     def sampled(draws: LoadDraws, taken: Taken) -> list[SampledSteps]:

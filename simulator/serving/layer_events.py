@@ -46,28 +46,29 @@ class ExchangeLinks:
     ) -> None:
         self.network = network
         self._exchanged = exchanged
-        self._pattern: TransferPattern | None = None
+        self._patterns: list[TransferPattern] = []
         if exchanged.pairs:
-            pairs = [(gpus[sender], gpus[receiver]) for sender, receiver in exchanged.pairs]
-            self._pattern = TransferPattern(network.topology, pairs)
+            there = [(gpus[sender], gpus[receiver]) for sender, receiver in exchanged.pairs]
+            back = [(receiver, sender) for sender, receiver in there]
+            self._patterns = [TransferPattern(network.topology, pairs) for pairs in (there, back)]
 
     def sends(self, part: RoutedPart) -> tuple[Sends, Sends]:
         """Return dispatch and combine of every layer; none where there is no exchange."""
-        if self._pattern is None:
+        if not self._patterns:
             return (), ()
         found = self._exchanged.of(part.tokens, part.loads)
-        return self._timed(found.dispatch, part.dispatch_s), self._timed(
-            found.combine, part.combine_s
+        there, back = self._patterns
+        return (
+            _timed(there.bundles(found.dispatch), part.dispatch_s),
+            _timed(back.bundles(found.combine), part.combine_s),
         )
 
-    def _timed(self, sizes_bytes: Floats, seconds: Floats) -> Sends:
-        """Return bundles, with what the exchange takes alone beyond its time on the links."""
-        if self._pattern is None:
-            return ()
-        bundles = self._pattern.bundles(sizes_bytes)
-        wire_s = np.array([bundle.alone_s + bundle.latency_s for bundle in bundles])
-        delays_s = np.maximum(seconds - wire_s, 0.0).tolist()
-        return list(zip(bundles * (len(seconds) // len(bundles)), delays_s, strict=True))
+
+def _timed(bundles: list[Bundle], seconds: Floats) -> Sends:
+    """Return bundles by layer, with what exchanges take alone beyond their time on the links."""
+    wire_s = np.array([bundle.alone_s + bundle.latency_s for bundle in bundles])
+    delays_s = np.maximum(seconds - wire_s, 0.0).tolist()
+    return list(zip(bundles * (len(seconds) // len(bundles)), delays_s, strict=True))
 
 
 class _Devices:

@@ -146,8 +146,8 @@ def test_keys_and_values_on_the_same_link_slow_a_dispatch():
 def test_a_dispatch_by_choice_loads_the_links_of_the_busy_rank():
     """10 bytes a copy: half of a rank's copies come from the other GPU, results go back."""
     operators = [
-        Dispatch("deepep_ll", 10.0, 1, 1, 4, 2, 1),
-        Combine("deepep_ll", 20.0, 1, 1, 4, 2, 1),
+        Dispatch("deepep_low_latency", 10.0, 1, 1, 4, 2, 1),
+        Combine("deepep_low_latency", 20.0, 1, 1, 4, 2, 1),
     ]
     rig = Rig(operators)
     # Layer 0: 15 bytes into rank 0, 30 back; layer 1: 10 into each, 20 back.
