@@ -66,6 +66,19 @@ class RoutePool:
         """First token of each sequence."""
         return np.concatenate([[0], np.cumsum(self.lengths)[:-1]])
 
+    def of(self, sequences: Ints) -> RoutePool:
+        """Return a pool of some of the sequences alone.
+
+        Parameters
+        ----------
+        sequences
+            Their numbers.
+        """
+        rows = [self.starts[one] + np.arange(self.lengths[one]) for one in sequences]
+        return RoutePool(
+            self.experts, self.chosen[:, np.concatenate(rows)], self.lengths[sequences]
+        )
+
 
 class PoolWalk:
     """Routes of the steps of one replica: its requests walk along the sequences of a pool.

@@ -11,6 +11,7 @@ SUBJECTS = {
     "policies": Subject(
         f"{__name__}.policies", "draft-length policies against fixed draft lengths"
     ),
+    "routing": Subject(f"{__name__}.routing", "sampled routes: measured overlaps and unions"),
     "silicon": Subject(f"{__name__}.silicon", "served deployments whose latencies were published"),
     "wide_ep": Subject(f"{__name__}.wide_ep", "DeepSeek-V3 over 72 and 144 GPUs, as reported"),
 }
