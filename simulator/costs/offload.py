@@ -19,7 +19,7 @@ from simulator.costs.forward import Parts, add_part
 from simulator.errors import ConfigError
 from simulator.experts.config import NO_PREFETCH, PINNED, ExpertsConfig, OffloadConfig
 from simulator.experts.offload import ExpertStore, Ints, Transfers, most_used
-from simulator.experts.popularity import batch_exposure, overall_popularity
+from simulator.experts.popularity import MOST_REQUESTS, batch_exposure, overall_popularity
 from simulator.experts.prefetch import PREFETCHERS
 from simulator.experts.residency import chances_of, lru_misses, pinned_misses
 from simulator.experts.sampling import Archetype
@@ -83,9 +83,9 @@ class ExpertTransfers:
         if self.offload.policy == PINNED:
             popularity = overall_popularity(self.archetype)
             return pinned_misses(popularity, self.offload.resident_experts, distinct)
-        few = max(math.floor(requests), 1)
+        few = min(max(math.floor(requests), 1), MOST_REQUESTS)
         missing = self._lru_missing(few, distinct)
-        if requests > few:
+        if few < min(requests, MOST_REQUESTS):
             missing += (requests - few) * (self._lru_missing(few + 1, distinct) - missing)
         return missing
 
@@ -231,7 +231,7 @@ def check_offload(
 
 
 def _check_followed(offload: OffloadConfig, experts: ExpertsConfig, law: str) -> None:
-    """Refuse what needs the resident set to be followed where it is not, and the other way round."""
+    """Refuse what needs the resident set followed where it is not, and the reverse."""
     if experts.events:
         raise ConfigError(
             "experts.offload stalls a step as a whole, which experts.fidelity=event does not "

@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 LAYERS = 8
 """Layers over which the preferences of a batch are averaged."""
 
-MOST_REQUESTS = 64
+MOST_REQUESTS = 32
 """Requests whose preferences are drawn; those of more average out to about the same."""
 
 _NORMAL = np.linspace(-6.0, 6.0, 241)
@@ -69,7 +69,7 @@ def batch_exposure(archetype: Archetype, requests: int) -> Floats:
     archetype
         How tokens share experts.
     requests
-        Requests of the batch, >= 1.
+        Requests of the batch, 1 to `MOST_REQUESTS`.
 
     Returns
     -------
@@ -77,16 +77,15 @@ def batch_exposure(archetype: Archetype, requests: int) -> Floats:
         ``-sum_r log(1 - q(b + r))``: tokens ``t`` of each request leave an expert alone with chance
         ``exp(-t exposure)``. Preferences are drawn, `LAYERS` layers from fixed streams.
     """
-    drawn = min(requests, MOST_REQUESTS)
-    streams, scores = Streams(seed=0), np.empty((LAYERS, drawn, archetype.experts))
+    streams, scores = Streams(seed=0), np.empty((LAYERS, requests, archetype.experts))
     for layer in range(LAYERS):
         generator = streams.block("batch popularity", layer)
         popularity = generator.standard_normal(archetype.experts)
-        preference = generator.standard_normal((drawn, archetype.experts))
+        preference = generator.standard_normal((requests, archetype.experts))
         scores[layer] = archetype.popularity_sd * popularity + archetype.request_sd * preference
     chances = _chances(archetype, scores, archetype.token_sd)
     exposure: Floats = -np.log1p(-np.minimum(chances, 1.0 - 1e-12)).sum(axis=1)
-    return exposure * (requests / drawn)
+    return exposure
 
 
 def _chances(archetype: Archetype, lasting: Floats, changing_sd: float) -> Floats:

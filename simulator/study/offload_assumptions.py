@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from simulator.experts.config import PINNED
+from simulator.experts.routes import PROMPTS
+from simulator.experts.sampling import Archetype
 from simulator.scenario import Scenario
 from simulator.units import GIGA
 
@@ -29,7 +31,12 @@ def offload_assumptions(scenario: Scenario) -> list[str]:
         f"{transfers.expert_s * 1e3:.2f} ms each ({bandwidth / GIGA:.3g} GB/s, {whose}); nothing "
         f"overlaps this, and host memory holds all experts"
     ]
-    if config.fidelity == "expected":
+    if config.drawn:
+        found.append(
+            f"what is resident is followed along the routes of requests, which keep to a sequence "
+            f"of up to {PROMPTS[1]} tokens each; a verify step moves on by all of its tokens"
+        )
+    else:
         left = "" if pinned else ": what is resident is what equal steps before have left"
         found.append(f"misses are those of closed forms, each step for itself{left}")
     if offload.prefetch_experts:
@@ -37,18 +44,21 @@ def offload_assumptions(scenario: Scenario) -> list[str]:
             f"prefetcher {offload.prefetch} brings up to {offload.prefetch_experts} experts a "
             f"layer, hidden behind the layers before; its own computation takes no time"
         )
-    found.append(_popularity(scenario))
-    return found
+    return [*found, *_popularity(scenario, transfers.archetype)]
 
 
-def _popularity(scenario: Scenario) -> str:
-    transfers, title = scenario.step_model.offload, scenario.config.model.title
-    if transfers is None or not transfers.archetype.request_sd:
-        return (
+def _popularity(scenario: Scenario, archetype: Archetype) -> list[str]:
+    """Say how popular experts are taken to be; the recorded routes say it themselves."""
+    law = scenario.config.routing.law
+    if law == "recorded":
+        return []
+    if not archetype.popularity_sd and not archetype.request_sd:
+        return [
             "all experts are equally popular with every request, so that what is resident is "
             "needed no more often than what is not (an upper bound of the misses)"
-        )
-    return (
-        f"how requests of {title} prefer experts is fitted to overlaps of their tokens; how "
+        ]
+    preferences = "as configured" if law == "sampled" else "fitted to overlaps of their tokens"
+    return [
+        f"how requests of {scenario.config.model.title} prefer experts is {preferences}; how "
         f"popular experts are over all requests is assumed"
-    )
+    ]

@@ -9,6 +9,7 @@ from simulator.experts.config import PINNED, ExpertsConfig, OffloadConfig, Routi
 from simulator.scenario import build
 from simulator.speculation.config import SpeculationConfig
 from simulator.streams import Streams
+from simulator.study.assumptions import assumptions
 from simulator.workload.config import WorkloadConfig
 
 STEPS, WARM = 120, 20
@@ -57,6 +58,12 @@ def test_followed_residents_miss_what_closed_forms_say_where_tokens_route_alone(
 def test_followed_preferences_are_near_closed_forms(policy):
     sampled, expected = times(mixtral("overlap", resident_experts=3, policy=policy), 0, 2)
     assert sampled.mean() == pytest.approx(expected, rel=0.15)
+
+
+def test_assumptions_tell_that_residents_are_followed(uniform):
+    told = " ".join(assumptions(uniform, None))
+    assert "what is resident is followed along the routes" in told
+    assert "closed forms, each step" not in told
 
 
 def test_windows_hold_for_one_step_and_prompts_bring_nearly_all_experts(uniform):
