@@ -147,6 +147,12 @@ class Config:
 
     def __post_init__(self) -> None:
         self.cluster.check_beside(self.hardware.replicas)
+        here, there = self.hardware.topology, self.cluster.topology
+        if here is not None and there is not None and here != there:
+            raise ConfigError(
+                f"hardware.topology={here}, but cluster.topology={there}: a replica lies on the "
+                f"topology of its cluster. Name one for both."
+            )
         query_tokens = self.speculation.draft_tokens + 1
         tokens = self.scheduler.max_num_seqs * query_tokens
         if tokens > self.scheduler.max_batched_tokens:

@@ -11,16 +11,16 @@ from simulator.costs.exchanged import ExchangedBytes
 from simulator.costs.layer_times import LayerTimes
 from simulator.costs.offload import ExpertTransfers
 from simulator.costs.sampled import ExpertPrices, SampledSteps
-from simulator.costs.stalling import StallingSteps
 from simulator.costs.step import StepModel
+from simulator.costs.stored_loads import StoredLoads
 from simulator.errors import ConfigError, TableError
 from simulator.experts.draws import LoadDraws, WalkedLoads
 from simulator.experts.loads import count_experts
-from simulator.experts.offload import StoredWalk
-from simulator.experts.placement import Placement, contiguous
+from simulator.experts.placement import Placement
 from simulator.experts.placing import check_placement, place_experts
+from simulator.experts.pool import PoolWalk
 from simulator.experts.rebalancing import Rebalancing, moves, moving_s
-from simulator.experts.routes import routes_of
+from simulator.experts.routes import Routes, check_routes, routes_of
 from simulator.hardware.gpu import Gpu
 from simulator.hardware.topology import Topology, load_topology, topology_names
 from simulator.models.architecture import Architecture, experts_of
@@ -55,11 +55,17 @@ def dispatch_plan(
         return None
     spread = model.parallelism
     prices = ExpertPrices(model)
+    routes = routes_of(config.routing, config.model, config.run.seed)
     exchanged = ExchangedBytes(model.target.operators, spread.expert, model.target.topology)
     parts = 2 if experts.two_batch_overlap else 1
 
-    def sampled(draws: LoadDraws, taken: Taken) -> list[SampledSteps]:
-        """Return step costs by draft length, all with the same draws."""
+    def new_steps(streams: Streams, replica: int, taken: Taken) -> Sequence[StepTimes]:
+        """Return the step costs of a replica, all with the same draws."""
+        draws: LoadDraws
+        if model.offload is None:
+            draws = _draws(config, gpu, spread, routes, streams, replica)
+        else:
+            draws = _stored_loads(routes, model.offload, streams, replica)
         return [
             SampledSteps(
                 steps,
@@ -71,15 +77,6 @@ def dispatch_plan(
             )
             for steps in costs
         ]
-
-    def new_steps(streams: Streams, replica: int, taken: Taken) -> Sequence[StepTimes]:
-        """Return the step costs of a replica."""
-        transfers = model.offload
-        if transfers is None:
-            return sampled(_draws(config, gpu, spread, streams, replica), taken)
-        walk = _stored_walk(config, transfers, streams, replica)
-        draws = WalkedLoads(walk, contiguous(prices.experts.experts, spread.expert))
-        return [StallingSteps(steps, walk, transfers) for steps in sampled(draws, taken)]
 
     topology = None
     if experts.events and config.cluster.topology is None:
@@ -126,6 +123,7 @@ def check_drawn(config: Config, gpu: Gpu, spread: Parallelism) -> None:
             "is one group; raise hardware.data_parallel, or set it to false."
         )
     check_placement(experts, moe, spread.expert)
+    check_routes(config.routing, config.model)
     if experts.rebalance_period_s or (experts.events and config.cluster.topology is None):
         replica_topology(config, gpu, spread)
 
@@ -157,11 +155,15 @@ def replica_topology(config: Config, gpu: Gpu, spread: Parallelism) -> Topology:
 
 
 def _draws(
-    config: Config, gpu: Gpu, spread: Parallelism, streams: Streams, replica: int
+    config: Config,
+    gpu: Gpu,
+    spread: Parallelism,
+    routes: Routes,
+    streams: Streams,
+    replica: int,
 ) -> LoadDraws:
     """Return the loads of a replica's steps."""
     model, experts = config.model, config.experts
-    routes = routes_of(config.routing, model, config.run.seed)
     topology, nodes = None, 1
     if config.hardware.topology is not None or experts.rebalance_period_s is not None:
         topology = replica_topology(config, gpu, spread)
@@ -181,17 +183,18 @@ def _draws(
     return WalkedLoads(routes.walk(streams, replica), placement, rebalancing)
 
 
-def _stored_walk(
-    config: Config, transfers: ExpertTransfers, streams: Streams, replica: int
-) -> StoredWalk:
-    """Return a replica's walk through a store of experts.
+def _stored_loads(
+    routes: Routes, transfers: ExpertTransfers, streams: Streams, replica: int
+) -> StoredLoads:
+    """Return the loads of a replica whose experts a store brings.
 
     What is resident depends on requests for as long as they run, so that these walk along the long
     sequences of the prompts, not along the brief ones of the pool that decodes.
     """
-    pool = routes_of(config.routing, config.model, config.run.seed).prompts
+    pool = routes.prompts
     copies = count_experts(pool.chosen.reshape(pool.layers, -1), pool.experts)
-    return StoredWalk(pool, streams, replica=replica, store=transfers.store(copies))
+    walk = PoolWalk(pool, streams, replica=replica)
+    return StoredLoads(walk, transfers.store(copies), transfers)
 
 
 def _moving_s(

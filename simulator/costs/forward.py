@@ -268,7 +268,7 @@ class ForwardCost:
             gated=op.gated,
             expert_parallel=op.expert_parallel,
         )
-        timing = self.tables.experts(tokens, active, shape, op.dtype)
+        timing = self.tables.experts(tokens, active, shape, op.dtype, masked=op.masked)
         load = Load(tokens, active_experts=active * op.expert_parallel)
         self._add(parts, op, timing, load)
 

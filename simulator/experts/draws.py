@@ -20,8 +20,10 @@ Picked = NDArray[np.unsignedinteger]
 class LoadDraws(Protocol):
     """What step costs ask for the loads of the ranks."""
 
-    ranks: int
-    """Ranks that the experts of a layer are spread over."""
+    @property
+    def ranks(self) -> int:
+        """Ranks that the experts of a layer are spread over."""
+        ...
 
     def draw(
         self, requests: int, query_tokens: int, prompt_tokens: int, parts: int = 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from simulator.errors import ConfigError
 from simulator.experts.sampling import Archetype, calibrated, overlap_curve
@@ -53,7 +53,7 @@ def layer_archetypes(
             f"it must be below {(overlap * (1 - overlap)) ** 0.5:.3f}."
         )
     quantiles = (np.arange(layers) + 0.5) / layers
-    overlaps = beta.ppf(quantiles, overlap * spread, (1 - overlap) * spread)
+    overlaps = betaincinv(overlap * spread, (1 - overlap) * spread, quantiles)
     reached = overlap_curve(middle, _FACTORS, _CALIBRATION)
     factors = np.interp(overlaps, np.maximum.accumulate(reached), _FACTORS)
     return tuple(middle.scaled(float(factor)) for factor in factors)

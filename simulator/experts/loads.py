@@ -60,7 +60,8 @@ def count_experts(chosen: NDArray[np.integer], experts: int) -> Ints:
     [[1, 0, 2], [0, 3, 0]]
     """
     layers = len(chosen)
-    keys = chosen + np.arange(0, layers * experts, experts)[:, None]
+    small = np.min_scalar_type(layers * experts)  # narrow keys are an eighth of the work
+    keys = chosen + np.arange(0, layers * experts, experts, dtype=small)[:, None]
     return np.bincount(keys.ravel(), minlength=layers * experts).reshape(layers, experts)
 
 
@@ -156,4 +157,4 @@ def imbalance(loads: Floats) -> Floats:
     [1.5, 1.0]
     """
     mean = loads.mean(axis=-1)
-    return np.divide(loads.max(axis=-1), mean, out=np.ones_like(mean), where=mean > 0)
+    return np.asarray(np.divide(loads.max(axis=-1), mean, out=np.ones_like(mean), where=mean > 0))

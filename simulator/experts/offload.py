@@ -20,9 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.experts.config import PINNED
-from simulator.experts.pool import PoolWalk, RoutePool
 from simulator.experts.prefetch import Prefetcher
-from simulator.streams import Streams
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -156,38 +154,3 @@ def most_used(copies: Ints, resident: int) -> Mask:
     best = np.argsort(-copies, axis=1, kind="stable")[:, :resident]
     np.put_along_axis(pinned, best, True, axis=1)
     return pinned
-
-
-class StoredWalk(PoolWalk):
-    """A walk whose steps run through a store.
-
-    Parameters
-    ----------
-    pool, streams, prompts, replica
-        As in `PoolWalk`.
-    store
-        The resident set of the replica that walks.
-    """
-
-    def __init__(
-        self,
-        pool: RoutePool,
-        streams: Streams,
-        prompts: RoutePool | None = None,
-        replica: int = 0,
-        *,
-        store: ExpertStore,
-    ) -> None:
-        super().__init__(pool, streams, prompts, replica)
-        self._store = store
-        nothing = np.zeros(pool.layers, dtype=np.int64)
-        self.transfers = Transfers(nothing, nothing, nothing)
-        """What the last step brought."""
-
-    def step(
-        self, requests: int, query_tokens: int, prompt_tokens: int, consumed: int | None = None
-    ) -> NDArray[np.unsignedinteger]:
-        """Return the experts that the next step picks, brought; see `PoolWalk.step`."""
-        chosen = super().step(requests, query_tokens, prompt_tokens, consumed)
-        self.transfers = self._store.step(chosen)
-        return chosen

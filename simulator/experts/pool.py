@@ -54,12 +54,12 @@ class RoutePool:
     @property
     def layers(self) -> int:
         """MoE layers."""
-        return self.chosen.shape[0]
+        return len(self.chosen)
 
     @property
     def top_k(self) -> int:
         """Experts that a token picks in a layer, K."""
-        return self.chosen.shape[2]
+        return int(self.chosen.shape[2])
 
     @cached_property
     def starts(self) -> Ints:
@@ -141,7 +141,7 @@ class PoolWalk:
         """
         rows = self._decode_rows(requests, query_tokens)
         self._token[:requests] += query_tokens if consumed is None else consumed
-        chosen = self.pool.chosen[:, rows].reshape(self.pool.layers, -1)
+        chosen = self.pool.chosen.take(rows, axis=1).reshape(self.pool.layers, -1)
         if not prompt_tokens:
             return chosen
         prompt = self._prompt_routes(prompt_tokens)
@@ -165,7 +165,7 @@ class PoolWalk:
             token[over] = 0
             on = self._order[sequence % count]
         along = np.minimum(token[:, None] + np.arange(query_tokens), pool.lengths[on][:, None] - 1)
-        return (pool.starts[on][:, None] + along).ravel()
+        return np.ravel(pool.starts[on][:, None] + along)
 
     def _prompt_routes(self, tokens: int) -> NDArray[np.unsignedinteger]:
         """Return the routes of so many prompt tokens, from the head of the next sequence on."""
@@ -177,4 +177,4 @@ class PoolWalk:
         self._prompt = int(np.searchsorted(prompts.starts, last, side="right")) % len(
             prompts.starts
         )
-        return prompts.chosen[:, rows].reshape(prompts.layers, -1)
+        return prompts.chosen.take(rows, axis=1).reshape(prompts.layers, -1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,30 +73,35 @@ def routes_of(config: RoutingConfig, arch: Architecture, seed: int) -> Routes:
     SimulatorError
         If the model has no experts, or the law knows no single experts, or cannot be followed.
     """
-    experts_of(arch)
-    return ROUTES.get(config.law, "routing.law, for experts.fidelity other than expected")(
-        config, arch, seed
-    )
+    check_routes(config, arch)
+    return ROUTES.get(config.law)(config, arch, seed)
 
 
-@ROUTES.register("overlap")
-def overlap_routes(config: RoutingConfig, arch: Architecture, seed: int) -> Routes:
-    """Return routes with the overlap measured for the model; uniform ones where none was.
+def check_routes(config: RoutingConfig, arch: Architecture) -> None:
+    """Refuse routes that cannot be drawn; cheap, other than drawing or reading them.
 
     Raises
     ------
     ConfigError
-        If the law has exponents of its own: they say how many experts tokens share, not which.
+        If the model has no experts or no archetype, or the law knows no single experts.
     """
+    experts_of(arch)
+    ROUTES.get(config.law, "routing.law, for experts.fidelity other than expected")
+    if config.law == "sampled":
+        archetype_of(config, arch)
     for key in EXPONENTS:
         if getattr(config, key) is not None:
             raise ConfigError(
                 f"routing.{key}={getattr(config, key)!r} says how many experts tokens share, not "
                 f"which; choose routing=sampled with routing.overlap, or experts.fidelity=expected."
             )
-    known = arch.name in archetype_names()
-    law = replace(config, law="sampled" if known else "uniform")
-    return ROUTES.get(law.law)(law, arch, seed)
+
+
+@ROUTES.register("overlap")
+def overlap_routes(config: RoutingConfig, arch: Architecture, seed: int) -> Routes:
+    """Return routes with the overlap measured for the model; uniform ones where none was."""
+    law = "sampled" if arch.name in archetype_names() else "uniform"
+    return ROUTES.get(law)(replace(config, law=law), arch, seed)
 
 
 @ROUTES.register("uniform")
@@ -184,16 +189,16 @@ def sample_pool(
     experts that are popular lie elsewhere, and requests that meet prefer others.
     """
     streams = Streams(seed)
-    drawn: list[NDArray[np.unsignedinteger]] = []
+    drawn: list[NDArray[Any]] = []
     for layer in range(min(layers, DRAWN_LAYERS)):
         archetype = archetypes[layer % len(archetypes)]
         routes = sample_routing(archetype, sequences, tokens, streams, layer)
         drawn.append(routes.astype(np.min_scalar_type(archetype.experts - 1)))
     for layer in range(len(drawn), layers):
-        routes = drawn[layer % DRAWN_LAYERS]
-        names = _shuffled_experts(archetypes[0], streams, layer).astype(routes.dtype)
+        source = drawn[layer % DRAWN_LAYERS]
+        names = _shuffled_experts(archetypes[0], streams, layer).astype(source.dtype)
         order = streams.block("shuffled sequences", layer).permutation(sequences)
-        drawn.append(names[routes[order]])
+        drawn.append(names[source[order]])
     flat = np.stack(drawn).reshape(layers, sequences * tokens, -1)
     return RoutePool(archetypes[0].experts, flat, np.full(sequences, tokens))
 
@@ -204,4 +209,4 @@ def _shuffled_experts(archetype: Archetype, streams: Streams, layer: int) -> NDA
     groups = archetype.n_group
     size = archetype.experts // groups
     inside = draws.permuted(np.tile(np.arange(size), (groups, 1)), axis=1)
-    return (size * draws.permutation(groups)[:, None] + inside).ravel()
+    return np.ravel(size * draws.permutation(groups)[:, None] + inside)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from simulator.streams import Streams
 
 Floats = NDArray[np.float32]
 
-Chosen = NDArray[np.int64]
+Chosen = NDArray[np.integer[Any]]
 """Experts picked, of shape (requests, tokens, K)."""
 
 _PACKAGE, _FILE = "simulator.workloads.routing", "archetypes"
@@ -130,7 +130,7 @@ def measured_archetype(model: str) -> MeasuredArchetype:
     if model not in data:
         raise TableError(unknown("routing archetype", model, data))
     found = read_quantities(data[model], f"workloads/routing/{_FILE}.yaml: {model}")
-    values = {key: quantity.value for key, quantity in found.items()}
+    values: dict[str, Any] = {key: quantity.value for key, quantity in found.items()}
     layer_sd = values.pop("layer_sd", 0.0)
     overlap, experts, top_k = (values.pop(key) for key in ("overlap", "experts", "top_k"))
     archetype = Archetype(experts=int(experts), top_k=int(top_k), **values)

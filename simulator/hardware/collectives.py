@@ -267,21 +267,24 @@ def lines(topology: Topology, collective: str) -> tuple[Line, ...]:
     Examples
     --------
     >>> from simulator.hardware.topology import load_topology
-    >>> [line.algorithm for line in lines(load_topology("nvl72"), "all_gather")]
+    >>> [way.algorithm for way in lines(load_topology("nvl72"), "all_gather")]
     ['one_shot', 'ring']
     """
     if collective not in COLLECTIVES:
         raise ConfigError(unknown("collective", collective, COLLECTIVES))
     if topology.gpus == 1:
         raise ConfigError(f"{topology.title} has one GPU: there is no {collective}.")
-    found = []
-    for name, algorithm in COLLECTIVES[collective].items():
-        steps = algorithm(topology, _LARGE_BYTES)
-        if steps:
-            latency_s = alone_s(topology, algorithm(topology, 0.0))
-            slope = (alone_s(topology, steps) - latency_s) / _LARGE_BYTES
-            found.append(Line(name, latency_s, slope))
-    return tuple(found)
+    found = (line(topology, name, way) for name, way in COLLECTIVES[collective].items())
+    return tuple(one for one in found if one is not None)
+
+
+def line(topology: Topology, name: str, algorithm: Algorithm) -> Line | None:
+    """Return an algorithm as a line over the size; None where it does not apply."""
+    steps = algorithm(topology, _LARGE_BYTES)
+    if not steps:
+        return None
+    latency_s = alone_s(topology, algorithm(topology, 0.0))
+    return Line(name, latency_s, (alone_s(topology, steps) - latency_s) / _LARGE_BYTES)
 
 
 _LARGE_BYTES = 1e9
@@ -303,5 +306,6 @@ def fastest(topology: Topology, collective: str, size_bytes: float) -> Choice:
     ConfigError
         If there is no such collective, or the topology has one GPU.
     """
-    found = (Choice(line.algorithm, line.at(size_bytes)) for line in lines(topology, collective))
+    ways = lines(topology, collective)
+    found = (Choice(way.algorithm, way.at(size_bytes)) for way in ways)
     return min(found, key=lambda choice: choice.seconds)

@@ -14,14 +14,12 @@ Source of both kinds: DeepEP (github.com/deepseek-ai/DeepEP), README; DeepSeek-V
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 from math import prod
-from typing import NamedTuple
 
 from simulator.errors import ConfigError, unknown
-from simulator.hardware.collectives import Sent, Steps, over_rails
+from simulator.hardware.collectives import Line, Sent, Steps, line, over_rails
 from simulator.hardware.topology import Topology
 
 LOW_LATENCY, HIGH_THROUGHPUT = KINDS = ("deepep_low_latency", "deepep_high_throughput")
@@ -82,7 +80,13 @@ class Exchange:
 
     @property
     def copies(self) -> float:
-        """Copies of a token that leave over the narrowest links: to all nodes, or GPUs of one."""
+        """Copies of a token that leave over the narrowest links: to other nodes, or other GPUs.
+
+        Examples
+        --------
+        >>> Exchange("deepep_low_latency", 8, 1, top_k=8, experts=256).copies
+        7.0
+        """
         if self.nodes > 1:
             return self.copies_to_node * (self.nodes - 1)
         return self.copies_to_gpu * (self.gpus - 1)
@@ -98,7 +102,7 @@ class Exchange:
 
 
 def dispatch_steps(topology: Topology, exchange: Exchange, size_bytes: float) -> list[Steps]:
-    """Return the transfers that take every GPU's tokens to their experts.
+    """Return the transfers that take every GPU's tokens to their experts; none with one GPU.
 
     Parameters
     ----------
@@ -118,6 +122,8 @@ def dispatch_steps(topology: Topology, exchange: Exchange, size_bytes: float) ->
     gpus = range(exchange.gpus)
     to_gpu_bytes = size_bytes * exchange.copies_to_gpu
     straight = [Sent(one, to, to_gpu_bytes) for one in gpus for to in gpus if one != to]
+    if not straight:
+        return []
     if exchange.kind == LOW_LATENCY or exchange.nodes == 1:
         return [Steps(1, straight)]
     to_node_bytes = size_bytes * exchange.copies_to_node
@@ -140,28 +146,9 @@ def _check(topology: Topology, exchange: Exchange) -> None:
         )
 
 
-class Burden(NamedTuple):
-    """What an exchange asks of the links, alone on them.
-
-    Parameters
-    ----------
-    latency_s
-        Of its steps, s.
-    busy
-        Time of the fullest channel per byte that each GPU holds, s/byte.
-    within, across
-        The same of transfers within islands and between them alone.
-    """
-
-    latency_s: float
-    busy: float
-    within: float
-    across: float
-
-
 @cache
-def burden(topology: Topology, exchange: Exchange) -> Burden:
-    """Return the alpha-beta form of an exchange: it takes latency + busy x bytes.
+def exchange_line(topology: Topology, exchange: Exchange) -> Line:
+    """Return an exchange as a line over the bytes of each GPU's tokens, alone: alpha-beta.
 
     The closed form of `dispatch_steps` and, where links are equal both ways, `combine_steps`.
 
@@ -169,6 +156,8 @@ def burden(topology: Topology, exchange: Exchange) -> Burden:
     ----------
     topology
         With at least the GPUs of the exchange.
+    exchange
+        Who exchanges.
 
     Examples
     --------
@@ -176,23 +165,9 @@ def burden(topology: Topology, exchange: Exchange) -> Burden:
 
     >>> from simulator.hardware.topology import load_topology
     >>> exchange = Exchange("deepep_low_latency", 8, 1, top_k=8, experts=256)
-    >>> found = burden(load_topology("nvswitch_h100"), exchange)
-    >>> round(found.busy * 450e9, 6), found.across
-    (7.0, 0.0)
+    >>> round(exchange_line(load_topology("nvswitch_h100"), exchange).s_per_byte * 450e9, 6)
+    7.0
     """
     part = topology.first(exchange.gpus)
-    steps = dispatch_steps(part, exchange, 1.0)
-    island = part.island_gpus
-    loads = (defaultdict[int, float](float), defaultdict[int, float](float))
-    for _, sent in steps:
-        for one, to, sent_bytes in sent:
-            load = loads[one // island != to // island]
-            for channel in part.routes[one][to]:
-                load[channel] += sent_bytes
-    both = {c: loads[0][c] + loads[1][c] for c in {*loads[0], *loads[1]}}
-    within, across, busy = (
-        max((load / part.capacities[channel] for channel, load in found.items()), default=0.0)
-        for found in (*loads, both)
-    )
-    latency_s = sum(max(float(part.latency_s[one, to]) for one, to, _ in s) for _, s in steps)
-    return Burden(latency_s, busy, within, across)
+    found = line(part, exchange.kind, lambda links, size: dispatch_steps(links, exchange, size))
+    return found or Line(exchange.kind, 0.0, 0.0)

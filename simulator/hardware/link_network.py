@@ -59,15 +59,17 @@ class Flow:
         return sum(1 << channel for channel in self.route)
 
 
-class Together:
+class Together(simpy.Event):
     """A bundle under way: by itself in closed form, or as a flow among others.
+
+    As an event it happens when everything would be there if it stayed alone.
 
     Parameters
     ----------
+    env
+        The SimPy environment.
     bundle
         The transfers.
-    began_s
-        When they began.
     delay_s
         From when the last byte is sent until the receivers can use it, latency included, s.
     arrived
@@ -77,13 +79,20 @@ class Together:
     __slots__ = ("arrived", "began_s", "bundle", "delay_s", "flow", "over_s")
 
     def __init__(
-        self, bundle: Bundle, began_s: float, delay_s: float, arrived: Callable[[], None]
+        self,
+        env: simpy.Environment,
+        bundle: Bundle,
+        delay_s: float,
+        arrived: Callable[[], None],
     ) -> None:
+        super().__init__(env)
+        self._ok = True
+        self._value = None
         self.bundle = bundle
-        self.began_s = began_s
+        self.began_s = env.now
         self.delay_s = delay_s
         self.arrived = arrived
-        self.over_s = began_s + bundle.alone_s
+        self.over_s = self.began_s + bundle.alone_s
         """When its last byte is sent if it stays alone."""
         self.flow: Flow | None = None
 
@@ -185,16 +194,14 @@ class LinkNetwork:
         delay_s
             From when the last byte has arrived until that, s.
         """
-        together = Together(bundle, self._env.now, bundle.latency_s + delay_s, arrived)
-        beside_others = self._slower or self._used(bundle.mask)
+        together = Together(self._env, bundle, bundle.latency_s + delay_s, arrived)
+        busy = (self._flows or self._alone or self._slower) and self._used(bundle.mask)
         self._alone[together] = None
-        if beside_others:
+        if busy:
             self._join(bundle.mask)
         else:
-            end = simpy.Event(self._env)
-            end._ok, end._value = True, None
-            end.callbacks.append(lambda _: self._end_alone(together))
-            self._env.schedule(end, delay=bundle.alone_s + together.delay_s)
+            together.callbacks.append(self._end_alone)
+            self._env.schedule(together, delay=bundle.alone_s + together.delay_s)
         return together
 
     def cancel_bundle(self, together: Together) -> None:
@@ -222,15 +229,15 @@ class LinkNetwork:
         self._change()
 
     def _used(self, mask: int) -> bool:
-        """Tell whether anything is being sent over channels of a mask."""
-        if any(flow.mask & mask for flow in self._flows):
+        """Tell whether anything is being sent over channels of a mask, or a link is slower."""
+        if self._slower or any(flow.mask & mask for flow in self._flows):
             return True
         now_s = self._env.now
         return any(one.bundle.mask & mask and one.over_s > now_s for one in self._alone)
 
-    def _end_alone(self, together: Together) -> None:
+    def _end_alone(self, together: simpy.Event) -> None:
         """Say that a bundle is there, unless it went on as a flow."""
-        if together not in self._alone:
+        if not isinstance(together, Together) or together not in self._alone:
             return
         del self._alone[together]
         if self._carried is not None:

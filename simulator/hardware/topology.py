@@ -141,14 +141,14 @@ class Topology:
 def _first(topology: Topology, gpus: int) -> Topology:
     if not 1 <= gpus <= topology.gpus:
         raise ConfigError(
-            f"{topology.title} has {topology.gpus} GPUs, not {gpus}; take a larger topology, or "
-            "write one (see moesim show cluster --help)."
+            f"{topology.title} has {topology.gpus} GPUs, {gpus} are asked for; name a larger "
+            "topology, or write one (`moesim show cluster` draws it)."
         )
     island_gpus = min(topology.island_gpus, gpus)
     if gpus % island_gpus:
         raise ConfigError(
-            f"{gpus} GPUs do not fill islands of {island_gpus} on {topology.title}; "
-            f"take a multiple of {island_gpus}, or fewer."
+            f"{gpus} GPUs leave an island of {island_gpus} half empty on {topology.title}; "
+            f"take a multiple of {island_gpus}."
         )
     return replace(
         topology,

@@ -190,15 +190,17 @@ class CommunicationTables:
         gpus: int,
         topology: Topology | None,
     ) -> Timing:
-        fewer = [count for count in table.gpus if count < gpus]
-        beyond = topology is not None and gpus > 1 and gpus not in table.gpus and bool(fewer)
-        measured_gpus = max(fewer) if beyond else gpus
+        measured_gpus = gpus
+        if topology is not None and gpus not in (1, *table.gpus):
+            # Rows are of one node: they stand for no more than an island.
+            fewer = [n for n in table.gpus if n < gpus and n <= topology.island_gpus]
+            measured_gpus = max(fewer, default=gpus)
         timing, empty = table.at(message_bytes, measured_gpus), table.at(0.0, measured_gpus)
         timing = over_links(timing, empty, self._sets[-1].gpu, self.gpu)
-        if topology is None or not beyond:
+        if topology is None or measured_gpus == gpus:
             return timing
-        times = [
+        far_s, near_s = (
             fastest(topology.first(count), name, message_bytes).seconds
             for count in (gpus, measured_gpus)
-        ]
-        return Timing(timing.seconds + max(0.0, times[0] - times[1]), "assumed")
+        )
+        return Timing(timing.seconds + max(0.0, far_s - near_s), "assumed")

@@ -5,22 +5,24 @@ Rows
     shape of the model (`kernels.deepep`). Where the kernels were not measured alone, vLLM's rows
     serve, which hold what the host takes as well.
 Other models (fitted)
-    The curve of the model nearest in bytes, read where as many bytes leave a GPU.
+    The curve of the model nearest in bytes, and in experts for low latency, read where as many
+    bytes leave a GPU.
 Other numbers of GPUs in one node (assumed)
     The same, by the bytes that leave a GPU; latency stays as measured.
-More nodes than were measured (assumed)
-    The curve over the most nodes that were, read where the fullest channel of the topology is busy
-    for as long, plus what latency the longer routes add. So the share of the peak that was reached
-    carries over.
-Nodes where one node was measured (assumed)
-    Two parts that go on side by side: what stays within nodes, read from that curve by bytes, and
-    what leaves them, at the peak of the topology, after the least time that was measured and the
-    latency that the routes add. DeepEP's kernels reach 0.95 of that peak on InfiniBand.
+Numbers of nodes that were not measured (assumed)
+    The time over fewer, and what the closed forms of a topology say that the others add::
+
+        T(n, m) = T(n0, m) + F(n, m) - F(n0, m)
+
+    as for all collectives (`kernels.communication`). n0 is the most nodes that were measured with
+    as many GPUs each, else the GPUs of one node.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isclose, log
 from typing import Any, NamedTuple
 
@@ -28,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import TableError
-from simulator.hardware.exchange import KINDS, LOW_LATENCY, Exchange, burden
+from simulator.hardware.exchange import KINDS, LOW_LATENCY, Exchange, exchange_line
 from simulator.hardware.gpu import Gpu
 from simulator.hardware.topology import Topology
 from simulator.kernels.cleaning import filtered
@@ -50,8 +52,7 @@ _KERNELS_ALONE = "sglang"
 """Backend whose rows hold the kernels alone."""
 
 _SHAPE = ("hidden", "top_k", "experts")
-_SPREAD = ("gpus", "nodes")
-_NOTHING: Rows = {name: np.empty(0) for name in ("mode", "phase", *_SPREAD)}
+_PLACE = ("phase", "mode", "gpus", "nodes")
 
 
 class Curve(NamedTuple):
@@ -63,13 +64,17 @@ class Curve(NamedTuple):
         Who exchanges, and how wide tokens are.
     token_bytes
         Of one copy of a token.
+    tokens, seconds
+        What was measured, by tokens per GPU.
     grid
-        The measured times.
+        The same, to be read anywhere.
     """
 
     exchange: Exchange
     hidden: int
     token_bytes: float
+    tokens: NDArray[np.float64]
+    seconds: NDArray[np.float64]
     grid: LogGrid
 
     @property
@@ -82,6 +87,15 @@ class Curve(NamedTuple):
         return self.grid.at(tokens)
 
 
+class Place(NamedTuple):
+    """What was measured, whatever the model."""
+
+    phase: str
+    kind: str
+    gpus: int
+    nodes: int
+
+
 class ExchangeTable:
     """Times of dispatch and combine on one measured GPU.
 
@@ -89,16 +103,14 @@ class ExchangeTable:
     ----------
     gpu
         The measured GPU.
-    rows
-        Those of ``all_to_all``; None where it was not measured.
+    curves
+        Those of every place (`read_curves`); none where it was not measured.
     """
 
-    def __init__(self, gpu: Gpu, rows: Rows | None) -> None:
+    def __init__(self, gpu: Gpu, curves: Mapping[Place, Sequence[Curve]]) -> None:
         self._gpu = gpu
-        rows = _NOTHING if rows is None else rows
-        self._curves: dict[tuple[str, str, int, int], list[Curve]] = {}
-        for key in (key for kind in KINDS for key in _places(rows, kind)):
-            self._curves[key] = _curves(_kernels_alone(rows, key), key)
+        self._curves = curves
+        self._chosen: dict[tuple[str, Exchange, int, float], Curve] = {}
 
     def at(
         self,
@@ -134,23 +146,23 @@ class ExchangeTable:
         if exchange.gpus == 1:
             return Timing(0.0, "measured")
         token_bytes = hidden * element_bytes
-        held = self._curves.get((phase, exchange.kind, exchange.gpus, exchange.nodes))
-        if held:
-            curve = _nearest(held, exchange, hidden, token_bytes)
+        curve = self._curve(phase, exchange, hidden, token_bytes)
+        measured = (curve.exchange.gpus, curve.exchange.nodes) == (exchange.gpus, exchange.nodes)
+        if measured or exchange.nodes == 1:
             timing = self._by_bytes(curve, tokens * exchange.copies * token_bytes, gpu)
             exact = (curve.exchange, curve.hidden) == (exchange, hidden)
-            exact = exact and isclose(curve.token_bytes, token_bytes)
-            return timing if exact else _no_better(timing, "fitted")
-        near = self._reference(phase, exchange)
-        curve = _nearest(near, exchange, hidden, token_bytes)
-        if exchange.nodes == 1:
-            timing = self._by_bytes(curve, tokens * exchange.copies * token_bytes, gpu)
-            return _no_better(timing, "assumed")
+            if exact and isclose(curve.token_bytes, token_bytes):
+                return timing
+            kind = weaker(timing.kind, "fitted" if measured else "assumed")
+            return timing._replace(kind=kind)
         if topology is None:
             raise TableError(self._unmeasured(phase, exchange))
-        if curve.exchange.nodes > 1:
-            return _more_nodes(curve, exchange, tokens * token_bytes, topology)
-        return self._over_nodes(curve, exchange, tokens * token_bytes, gpu, topology)
+        nodes = curve.exchange.nodes
+        fewer = replace(exchange, gpus=nodes * exchange.gpus // exchange.nodes, nodes=nodes)
+        timing = self._by_bytes(curve, tokens * fewer.copies * token_bytes, gpu)
+        held_bytes = tokens * token_bytes
+        far_s, near_s = (exchange_line(topology, e).at(held_bytes) for e in (exchange, fewer))
+        return Timing(timing.seconds + max(0.0, far_s - near_s), "assumed")
 
     def _by_bytes(self, curve: Curve, leaving_bytes: float, gpu: Gpu) -> Timing:
         """Read a curve where so many bytes leave a GPU."""
@@ -159,99 +171,94 @@ class ExchangeTable:
             return timing  # not over NVLink for the most part
         return over_links(timing, curve.at(0.0), self._gpu, gpu)
 
-    def _over_nodes(
-        self, curve: Curve, exchange: Exchange, held_bytes: float, gpu: Gpu, topology: Topology
-    ) -> Timing:
-        """Return the time over nodes from a curve of one: within and across, side by side."""
-        load = burden(topology, exchange)
-        near_bandwidth, near_s = topology.bandwidth[0, 1], topology.latency_s[0, 1]
-        within = self._by_bytes(curve, load.within * held_bytes * float(near_bandwidth), gpu)
-        added_s = max(0.0, load.latency_s - float(near_s))
-        across_s = curve.at(0.0).seconds + load.across * held_bytes
-        return Timing(added_s + max(within.seconds, across_s), "assumed")
+    def _curve(self, phase: str, exchange: Exchange, hidden: int, token_bytes: float) -> Curve:
+        """Return the curve to read, or to scale from; chosen once."""
+        key = phase, exchange, hidden, token_bytes
+        if key not in self._chosen:
+            self._chosen[key] = _nearest(self._reference(phase, exchange), *key[1:])
+        return self._chosen[key]
 
-    def _reference(self, phase: str, exchange: Exchange) -> list[Curve]:
-        """Return the curves to scale from: of equal nodes, as many as possible, else of one."""
-        places = [(g, n) for p, k, g, n in self._curves if (p, k) == (phase, exchange.kind)]
+    def _reference(self, phase: str, exchange: Exchange) -> Sequence[Curve]:
+        """Return the curves of a place, or of the one to scale from.
+
+        That is one of as many GPUs a node and the most nodes below those asked for, else one node.
+        """
+        places = [place for place in self._curves if place[:2] == (phase, exchange.kind)]
         if not places:
             raise TableError(
                 f"{exchange.kind} was not measured on {self._gpu.title}; use "
                 "hardware.all2all_backend=allgather_reducescatter there."
             )
         size = exchange.gpus // exchange.nodes
-        alike = [(g, n) for g, n in places if n > 1 and g // n == size and g < exchange.gpus]
-        if exchange.nodes > 1 and alike:
-            gpus, nodes = max(alike)
-        else:
-            gpus, nodes = min((p for p in places if p[1] == 1), default=min(places))
-        return self._curves[phase, exchange.kind, gpus, nodes]
+        alike = [p for p in places if p.gpus // p.nodes == size and p.nodes <= exchange.nodes]
+        fewest = min(places, key=lambda place: (place.nodes, place.gpus))
+        return self._curves[max(alike, default=fewest)]
 
     def _unmeasured(self, phase: str, exchange: Exchange) -> str:
-        keys = (key for key in self._curves if key[:2] == (phase, exchange.kind))
-        known = ", ".join(f"{gpus} in {nodes}" for *_, gpus, nodes in sorted(keys))
+        places = sorted(place for place in self._curves if place[:2] == (phase, exchange.kind))
+        known = ", ".join(f"{place.gpus} in {place.nodes}" for place in places)
         return (
             f"{exchange.kind} over {exchange.gpus} GPUs in {exchange.nodes} nodes was not measured "
             f"on {self._gpu.title}; measured: {known}. Name what links them (hardware.topology)."
         )
 
 
-def _more_nodes(curve: Curve, exchange: Exchange, held_bytes: float, topology: Topology) -> Timing:
-    """Return the time over more nodes, from a curve over some."""
-    load, measured = burden(topology, exchange), burden(topology, curve.exchange)
-    tokens = load.busy * held_bytes / (measured.busy * curve.token_bytes)
-    added_s = max(0.0, load.latency_s - measured.latency_s)
-    return Timing(curve.at(tokens).seconds + added_s, "assumed")
+def _nearest(curves: Sequence[Curve], exchange: Exchange, hidden: int, token_bytes: float) -> Curve:
+    """Return the curve of the model, else of the nearest in bytes that a token sends.
 
+    The low-latency kernels work by expert, so there the number of experts counts as much: for eight
+    experts an H100 takes four times as long as for 256 of as many bytes.
+    """
 
-def _no_better(timing: Timing, kind: str) -> Timing:
-    return Timing(timing.seconds, weaker(timing.kind, kind))
-
-
-def _nearest(curves: list[Curve], exchange: Exchange, hidden: int, token_bytes: float) -> Curve:
-    """Return the curve of the model, else of that nearest in bytes that leave a GPU per token."""
-
-    def distance(curve: Curve) -> tuple[bool, float, int]:
-        same = curve.exchange == exchange and curve.hidden == hidden
-        own = Exchange(
-            exchange.kind,
-            curve.exchange.gpus,
-            curve.exchange.nodes,
-            exchange.top_k,
-            exchange.experts,
-        )
+    def distance(curve: Curve) -> tuple[bool, float]:
+        own = replace(exchange, gpus=curve.exchange.gpus, nodes=curve.exchange.nodes)
+        same = curve.exchange == own and curve.hidden == hidden
         apart = abs(log(own.copies * token_bytes / curve.leaving_bytes))
-        return not same, apart, abs(curve.exchange.experts - exchange.experts)
+        if exchange.kind == LOW_LATENCY:
+            apart += abs(log(exchange.experts / curve.exchange.experts))
+        return not same, apart
 
     return min(curves, key=distance)
 
 
-def _places(rows: Rows, kind: str) -> list[tuple[str, str, int, int]]:
-    """Return phase, kind, GPUs and nodes of all that was measured of a kind."""
-    mine = filtered(rows, rows["mode"] == _MODES[kind])
-    return [(phase, kind, gpus, nodes) for phase, gpus, nodes in _distinct(mine, "phase", *_SPREAD)]
+def read_curves(rows: Rows | None) -> dict[Place, list[Curve]]:
+    """Return the curves of every place, from the rows of ``all_to_all``; none without rows."""
+    if rows is None:
+        return {}
+    kinds = {mode: kind for kind, mode in _MODES.items()}
+    places = [
+        Place(phase, kinds[mode], gpus, nodes)
+        for phase, mode, gpus, nodes in _distinct(rows, *_PLACE)
+        if mode in kinds
+    ]
+    return {place: _curves(_kernels_alone(rows, place), place) for place in places}
 
 
-def _kernels_alone(rows: Rows, key: tuple[str, str, int, int]) -> Rows:
+def _kernels_alone(rows: Rows, place: Place) -> Rows:
     """Return the rows of a place; those of the kernels alone where there are any."""
-    phase, kind, *spread = key
-    mine = _equal(rows, ("phase", "mode", *_SPREAD), (phase, _MODES[kind], *spread))
+    mine = _equal(rows, _PLACE, place._replace(kind=_MODES[place.kind]))
     alone = mine & (rows["backend"] == _KERNELS_ALONE)
     return filtered(rows, alone if alone.any() else mine)
 
 
-def _curves(rows: Rows, key: tuple[str, str, int, int]) -> list[Curve]:
+def _curves(rows: Rows, place: Place) -> list[Curve]:
     """Return one curve per shape, of its newest rows."""
-    phase, kind, gpus, nodes = key
     found = []
     for hidden, top_k, experts in _distinct(rows, *_SHAPE):
         shape = filtered(rows, _equal(rows, _SHAPE, (hidden, top_k, experts)))
-        part = filtered(shape, shape["version"] == max(shape["version"].tolist()))
-        fp8 = phase == DISPATCH and part["backend"][0] == _KERNELS_ALONE
+        part = filtered(shape, shape["version"] == max(shape["version"].tolist(), key=_numbers))
+        fp8 = place.phase == DISPATCH and part["backend"][0] == _KERNELS_ALONE
         token_bytes = hidden * (DISPATCH_BYTES if fp8 else COMBINE_BYTES)
-        grid = LogGrid([part["tokens"].astype(float)], part["seconds"].astype(float), (1.0,))
-        exchange = Exchange(kind, gpus, nodes, top_k, experts)
-        found.append(Curve(exchange, hidden, token_bytes, grid))
+        tokens, seconds = (part[name].astype(float) for name in ("tokens", "seconds"))
+        exchange = Exchange(*place[1:], top_k, experts)
+        grid = LogGrid([tokens], seconds, (1.0,))
+        found.append(Curve(exchange, hidden, token_bytes, tokens, seconds, grid))
     return found
+
+
+def _numbers(version: str) -> list[int]:
+    """Return what versions are ordered by: 0.5.12 is newer than 0.5.6.post2."""
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def _distinct(rows: Rows, *names: str) -> list[tuple[Any, ...]]:

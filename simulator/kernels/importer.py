@@ -152,6 +152,9 @@ def _fits(operator: str, rows: Rows, choices: list[Choice], gpu: Gpu) -> Iterato
     if operator == "experts":
         for choice in {c.dtype: c for c in reversed(choices)}.values():
             yield fitting.fit_experts(_rows_of(rows, choice), gpu, choice.engine)
+    elif operator == "masked_experts":
+        for choice in choices:
+            yield fitting.fit_pooled_experts(_rows_of(rows, choice), gpu, choice.engine)
     elif operator in _FITS:
         for dtype in dict.fromkeys(c.dtype for c in choices):
             mine = filtered(rows, rows["dtype"] == dtype)

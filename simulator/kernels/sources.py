@@ -102,6 +102,15 @@ def _gemm(raw: Rows) -> Rows:
 
 
 def _experts(raw: Rows) -> Rows:
+    return _routed(raw, "balanced")
+
+
+def _masked_experts(raw: Rows) -> Rows:
+    """Take grouped products alone, of rows that a dispatch has sorted by expert."""
+    return _routed(raw, "uniform")
+
+
+def _routed(raw: Rows, distribution: str) -> Rows:
     names = {
         "experts": "num_experts",
         "top_k": "topk",
@@ -111,7 +120,7 @@ def _experts(raw: Rows) -> Rows:
         "expert_parallel": "moe_ep_size",
         "tokens": "num_tokens",
     }
-    rows = _take(raw, names, "moe_dtype", raw["distribution"] == "balanced")
+    rows = _take(raw, names, "moe_dtype", raw["distribution"] == distribution)
     gated = [pair not in NON_GATED for pair in zip(rows["experts"], rows["top_k"], strict=True)]
     rows["matrices"] = np.where(gated, 3, 2)
     return rows
@@ -175,6 +184,7 @@ def _all_reduce(raw: Rows) -> Rows:
 _FILES: dict[str, tuple[str, str | tuple[str, ...], Callable[[Rows], Rows]]] = {
     "gemm": ("gemm", "gemm", _gemm),
     "experts": ("moe", "moe", _experts),
+    "masked_experts": ("moe", "wideep_generation_moe", _masked_experts),
     "decode_attention": ("attention", "generation_attention", _decode),
     "prefill_attention": ("attention", "context_attention", _prefill),
     "latent_decode": ("mla", "generation_mla", _latent_decode),

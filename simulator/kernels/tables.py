@@ -111,7 +111,13 @@ class KernelTables(CommunicationTables):
         return below_peak(timing, 2.0 * m * n * k, dtype, self.gpu)
 
     def experts(
-        self, tokens: float, active_experts: float, shape: ExpertShape, dtype: str
+        self,
+        tokens: float,
+        active_experts: float,
+        shape: ExpertShape,
+        dtype: str,
+        *,
+        masked: bool = False,
     ) -> Timing:
         """Routed experts of one layer: top-k, sort, grouped products, activation, combine.
 
@@ -123,6 +129,9 @@ class KernelTables(CommunicationTables):
             Distinct experts N that they touch on this GPU: an input, from the routing law.
         shape, dtype
             The experts, and their weight format.
+        masked
+            Whether a dispatch has sorted the rows by expert (DeepEP's low-latency kernels): grouped
+            products and activation alone, where these were measured in the format.
 
         Notes
         -----
@@ -136,6 +145,9 @@ class KernelTables(CommunicationTables):
             If the dtype was not measured, or N is not in (0, E].
         """
         holders = [s.experts for s in self._sets if s.holds("experts", dtype)]
+        if masked:
+            sorted_rows = [s for s in self._sets if s.holds("masked_experts", dtype)]
+            holders = [s.masked_experts for s in sorted_rows] or holders
         measured = (table for table in holders if table.has(shape, dtype))
         table = next(measured, holders[0] if holders else self._sets[-1].experts)
         timing = table.at(tokens, active_experts, shape, dtype)

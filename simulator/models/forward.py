@@ -73,6 +73,7 @@ from simulator.models.operators import (
 )
 from simulator.models.parallelism import (
     ALLGATHER,
+    LOW_LATENCY,
     SINGLE_GPU,
     Parallelism,
     check_parallelism,
@@ -282,6 +283,7 @@ def _moe(arch: Architecture, moe: Moe, parallelism: Parallelism) -> list[Operato
             gated=moe.gated,
             expert_parallel=parallelism.expert,
             redundant=parallelism.redundant,
+            masked=parallelism.all2all_backend == LOW_LATENCY,
         ),
     ]
     if parallelism.data > 1:

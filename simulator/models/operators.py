@@ -59,6 +59,8 @@ class Experts:
         Over how many GPUs the experts are spread.
     redundant
         Replicas of experts beside these, over the same GPUs.
+    masked
+        Whether rows come sorted by expert from a dispatch (DeepEP's low-latency kernels).
     """
 
     experts: int
@@ -71,6 +73,7 @@ class Experts:
     gated: bool = True
     expert_parallel: int = 1
     redundant: int = 0
+    masked: bool = False
     part: str = "experts"
 
     @property

@@ -30,7 +30,10 @@ COMMON_SIZES = (1, 2, 4, 8)
 ALLGATHER = "allgather_reducescatter"
 """Every GPU gets the tokens of all attention groups, and their results are summed."""
 
-ALL2ALL_BACKENDS = (ALLGATHER, "deepep_high_throughput", "deepep_low_latency")
+LOW_LATENCY = "deepep_low_latency"
+"""Every copy of a token goes straight to the GPU of its expert, sorted by expert."""
+
+ALL2ALL_BACKENDS = (ALLGATHER, "deepep_high_throughput", LOW_LATENCY)
 """How tokens get to their experts and back, by vLLM's names; DeepEP sends to chosen ones only."""
 
 

@@ -37,30 +37,44 @@ def dispatch_notes(summary: Json) -> Iterator[str]:
     if not experts:
         return
     for arm, title in zip(ARMS, ("SD off", "SD on"), strict=True):
-        reasons = list(reasons_of(experts[arm]))
+        reasons = list(reasons_of(experts[arm], overlapping=experts["two_batch_overlap"]))
         if reasons:
             yield f"{title}: {'; '.join(reasons)}."
         else:
             yield f"{title}: steps take within 1 % of what closed forms say of even routing."
 
 
-def reasons_of(figures: Json) -> Iterator[str]:
-    """Yield what moves steps by more than `AGREE`, of one arm.
+def reasons_of(figures: Json, *, overlapping: bool) -> Iterator[str]:
+    """Yield what moves the steps of one arm by more than `AGREE`.
+
+    Parameters
+    ----------
+    figures
+        Of the arm (`trace.dispatch.summarise_dispatch`).
+    overlapping
+        Whether steps were cut into two batches.
 
     Examples
     --------
-    >>> list(reasons_of({"imbalance": 1.5, "skew": 0.08, "overlap": 0.0, "contention": 0.02}))[0]
-    'the busiest rank has 1.50x the mean tokens, which makes steps 8.0% longer than closed forms'
+    >>> figures = {"imbalance": 1.5, "skew": 0.08, "rest": 0.0, "contention": 0.02}
+    >>> list(reasons_of(figures, overlapping=False))[0]
+    'the busiest rank has 1.50x the mean tokens, and steps take 8.0% longer than with even routing'
     """
-    skew, overlap, contention = (figures.get(key) for key in ("skew", "overlap", "contention"))
+    skew, rest, contention = (figures.get(key) for key in ("skew", "rest", "contention"))
     if skew is not None and abs(skew) > AGREE:
-        how = "longer" if skew > 0 else "shorter"
-        yield (
-            f"the busiest rank has {factor(figures['imbalance'])} the mean tokens, which makes "
-            f"steps {abs(skew):.1%} {how} than closed forms"
-        )
+        cause = f"the busiest rank has {factor(figures['imbalance'])} the mean tokens, and"
+        if figures["imbalance"] - 1.0 < AGREE:
+            cause = "steps use, or miss, other experts than closed forms expect;"
+        yield f"{cause} steps take {_change(skew)} than with even routing"
     if contention is not None and contention > AGREE:
-        yield f"exchanges waited for others on their links, {contention:.1%} of the time of steps"
-    if overlap is not None and abs(overlap) > AGREE:
-        how = "shorter" if overlap > 0 else "longer"
-        yield f"two batches that overlap make steps {abs(overlap):.1%} {how} than one"
+        yield (
+            f"others on their links, or slower links, hold exchanges up for {contention:.1%} of "
+            "the time of steps"
+        )
+    if rest is not None and abs(rest) > AGREE:
+        what = "two batches that overlap take" if overlapping else "exchanges at peak take steps"
+        yield f"{what} {_change(rest)} than one after another"
+
+
+def _change(share: float) -> str:
+    return f"{abs(share):.1%} {'longer' if share > 0 else 'shorter'}"

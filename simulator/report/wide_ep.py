@@ -96,17 +96,17 @@ def _explained(one: Modelled) -> Iterator[str]:
     whole_s = total_s(one.parts)
     serial, overlapped = one.variants[:2]
     sent = sum(one.parts[part].seconds for part in COMMUNICATION)
-    inside = serial.ratio <= 1.0 <= overlapped.ratio
-    lies = "What was reported lies between" if inside else "What was reported lies beyond"
+    low, high = sorted((serial.ratio, overlapped.ratio))
+    lies = f"What was reported lies {'between' if low <= 1.0 <= high else 'beyond'}"
     yield (
         f"Dispatch and combine are {percent(sent / whole_s)} of a step that overlaps nothing; the "
         f"deployment overlaps them. {lies} no overlap ({factor(serial.ratio)}) and perfect overlap "
         f"({factor(overlapped.ratio)})."
     )
     yield (
-        "DeepEP was measured over up to 64 GPUs and is scaled to these by the topology; experts are "
-        "fitted to kernels of up to 8 GPUs, slower than the one that SGLang has for such "
-        "deployments (measured at EP 64)."
+        "DeepEP was measured over up to 64 GPUs and is scaled to these by the topology; experts "
+        "are DeepGEMM's masked products, measured over 4 to 256 GPUs without replicas and fitted "
+        "for the slots here; imbalance beyond chance is left out."
     )
     known = {kind: sum(getattr(time, f"{kind}_s") for time in one.parts.values()) for kind in KINDS}
     shares = ", ".join(f"{percent(seconds / whole_s)} {kind}" for kind, seconds in known.items())

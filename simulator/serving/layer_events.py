@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import simpy
+from simpy.events import NORMAL
 
 from simulator.costs.exchanged import ExchangedBytes
 from simulator.costs.sampled import DrawnStep, RoutedPart
@@ -71,6 +72,10 @@ def _timed(bundles: list[Bundle], seconds: Floats) -> Sends:
     return list(zip(bundles * (len(seconds) // len(bundles)), delays_s, strict=True))
 
 
+Calls = list[Callable[[simpy.Event], None]]
+"""What events of one kind call; one list for all of them, which SimPy leaves as it is."""
+
+
 class _Devices:
     """When each device is free."""
 
@@ -78,12 +83,24 @@ class _Devices:
         self.env = env
         self.free_s = [0.0] * ranks
 
-    def run(self, rank: int, seconds: float, done: simpy.Event) -> None:
-        """Let a device compute behind what it has to do; ``done`` happens at the end."""
-        now_s, free_s = self.env.now, self.free_s
-        start_s = free_s[rank] if free_s[rank] > now_s else now_s
-        end_s = free_s[rank] = start_s + seconds
-        self.env.schedule(done, delay=end_s - now_s)
+    def run(self, seconds: Sequence[float], done: Sequence[simpy.Event], calls: Calls) -> None:
+        """Let every device compute behind what it has to do.
+
+        Parameters
+        ----------
+        seconds
+            How long each computes, s.
+        done
+            What happens at the end of each.
+        calls
+            What these events call.
+        """
+        now_s, free_s, schedule = self.env.now, self.free_s, self.env.schedule
+        for rank, event in enumerate(done):
+            free = free_s[rank]
+            end_s = free_s[rank] = (free if free > now_s else now_s) + seconds[rank]
+            event.callbacks = calls
+            schedule(event, NORMAL, end_s - now_s)
 
 
 class _Batch:
@@ -92,10 +109,10 @@ class _Batch:
     def __init__(self, devices: _Devices, network: LinkNetwork, ended: Callable[[], None]) -> None:
         self._devices, self._network, self._ended = devices, network, ended
         self._done = [Tick(devices.env) for _ in devices.free_s]
-        self._after_attention = [self._count_attention]
-        self._after_experts = [self._count_experts]
+        self._after_attention: Calls = [self._count_attention]
+        self._after_experts: Calls = [self._count_experts]
         self._layer = self._layers = self._waiting = 0
-        self._layer_s = 0.0
+        self._layer_s: list[float] = []
         self._experts_s: list[list[float]] = []
         self._dispatch: Sends = ()
         self._combine: Sends = ()
@@ -109,7 +126,7 @@ class _Batch:
         self._experts_s = part.experts_s.tolist()
         self._layer, self._layers = 0, len(self._experts_s)
         self.held_up_s = 0.0
-        self._layer_s = layers_s / self._layers
+        self._layer_s = [layers_s / self._layers] * len(self._done)
         self._dispatch, self._combine = sends
         self._attend()
 
@@ -121,11 +138,8 @@ class _Batch:
             self._network.cancel_bundle(self._sending)
 
     def _attend(self) -> None:
-        devices, calls, seconds = self._devices, self._after_attention, self._layer_s
         self._waiting = len(self._done)
-        for rank, done in enumerate(self._done):
-            done.callbacks = calls
-            devices.run(rank, seconds, done)
+        self._devices.run(self._layer_s, self._done, self._after_attention)
 
     def _count_attention(self, _: simpy.Event) -> None:
         self._waiting -= 1
@@ -148,12 +162,8 @@ class _Batch:
 
     def _compute(self) -> None:
         self._arrive()
-        devices, calls = self._devices, self._after_experts
         self._waiting = len(self._done)
-        for rank, seconds in enumerate(self._experts_s[self._layer]):
-            done = self._done[rank]
-            done.callbacks = calls
-            devices.run(rank, seconds, done)
+        self._devices.run(self._experts_s[self._layer], self._done, self._after_experts)
 
     def _count_experts(self, _: simpy.Event) -> None:
         self._waiting -= 1

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from simulator.experts.overlaps import measured_overlap
 from simulator.scenario import Scenario
 from simulator.serving.cluster_config import PREFILL
 from simulator.speculation.regime import RegimeAcceptance
 from simulator.study.cluster_assumptions import cluster_assumptions
+from simulator.study.expert_assumptions import placement_assumptions, routing_assumption
 from simulator.study.offload_assumptions import offload_assumptions
 from simulator.trace.json_file import Json
 
@@ -26,7 +26,7 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
         nothing decoded.
     """
     config = scenario.config
-    found = [_acceptance(scenario), *_drafting(scenario), _routing(scenario)]
+    found = [_acceptance(scenario), *_drafting(scenario), routing_assumption(scenario)]
     found += offload_assumptions(scenario)
     if terms is not None:
         found.append(
@@ -102,18 +102,8 @@ def _queueing(scenario: Scenario) -> list[str]:
 
 
 def _spread(scenario: Scenario) -> list[str]:
-    parallelism, moe = scenario.parallelism, scenario.config.model.moe
-    found = _beyond_node(scenario)
-    if parallelism.redundant and moe is not None:
-        found.append(
-            f"{parallelism.redundant} replicas of experts even out what is popular: all "
-            f"{moe.experts + parallelism.redundant} slots of a layer are equally busy"
-        )
-    if parallelism.expert > 1:
-        found.append(
-            f"experts are spread over {parallelism.expert} GPUs, each on one; all are equally "
-            f"popular, and a step waits for the GPU that chance loads most"
-        )
+    parallelism = scenario.parallelism
+    found = [*_beyond_node(scenario), *placement_assumptions(scenario)]
     if parallelism.data > 1:
         found.append(
             f"requests are dealt out evenly to {parallelism.data} attention groups; a step waits "
@@ -133,8 +123,8 @@ def _beyond_node(scenario: Scenario) -> list[str]:
     if topology is None or spread.stage_gpus <= scenario.gpu.node_gpus:
         return []
     return [
-        f"exchanges over {spread.stage_gpus} GPUs are alone on the links of {topology.title}; where "
-        f"so many were not measured, measured ones are scaled by its latencies and peak bandwidths"
+        f"exchanges over {spread.stage_gpus} GPUs are alone on the links of {topology.title}; "
+        f"where so many were not measured, measured ones are scaled by its latencies and peaks"
     ]
 
 
@@ -190,35 +180,3 @@ def _drafting(scenario: Scenario) -> list[str]:
             f"verification, and a round waits for two messages of {speculation.link_s:.0e} s"
         )
     return found
-
-
-def _routing(scenario: Scenario) -> str:
-    routing, target = scenario.config.routing, scenario.config.model
-    if target.moe is None:
-        return f"{target.title} is dense: every weight is read in every step"
-    calibrated = scenario.engine.routing_within_request
-    if routing.law == "overlap" and routing.within_request is None and calibrated is not None:
-        across = routing.across_requests or scenario.engine.routing_across_requests or 1.0
-        return (
-            f"tokens share experts as calibrated with engine profile {scenario.engine.title} "
-            f"(exponent {calibrated:g} within a request, {across:g} across requests)"
-        )
-    if routing.law == "overlap" and routing.within_request is None:
-        measured = measured_overlap(target.name)
-        if measured is None:
-            return (
-                f"tokens route independently: no overlap was measured on {target.title} "
-                f"(an upper bound of the experts read)"
-            )
-        return (
-            f"tokens of one request share experts as measured on {target.title} "
-            f"(exponent {measured.value:g}); requests route independently of each other"
-        )
-    if routing.law == "uniform":
-        return (
-            "tokens route to experts independently and uniformly (an upper bound of experts read)"
-        )
-    return (
-        f"routing law {routing.law}: exponent {routing.within_request or 1:g} within a request, "
-        f"{routing.across_requests or 1:g} across requests"
-    )

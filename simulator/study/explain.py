@@ -231,9 +231,15 @@ def _header(scenario: Scenario) -> dict[str, str]:
     speculation, spread = scenario.config.speculation, scenario.parallelism
     gamma = speculation.gamma
     tree = f", tree of {speculation.draft_tokens} tokens" if speculation.tree else ""
+    topology, backend = (
+        scenario.step_model.target.topology,
+        scenario.config.hardware.all2all_backend,
+    )
+    network = {} if topology is None else {"network": f"{topology.title}, {backend}"}
     return {
         "model": scenario.config.model.title,
         "hardware": f"{spread.gpus + scenario.drafter_gpus} x {scenario.gpu.title}, {spread}",
+        **network,
         "speculation": f"{scenario.drafter.title}, gamma {gamma}{tree}"
         if gamma
         else "off (gamma 0)",

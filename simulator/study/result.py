@@ -48,7 +48,8 @@ def conclude(scenario: Scenario, files: Mapping[str, Path]) -> Json:
     if "events" in files:
         summary["cluster"] = summarise_fleet(files["events"])
     if "expert_loads" in files:
-        summary["experts"] = summarise_dispatch(files)
+        overlapping = scenario.config.experts.two_batch_overlap
+        summary["experts"] = {**summarise_dispatch(files), "two_batch_overlap": overlapping}
     write_json(files["summary"], summary)
     return summary
 

@@ -31,7 +31,7 @@ def summarise_dispatch(files: Mapping[str, Path]) -> Figures:
     Returns
     -------
     dict
-        By arm ``imbalance``, ``skew``, ``overlap`` and ``contention`` (`trace.definitions`), and
+        By arm ``imbalance``, ``skew``, ``rest`` and ``contention`` (`trace.definitions`), and
         with links ``busiest_link`` and its ``busiest_link_utilisation``: that of the interval in
         which a link was used most.
 
@@ -44,10 +44,9 @@ def summarise_dispatch(files: Mapping[str, Path]) -> Figures:
     imbalance, times = _imbalance(files["expert_loads"]), _times(files["step_times"])
     for arm, figures in found.items():
         expected_s, drawn_s, duration_s, held_up_s = times.get(arm, np.zeros(4)).tolist()
-        skew = ratio(drawn_s, expected_s)
         figures["imbalance"] = imbalance.get(arm)
-        figures["skew"] = None if skew is None else skew - 1.0
-        figures["overlap"] = ratio(drawn_s + held_up_s - duration_s, drawn_s)
+        figures["skew"] = ratio(drawn_s - expected_s, expected_s)
+        figures["rest"] = ratio(duration_s - held_up_s - drawn_s, drawn_s)
         figures["contention"] = ratio(held_up_s, duration_s)
     if "links" in files:
         for arm, (link, utilisation) in _busiest_links(files["links"]).items():

@@ -41,7 +41,7 @@ def test_dispatch_and_combine_wait_for_the_gpu_with_most_copies(wide):
     active = slowest_rank_experts(tokens, 8, 288, 32)
     parts = wide.experts(tokens, tokens)
     shape = ExpertShape(288, 8, 7168, 2048, tensor_parallel=1, expert_parallel=32)
-    computed = wide.tables.experts(busiest, active, shape, "fp8_block").seconds
+    computed = wide.tables.experts(busiest, active, shape, "fp8_block", masked=True).seconds
     assert parts["experts"].seconds == pytest.approx(LAYERS * computed, rel=1e-12)
     shape = {"hidden": 7168, "top_k": 8, "experts": 288, "gpus": 32, "nodes": 4}
     for part in ("dispatch", "combine"):
@@ -55,14 +55,16 @@ def test_replicas_leave_the_count_of_logical_experts_alone(wide):
     assert wide.active_experts(1e6) == pytest.approx(256)
 
 
-def test_sending_to_chosen_experts_alone_beats_sending_to_all(wide):
-    """Of 32 GPUs a token needs eight at most: all-gather brings it to every one."""
+def test_dispatching_in_fp8_to_chosen_experts_beats_sending_to_all(wide):
+    """Eight copies, of which six leave the node, of half the size, against three for three nodes.
+
+    Results come back in bfloat16: over so few nodes a reduce-scatter by the rails is faster.
+    """
     gather = step_model(
         "deepseek_v3", "h100_sxm", 1, data=32, expert=32, redundant=32, topology=RAILS
     ).target
     many = 32 * 256
     assert gather.gathers
     assert wide.gathers
-    for part in ("dispatch", "combine"):
-        chosen, everywhere = (one.experts(many, many)[part].seconds for one in (wide, gather))
-        assert chosen < everywhere
+    chosen, everywhere = (one.experts(many, many)["dispatch"].seconds for one in (wide, gather))
+    assert chosen < everywhere

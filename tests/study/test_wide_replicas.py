@@ -1,12 +1,17 @@
 """Replicas that span nodes: what is refused, and what explain and simulate say of one."""
 
+from dataclasses import replace
+
 import pytest
 from helpers.scenarios import make_config
 
+from simulator.compose import compose
 from simulator.config import HardwareConfig
 from simulator.errors import ConfigError
 from simulator.experts.config import ExpertsConfig
+from simulator.models.operators import Dispatch
 from simulator.scenario import build
+from simulator.serving.cluster_config import ClusterConfig, PoolConfig
 from simulator.study.assumptions import assumptions
 from simulator.study.explain import explain
 from simulator.workload.config import WorkloadConfig
@@ -46,6 +51,24 @@ REFUSED = [
 def test_what_cannot_span_nodes_is_refused_with_the_remedy(change, message):
     with pytest.raises(ConfigError, match=message):
         build(wide(**change))
+
+
+def test_two_topologies_of_one_replica_are_refused():
+    pools = [PoolConfig(name="p", role="prefill"), PoolConfig(name="d", role="decode")]
+    cluster = ClusterConfig(pools=pools, topology="nvswitch_h100")
+    with pytest.raises(ConfigError, match="Name one for both"):
+        replace(wide(), cluster=cluster)
+
+
+def test_the_shipped_scenario_has_throughput_kernels_for_prefill_and_low_latency_for_decode():
+    pools = build(compose(["scenario=wide_ep"])).pools
+    assert [pool.parallelism.gpus for pool in pools] == [32, 72]
+    backends = ["deepep_high_throughput", "deepep_low_latency"]
+    for pool, backend, kind in zip(pools, backends, ("fitted", "assumed"), strict=True):
+        forward = pool.step_model.target
+        (dispatch,) = (op for op in forward.operators if isinstance(op, Dispatch))
+        assert dispatch.backend == backend
+        assert forward.experts(1e4, 1e4)["dispatch"].kind == kind  # of 32 GPUs there are rows
 
 
 @pytest.mark.parametrize("backend", ["allgather_reducescatter", "deepep_low_latency"])

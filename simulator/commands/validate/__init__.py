@@ -5,7 +5,11 @@ from __future__ import annotations
 from simulator.commands.subjects import Subject, run_subject
 
 SUBJECTS = {
+    "collectives": Subject(
+        f"{__name__}.collectives", "collectives measured and on links, each left out once"
+    ),
     "engine": Subject(f"{__name__}.engine", "a real engine: calibrated, predicted, replayed"),
+    "fidelity": Subject(f"{__name__}.fidelity", "drawn loads and events of dispatch, compared"),
     "kernels": Subject(f"{__name__}.kernels", "kernel tables, each measured shape left out once"),
     "moesd": Subject(f"{__name__}.moesd", "the curves of MoESD, simulated end to end"),
     "policies": Subject(

@@ -11,11 +11,10 @@ from simulator.costs.forward import Parts, total_s
 from simulator.costs.step import StepModel, StepShape
 from simulator.experts.imbalance import slowest_rank_experts, slowest_rank_share
 from simulator.experts.laws import distinct_experts
-from simulator.kernels.tables import ExpertShape
 from simulator.models.operators import Experts
 from simulator.scenario import Scenario, build
 from simulator.study.decomposition import decompose
-from simulator.study.wide_ep.published import ExpertKernel, Reported
+from simulator.study.wide_ep.published import Reported
 
 COMMUNICATION = ("dispatch", "combine")
 """Parts that one half of a batch can do while the other computes."""
@@ -75,15 +74,13 @@ class Modelled:
     busiest_experts: float
 
 
-def model(reported: Reported, kernel: ExpertKernel) -> Modelled:
+def model(reported: Reported) -> Modelled:
     """Model a deployment at its reported batch and context.
 
     Parameters
     ----------
     reported
         The deployment.
-    kernel
-        The measured expert kernel that one of the changes goes by.
 
     Raises
     ------
@@ -105,7 +102,7 @@ def model(reported: Reported, kernel: ExpertKernel) -> Modelled:
     return Modelled(
         reported,
         parts,
-        tuple(_variants(reported, scenario, shape, parts, kernel)),
+        tuple(_variants(reported, scenario, shape, parts)),
         reported_step_s=node_requests / reported.output_tokens.value,
         busiest_tokens=slowest_rank_share(requests, *spread),
         busiest_experts=slowest_rank_experts(requests, *spread) / active,
@@ -113,7 +110,7 @@ def model(reported: Reported, kernel: ExpertKernel) -> Modelled:
 
 
 def _variants(
-    reported: Reported, scenario: Scenario, shape: StepShape, parts: Parts, kernel: ExpertKernel
+    reported: Reported, scenario: Scenario, shape: StepShape, parts: Parts
 ) -> Iterator[Variant]:
     """Yield the throughput as modelled, and under one change at a time."""
     steps, node = scenario.step_model, scenario.gpu.node_gpus
@@ -126,51 +123,40 @@ def _variants(
         return Variant(name, meaning, step_s, rate, rate / reported.output_tokens.value)
 
     yield variant("serial", "as modelled: nothing overlaps", total)
-    fast = kernel_ratio(steps, kernel)
-    saved = (1.0 - fast) * parts["experts"].seconds
-    yield variant("overlapped", "halves overlap perfectly (a bound)", overlapped_s(steps, shape))
-    yield variant("experts", f"experts take {fast:.2f}x: SGLang's kernel", total - saved)
-    both = overlapped_s(steps, shape, fast)
-    yield variant("overlapped_experts", "both of these", both)
+    overlapped = overlapped_s(steps, shape)
+    yield variant("overlapped", "halves overlap perfectly (a bound)", overlapped)
     sent = sum(parts[part].seconds for part in COMMUNICATION)
     yield variant("free_exchange", "dispatch and combine free (a bound)", total - sent)
     if reported.mtp_acceptance.value:
         terms = decompose(
             steps, scenario.acceptance, shape.decode_requests, shape.context_tokens, MTP_GAMMA
         )
-        meaning = f"MTP, {reported.mtp_acceptance.value:.0%} of drafts accepted (assumed)"
-        tokens, round_s = terms.expected_tokens_per_round, terms.plain_steps * terms.plain_step_s
-        yield variant("mtp", meaning, round_s, tokens)
+        meaning = f"MTP, {reported.mtp_acceptance.value:.0%} accepted (assumed)"
+        tokens, plain_s = terms.expected_tokens_per_round, terms.plain_step_s
+        yield variant("mtp", meaning, terms.plain_steps * plain_s, tokens)
+        verify = steps.verify_shape(shape.decode_requests, MTP_GAMMA, shape.context_tokens)
+        around_s = (terms.draft_ratio + terms.rejection_ratio) * plain_s
+        hidden_s = overlapped_s(steps, verify) + around_s
+        yield variant("mtp_overlapped", "MTP, halves of verify steps overlap", hidden_s, tokens)
 
 
-def overlapped_s(steps: StepModel, shape: StepShape, expert_factor: float = 1.0) -> float:
+def overlapped_s(steps: StepModel, shape: StepShape) -> float:
     """Return the time of a step whose halves take turns at computing and communicating.
 
     With C and X the computation and communication of a half, both keep to their own resource, and
     a step takes ``2 max(C, X)`` beside the host: a floor, since the parts of a layer are unequal.
+    It may still exceed the whole step in one piece, since each half reads all weights.
 
     Parameters
     ----------
     steps, shape
         The deployment, and its whole step.
-    expert_factor
-        What the time of experts is multiplied by.
     """
     half = StepShape(shape.decode_requests / 2, shape.query_tokens, shape.context_tokens)
     whole, parts = steps.target_step(shape).parts, steps.target_step(half).parts
     sent = sum(parts[part].seconds for part in COMMUNICATION)
     computed = sum(time.seconds for part, time in parts.items() if part not in HOST) - sent
-    computed -= (1.0 - expert_factor) * parts["experts"].seconds
     return 2.0 * max(computed, sent) + sum(whole[part].seconds for part in HOST)
-
-
-def kernel_ratio(steps: StepModel, kernel: ExpertKernel) -> float:
-    """Return the measured time of the expert kernel over ours, at the point it was measured at."""
-    op, gpus = routed_experts(steps), int(kernel.expert_parallel.value)
-    shape = ExpertShape(op.experts, op.top_k, op.hidden, op.inter, 1, op.gated, gpus)
-    active = op.experts / gpus  # routed evenly, every expert has work
-    ours = steps.target.tables.experts(kernel.tokens.value, active, shape, op.dtype)
-    return kernel.seconds.value / ours.seconds
 
 
 def routed_experts(steps: StepModel) -> Experts:

@@ -41,42 +41,15 @@ class Reported:
     overlapped: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpertKernel:
-    """A measured time of the expert kernel of wide deployments.
-
-    Parameters
-    ----------
-    gpu
-        Where it was measured.
-    expert_parallel, tokens
-        GPUs that the experts are spread over, and tokens of all of them.
-    seconds
-        Of one layer.
-    """
-
-    gpu: str
-    expert_parallel: Quantity
-    tokens: Quantity
-    seconds: Quantity
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
-    """All that the data file holds."""
-
-    deployments: tuple[Reported, ...]
-    expert_kernel: ExpertKernel
-
-
 @cache
-def published() -> Published:
-    """Return the deployments, and the kernel that they are explained with.
+def reported_deployments() -> tuple[Reported, ...]:
+    """Return the deployments of the data file.
 
     Examples
     --------
-    >>> [one.output_tokens.value for one in published().deployments]
+    >>> [one.output_tokens.value for one in reported_deployments()]
     [22000.0, 14800.0]
     """
-    data = read_data(_PACKAGE, "published", "deployments")
-    return from_mapping(Published, data, f"{_PACKAGE}.published")
+    data = read_data(_PACKAGE, "published", "deployments")["deployments"]
+    places = [f"{_PACKAGE}.published: deployments[{index}]" for index in range(len(data))]
+    return tuple(from_mapping(Reported, *one) for one in zip(data, places, strict=True))

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from simulator.errors import ConfigError
 from simulator.study.wide_ep.decode import Modelled, model
-from simulator.study.wide_ep.published import published
+from simulator.study.wide_ep.published import reported_deployments
 from simulator.study.wide_ep.speculation import LARGEST, SLOTS, Curve, curve
 from simulator.trace.json_file import Json
 
@@ -99,7 +99,7 @@ class WideEp:
 
 def steps(plan: Plan) -> int:
     """Return how often `validate_wide_ep` reports progress."""
-    return len(published().deployments) + len(plan.expert_parallel)
+    return len(reported_deployments()) + len(plan.expert_parallel)
 
 
 def validate_wide_ep(plan: Plan, advance: Callable[[], object] = lambda: None) -> WideEp:
@@ -117,7 +117,6 @@ def validate_wide_ep(plan: Plan, advance: Callable[[], object] = lambda: None) -
     SimulatorError
         If a deployment cannot run.
     """
-    known = published()
     deployments, curves = [], []
     for size in plan.expert_parallel:
         curves.append(
@@ -131,8 +130,8 @@ def validate_wide_ep(plan: Plan, advance: Callable[[], object] = lambda: None) -
             )
         )
         advance()
-    for reported in known.deployments:
-        deployments.append(model(reported, known.expert_kernel))
+    for reported in reported_deployments():
+        deployments.append(model(reported))
         advance()
     return WideEp(plan, tuple(deployments), tuple(curves))
 

@@ -31,8 +31,7 @@ def mixtral(law, **offload):
 
 def times(scenario, gamma, requests, context=200):
     """Times of consecutive steps, and what closed forms say of each."""
-    dispatch = scenario.deployment(gamma).dispatch
-    (steps,) = dispatch.new_steps(Streams(1), 0, lambda drawn: None)
+    (steps,) = scenario.deployment(gamma).dispatch.new_steps(Streams(1), 0, lambda drawn: None)
     summed = requests * context
     sampled = [steps.decode_window(requests, summed).base_s for _ in range(STEPS)]
     expected = scenario.deployment(gamma).costs[0].decode_s(requests, summed)
@@ -67,10 +66,11 @@ def test_assumptions_tell_that_residents_are_followed(uniform):
 
 
 def test_windows_hold_for_one_step_and_prompts_bring_nearly_all_experts(uniform):
-    dispatch, transfers = uniform.deployment(3).dispatch, uniform.step_model.offload
-    (steps,) = dispatch.new_steps(Streams(1), 0, lambda drawn: None)
+    dispatch, transfers, drawn = uniform.deployment(3).dispatch, uniform.step_model.offload, []
+    (steps,) = dispatch.new_steps(Streams(1), 0, drawn.append)
     window = steps.decode_window(2, 400)
     assert window.first_tokens > window.last_tokens
+    assert drawn[-1].drawn_s == window.base_s  # what the run reports as drawn has the stalls
     assert (steps.gamma, steps.query_tokens) == (3, 4)
     all_missing_s = transfers.layers * (8 - 3) * transfers.expert_s
     assert steps.mixed_s(0, 0, [(0, 500)]) > all_missing_s
