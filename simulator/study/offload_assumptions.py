@@ -34,7 +34,8 @@ def offload_assumptions(scenario: Scenario) -> list[str]:
     if config.drawn:
         found.append(
             f"what is resident is followed along the routes of requests, which keep to a sequence "
-            f"of up to {PROMPTS[1]} tokens each; a verify step moves on by all of its tokens"
+            f"of up to {PROMPTS[1]} tokens each; a verify step moves on by all of its tokens, and "
+            f"prompts route like other requests than those that decode after them"
         )
     else:
         left = "" if pinned else ": what is resident is what equal steps before have left"
