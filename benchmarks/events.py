@@ -4,7 +4,7 @@ One replica of eight GPUs, Qwen3-30B-A3B with 48 MoE layers, data-parallel atten
 spread over all of them. Each iteration is followed event by event: attention and experts on every
 GPU, dispatch and combine of every layer. Its run and a bare SimPy loop take turns, so that a busy
 machine slows both. Times are CPU times of the whole process, from drawing the requests to closing
-the files: loads, their prices and the trace are in them. The routes that the requests walk along are
+the files: loads, their prices and the trace are in them. The routes that requests walk along are
 drawn before, as a run of several replications draws them once.
 """
 

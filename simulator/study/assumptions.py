@@ -6,6 +6,7 @@ from simulator.scenario import Scenario
 from simulator.serving.cluster_config import PREFILL
 from simulator.speculation.regime import RegimeAcceptance
 from simulator.study.cluster_assumptions import cluster_assumptions
+from simulator.study.dispatch_assumptions import dispatch_assumptions
 from simulator.study.expert_assumptions import placement_assumptions, routing_assumption
 from simulator.study.offload_assumptions import offload_assumptions
 from simulator.trace.json_file import Json
@@ -104,6 +105,7 @@ def _queueing(scenario: Scenario) -> list[str]:
 def _spread(scenario: Scenario) -> list[str]:
     parallelism = scenario.parallelism
     found = [*_beyond_node(scenario), *placement_assumptions(scenario)]
+    found += dispatch_assumptions(scenario)
     if parallelism.data > 1:
         found.append(
             f"requests are dealt out evenly to {parallelism.data} attention groups; a step waits "
