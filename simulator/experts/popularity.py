@@ -84,7 +84,7 @@ def batch_exposure(archetype: Archetype, requests: int) -> Floats:
         preference = generator.standard_normal((requests, archetype.experts))
         scores[layer] = archetype.popularity_sd * popularity + archetype.request_sd * preference
     chances = _chances(archetype, scores, archetype.token_sd)
-    exposure: Floats = -np.log1p(-np.minimum(chances, 1.0 - 1e-12)).sum(axis=1)
+    exposure: Floats = -np.log1p(-np.clip(chances, 1e-12, 1.0 - 1e-12)).sum(axis=1)
     return exposure
 
 

@@ -53,7 +53,7 @@ def chances_of(exposure: Floats, distinct: float) -> Floats:
         return np.zeros_like(exposure)
 
     def excess(log_tokens: float) -> float:
-        return float(_called(exposure, np.exp(log_tokens)).mean()) - share
+        return float(_called(exposure, np.exp(log_tokens)).mean() - share)
 
     scale = np.log(-np.log1p(-share))
     low, high = scale - np.log(exposure.max()), scale - np.log(exposure.min())
@@ -160,5 +160,5 @@ def pinned_misses(popularity: Floats, resident: int, distinct: float) -> float:
     0.62
     """
     ordered = np.sort(popularity)[::-1]
-    exposure = -np.log1p(-np.minimum(ordered, 1.0 - _NEVER))
+    exposure = -np.log1p(-np.clip(ordered, _NEVER, 1.0 - _NEVER))
     return float(chances_of(exposure, distinct)[resident:].sum())

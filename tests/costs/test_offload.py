@@ -8,6 +8,7 @@ from helpers.scenarios import make_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.compose import compose
 from simulator.config import HardwareConfig
 from simulator.costs.compiled import CompiledSteps
 from simulator.costs.offload import PART, ExpertTransfers, expert_transfers
@@ -54,7 +55,7 @@ def offloaded(resident=64, model="qwen3_30b_a3b", *, hardware=None, fidelity="ex
 @pytest.fixture(scope="module")
 def scenario():
     """Qwen3-30B-A3B on one L40, half of its experts in host memory."""
-    return build(offloaded())
+    return build(compose(["scenario=offloaded"]))
 
 
 def test_a_model_that_did_not_fit_fits_and_the_error_names_the_way():
