@@ -99,7 +99,7 @@ class ExpertPrices:
         )
 
     def expected_s(self, requests: int, query_tokens: float, prompt_tokens: int) -> float:
-        """Return what closed forms charge for experts and exchange: what drawn loads replace, s.
+        """Return what closed forms charge for what drawn loads replace: experts and exchange, s.
 
         Parameters
         ----------
@@ -112,7 +112,9 @@ class ExpertPrices:
 
             def price(prompt: int) -> float:
                 independent = law.independent_tokens(requests, query_tokens, prompt)
-                return total_s(forward.experts(requests * query_tokens + prompt, independent))
+                parts = forward.experts(requests * query_tokens + prompt, independent)
+                transfers = self._model.expert_transfers(requests, prompt, independent)
+                return total_s(parts) + total_s(transfers)
 
             curve = self._expected[requests, query_tokens] = Curve(price)
         return curve.at(prompt_tokens)
