@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 PURPOSE = """\
-Compare every acceptance profile with the published acceptance lengths that it was
+Compare every acceptance profile with the published acceptance lengths it was
 fitted to, and predict long drafts from short ones: draft lengths 1 to 3 are
-fitted, 4 to 8 predicted, beside a single acceptance rate. Takes some seconds."""
+fitted, 4 to 8 predicted, beside a single rate. Takes some seconds."""
 
 EXAMPLES = ("validate acceptance",)
 
