@@ -39,6 +39,7 @@ from simulator.serving.queues import QUEUES
 from simulator.serving.router import ROUTERS
 from simulator.speculation.acceptance import ACCEPTANCE
 from simulator.speculation.policies import POLICIES
+from simulator.speculation.profiles import profile_names, read_profile
 from simulator.units import GIB, GIGA, MEGA, TERA, US
 from simulator.workload.arrivals import ARRIVALS
 from simulator.workload.build import WORKLOADS
@@ -171,6 +172,21 @@ def workloads() -> list[Sheet]:
     ]
 
 
+def acceptance() -> list[Sheet]:
+    """List the acceptance profiles, task by task, with their acceptance lengths."""
+    rows, sources = [], {}
+    for name in profile_names():
+        profile = read_profile(name)
+        for task, measured in profile.tasks.items():
+            lengths = " ".join(f"{length:.2f}" for length in measured.lengths.values())
+            rows.append((name, task, f"{measured.shape.decay:.2f}", lengths))
+        sources[name] = f"{profile.title}: {_joined(t.source for t in profile.tasks.values())}"
+    columns = ("name", "task", "decay>", "acceptance length at draft lengths 1, 2, ...")
+    return [
+        Sheet("Acceptance (speculation=profile speculation.profile=NAME)", columns, rows, sources)
+    ]
+
+
 def scenarios() -> list[Sheet]:
     """List the scenarios."""
     rows = [
@@ -237,6 +253,7 @@ TOPICS = {
     "gpus": Topic(gpu_names, gpus),
     "topologies": Topic(topology_names, topologies),
     "drafters": Topic(drafter_names, drafters),
+    "acceptance": Topic(profile_names, acceptance),
     "workloads": Topic(partial(group_options, "workload"), workloads),
     "scenarios": Topic(partial(group_options, "scenario"), scenarios),
     "engines": Topic(engine_names, engines),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from simulator.scenario import Scenario
 from simulator.serving.cluster_config import PREFILL
+from simulator.speculation.profiled import ProfiledAcceptance
+from simulator.speculation.profiles import choose_shape, read_profile
 from simulator.speculation.regime import RegimeAcceptance
 from simulator.study.cluster_assumptions import cluster_assumptions
 from simulator.study.dispatch_assumptions import dispatch_assumptions
@@ -27,8 +29,8 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
         nothing decoded.
     """
     config = scenario.config
-    found = [_acceptance(scenario), *_drafting(scenario), routing_assumption(scenario)]
-    found += offload_assumptions(scenario)
+    found = [_acceptance(scenario), *_profile(scenario), *_drafting(scenario)]
+    found += [routing_assumption(scenario), *offload_assumptions(scenario)]
     if terms is not None:
         found.append(
             f"{terms['measured_share']:.0%} of a step's time comes from kernel tables measured on "
@@ -148,6 +150,9 @@ def _acceptance(scenario: Scenario) -> str:
             f"average (the mean of {WINDOW_ROUNDS} rounds varies {inflation:.1f} times as much as "
             f"that of independent ones)"
         )
+    if isinstance(scenario.acceptance, ProfiledAcceptance):
+        length = scenario.acceptance.tokens_per_round(speculation.gamma)
+        return f"{drafts} as in profile {speculation.profile}, {length:.2f} tokens a round"
     if speculation.acceptance == "recorded":
         return f"{drafts} as in the rounds of {speculation.path}, each request as a recorded one"
     if speculation.acceptance == "iid":
@@ -155,6 +160,19 @@ def _acceptance(scenario: Scenario) -> str:
     else:
         rate = ", ".join(f"{alpha:g}" for alpha in speculation.alphas) + " by position"
     return f"{drafts} with rate {rate}, on every request"
+
+
+def _profile(scenario: Scenario) -> list[str]:
+    """Say what a profile takes for granted: its assumed figures, and the task asked for."""
+    speculation = scenario.config.speculation
+    if not speculation.gamma or speculation.profile is None:
+        return []
+    found = read_profile(speculation.profile)
+    kinds = {key: found.provenance[f"shape.{key}"].kind for key in ("gain", "spread")}
+    _, notes = choose_shape(found, speculation.task, speculation.temperature)
+    if "assumed" in kinds.values():
+        notes += ("how acceptance varies between texts and requests is that of another drafter",)
+    return list(notes)
 
 
 def _drafting(scenario: Scenario) -> list[str]:

@@ -14,8 +14,10 @@ FOLDERS = [
     "hardware_specs.machines",
     "hardware_specs.moesd",
     "hardware_specs.wide_ep",
+    "workloads.acceptance",
     "workloads.presets",
     "workloads.routing",
+    "workloads.tasks",
 ]
 
 DATA = [

@@ -5,6 +5,9 @@ from __future__ import annotations
 from simulator.commands.subjects import Subject, run_subject
 
 SUBJECTS = {
+    "acceptance": Subject(
+        f"{__name__}.acceptance", "acceptance profiles against published acceptance lengths"
+    ),
     "collectives": Subject(
         f"{__name__}.collectives", "collectives measured and on links, each left out once"
     ),
