@@ -96,20 +96,25 @@ def scaled(blocks: Iterable[RequestBlock], factor: float) -> Iterator[RequestBlo
     The recorded count N(t), linear between two arrivals, becomes ``floor(factor * N(t))``. So the
     CV of inter-arrival times and that of counts in windows stay what they are, bursts last as long
     and the day has the same shape. A factor of 2 sends each request twice, the second halfway to
-    the next; a factor of 0.5 leaves out every other.
+    the next (after the last it is taken to be as far as the last gap); a factor of 0.5 leaves out
+    every other.
 
     The second and further copies are of other users: their conversations and prefix hashes are
     others, shared among copies of the same rank as in the trace.
     """
-    count, before = 0, None  # the last row waits until it is known when the next comes
+    count, gap_s = 0, 0.0
+    before: RequestBlock | None = None  # the last row waits until it is known when the next comes
     for block in blocks:
         known = block if before is None else joined([before, block])
         if known.size > 1:
             yield from _copied(known, known.size - 1, count, factor)
             count += known.size - 1
+            gap_s = float(known.arrival_s[-1] - known.arrival_s[-2])
         before = _part(known, known.size - 1, known.size)
     if before is not None:
-        yield from _copied(joined([before, before]), 1, count, factor)
+        yield from _copied(
+            joined([before, _moved(before, before.arrival_s + gap_s)]), 1, count, factor
+        )
 
 
 def stretched(blocks: Iterable[RequestBlock], factor: float) -> Iterator[RequestBlock]:
