@@ -3,7 +3,7 @@
 A reader streams: it holds a chunk of the file at a time, whatever its length.
 """
 
-from simulator.workload.readers import azure, generic
+from simulator.workload.readers import azure, bailian, burstgpt, generic, mooncake
 from simulator.workload.readers.policy import (
     ON_BAD_ROW,
     READERS,
@@ -21,5 +21,8 @@ __all__ = [
     "ReadReport",
     "TraceReader",
     "azure",
+    "bailian",
+    "burstgpt",
     "generic",
+    "mooncake",
 ]
