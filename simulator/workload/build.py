@@ -14,6 +14,7 @@ from simulator.workload.readers import READERS, ReadPolicy
 from simulator.workload.readers.files import existing_file
 from simulator.workload.replay import Replay, TraceWorkload, open_trace
 from simulator.workload.requests import MAX_TOKENS, Workload
+from simulator.workload.session_replay import SessionWorkload, open_sessions
 from simulator.workload.swing import Swinging
 from simulator.workload.synthetic import SyntheticWorkload
 from simulator.workload.traits import TraitedWorkload
@@ -122,18 +123,31 @@ def closed_loop_workload(config: WorkloadConfig, requests: int) -> SyntheticWork
 
 
 @WORKLOADS.register("trace")
-def trace_workload(config: WorkloadConfig, requests: int) -> TraceWorkload:
+def trace_workload(config: WorkloadConfig, requests: int) -> TraceWorkload | SessionWorkload:
     """Build the replay of a trace file."""
     reader = READERS.get(config.format, "workload.format")
+    path = existing_file(config.path or "", folders=config.of_sessions)
+    policy = ReadPolicy(
+        on_bad_row=config.on_bad_row,
+        hash_tokens=config.hash_tokens,
+        tasks=tuple(one.name for one in config.traffic_classes),
+    )
+    if config.of_sessions:
+        return open_sessions(
+            path,
+            reader,
+            requests,
+            policy=policy,
+            users=config.concurrency,
+            rate=config.rate,
+            max_prompt_tokens=config.max_prompt_tokens or MAX_TOKENS,
+            max_output_tokens=config.max_output_tokens or MAX_TOKENS,
+        )
     return open_trace(
-        existing_file(config.path or ""),
+        path,
         reader,
         requests,
-        policy=ReadPolicy(
-            on_bad_row=config.on_bad_row,
-            hash_tokens=config.hash_tokens,
-            tasks=tuple(one.name for one in config.traffic_classes),
-        ),
+        policy=policy,
         replay=Replay(
             keep_share=config.keep_share,
             window_s=config.window_s,

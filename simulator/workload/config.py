@@ -90,13 +90,15 @@ class WorkloadConfig:
     preset
         Name of a preset. Null: ``chat`` for kind ``preset``; none for ``closed_loop``.
     rate
-        Mean arrival rate, requests/s. Null: as measured in the preset's trace.
+        Mean arrival rate, requests/s; of a trace of sessions, sessions that begin a second. Null:
+        as measured in the preset's trace.
     arrivals
         Arrival law, ``poisson`` or ``gamma_modulated``. Null: the preset's.
     swing
         How the rate swings around its mean. Null: not at all.
     concurrency
-        Users of a closed loop, each with one request in flight.
+        Users of a closed loop, each with one request in flight; of a trace of sessions, those that
+        go on at once.
     path, format
         Trace file to replay, and how it is written (``azure``).
     on_bad_row
@@ -172,7 +174,7 @@ class WorkloadConfig:
         self._check_ranges()
         for key, advice in _FOREIGN.get(self.kind, {}).items():
             value = getattr(self, key)
-            if value is not None:
+            if value is not None and not (self.of_sessions and key in SESSION_STARTS):
                 given = "set" if is_dataclass(value) else repr(value)
                 raise ConfigError(
                     f"workload.{key} is {given}, which means nothing to"
@@ -185,6 +187,11 @@ class WorkloadConfig:
             raise ConfigError(
                 f"workload.traffic_classes has two classes named {twice!r}; name them differently."
             )
+
+    @property
+    def of_sessions(self) -> bool:
+        """Whether a trace of sessions is replayed, whose requests wait for one another."""
+        return self.kind == "trace" and self.format in SESSION_FORMATS
 
     def _check_ranges(self) -> None:
         _within("rate", self.rate, MIN_RATE, MAX_RATE, "requests/s")
@@ -212,6 +219,8 @@ class WorkloadConfig:
                         f"workload.{field.name} is {value!r}, but it is about traces only "
                         f"(workload.kind=trace); {_REPLAY[field.name]}."
                     )
+        if self.of_sessions:
+            self._check_sessions()
         if self.on_bad_row not in ON_BAD_ROW:
             raise ConfigError(unknown("policy", self.on_bad_row, ON_BAD_ROW, "workload.on_bad_row"))
         window = self.window_s
@@ -225,6 +234,23 @@ class WorkloadConfig:
                 f"workload.keep_share is {self.keep_share}; set it above 0 and up to 1, which "
                 "keeps all. For more requests than recorded set workload.rate_scale."
             )
+
+    def _check_sessions(self) -> None:
+        given = [key for key in SESSION_STARTS if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ConfigError(
+                f"workload.format={self.format} has sessions that tell no common time; set "
+                "workload.concurrency (how many go on at once) or workload.rate (how many begin a "
+                f"second){', not both' if given else ''}."
+            )
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in _TIMED and value != field.default:
+                raise ConfigError(
+                    f"workload.{field.name} is {value!r}, but workload.format={self.format} has "
+                    "sessions whose requests wait for one another; set "
+                    f"workload.{given[0]} instead."
+                )
 
     def _check_kind(self) -> None:
         self._check_replay()
@@ -250,6 +276,15 @@ class WorkloadConfig:
                     f"workload.{key} is not set; fix it, or name a workload.preset to draw it from."
                 )
 
+
+SESSION_FORMATS = ("agentic",)
+"""Formats of recorded sessions, which tell times since each began."""
+
+SESSION_STARTS = ("concurrency", "rate")
+"""Settings that say when recorded sessions begin."""
+
+_TIMED = ("window_s", "keep_share", "rate_scale", "time_stretch", "jitter_s")
+"""Settings about times of arrival that a trace has recorded."""
 
 _REPLAY = {
     "on_bad_row": "leave it at error",

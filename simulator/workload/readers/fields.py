@@ -63,8 +63,8 @@ def seconds(value: object, column: str) -> float:
     raise BadRow(reason, f"{column} is {shown(value)}; expected a number from 0 on.")
 
 
-def prefix_hashes(values: object, column: str) -> tuple[int, ...]:
-    """Return hashes of a list: whole numbers from 0 to ``MAX_HASH``.
+def prefix_hashes(values: object, column: str, largest: int = MAX_HASH) -> tuple[int, ...]:
+    """Return hashes of a list: whole numbers from 0 to the largest.
 
     Raises
     ------
@@ -74,10 +74,10 @@ def prefix_hashes(values: object, column: str) -> tuple[int, ...]:
     if not isinstance(values, Sequence) or isinstance(values, str):
         raise BadRow(f"{column} is no list", f"{column} is {shown(values)}; expected a list.")
     for value in values:
-        if type(value) is not int or not 0 <= value <= MAX_HASH:
+        if type(value) is not int or not 0 <= value <= largest:
             raise BadRow(
                 f"{column} holds an unknown kind of hash",
-                f"{column} holds {shown(value)}; a hash is a whole number from 0 to {MAX_HASH}.",
+                f"{column} holds {shown(value)}; a hash is a whole number from 0 to {largest}.",
             )
     return tuple(values)
 
