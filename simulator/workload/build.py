@@ -14,6 +14,7 @@ from simulator.workload.readers import READERS, ReadPolicy
 from simulator.workload.readers.files import existing_file
 from simulator.workload.replay import Replay, TraceWorkload, open_trace
 from simulator.workload.requests import MAX_TOKENS, Workload
+from simulator.workload.servegen import ClientWorkload, open_clients
 from simulator.workload.session_replay import SessionWorkload, open_sessions
 from simulator.workload.swing import Swinging
 from simulator.workload.synthetic import SyntheticWorkload
@@ -157,6 +158,19 @@ def trace_workload(config: WorkloadConfig, requests: int) -> TraceWorkload | Ses
             max_prompt_tokens=config.max_prompt_tokens or MAX_TOKENS,
             max_output_tokens=config.max_output_tokens or MAX_TOKENS,
         ),
+    )
+
+
+@WORKLOADS.register("servegen")
+def servegen_workload(config: WorkloadConfig, requests: int) -> ClientWorkload:
+    """Build an open loop of many clients from the files that ServeGen publishes of each."""
+    return open_clients(
+        existing_file(config.path or "", folders=True),
+        requests,
+        rate=config.rate,
+        window_s=config.window_s,
+        max_prompt_tokens=config.max_prompt_tokens or MAX_TOKENS,
+        max_output_tokens=config.max_output_tokens or MAX_TOKENS,
     )
 
 

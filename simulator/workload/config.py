@@ -41,6 +41,14 @@ _FOREIGN = {
         "prompt_tokens": "a trace brings its own lengths: cap them with workload.max_prompt_tokens",
         "output_tokens": "a trace brings its own lengths: cap them with workload.max_output_tokens",
     },
+    "servegen": {
+        "arrivals": "every client has its own: leave it null",
+        "swing": "the rates of the clients swing already: leave it null",
+        "concurrency": "use workload.kind=closed_loop for a fixed number of users",
+        "preset": "the clients bring their own requests: leave it null",
+        "prompt_tokens": "clients have their own lengths: cap them with workload.max_prompt_tokens",
+        "output_tokens": "clients have their own lengths: cap them with workload.max_output_tokens",
+    },
 }
 """Settings that mean nothing to a kind, and what to do instead."""
 
@@ -86,7 +94,8 @@ class WorkloadConfig:
     Parameters
     ----------
     kind
-        ``preset`` (open loop, fitted), ``closed_loop`` or ``trace``; more by plug-in.
+        ``preset`` (open loop, fitted), ``closed_loop``, ``trace`` or ``servegen`` (many clients);
+        more by plug-in.
     preset
         Name of a preset. Null: ``chat`` for kind ``preset``; none for ``closed_loop``.
     rate
@@ -212,9 +221,11 @@ class WorkloadConfig:
 
     def _check_replay(self) -> None:
         if self.kind in _FOREIGN and self.kind != "trace":
+            allowed = ("window_s",) if self.kind == "servegen" else ()
             for field in fields(self):
                 value = getattr(self, field.name)
-                if field.name in _REPLAY and value != field.default:
+                foreign = field.name in _REPLAY and field.name not in allowed
+                if foreign and value != field.default:
                     raise ConfigError(
                         f"workload.{field.name} is {value!r}, but it is about traces only "
                         f"(workload.kind=trace); {_REPLAY[field.name]}."
@@ -264,7 +275,7 @@ class WorkloadConfig:
                 f"workload.random_range_ratio is {self.random_range_ratio}, but it spreads fixed "
                 "lengths only; set workload.prompt_tokens or workload.output_tokens."
             )
-        if self.kind == "trace" and not self.path:
+        if self.kind in ("trace", "servegen") and not self.path:
             raise ConfigError("workload.path is not set; name the trace file to replay.")
         if self.kind != "closed_loop":
             return
