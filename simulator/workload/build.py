@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from simulator.errors import ConfigError, InvariantError
+from simulator.errors import ConfigError, DataError, InvariantError
 from simulator.registry import Registry
 from simulator.workload.arrivals import ARRIVALS, ArrivalParameters
 from simulator.workload.config import WorkloadConfig
@@ -12,6 +12,7 @@ from simulator.workload.lengths import FixedLength, LengthLaw, UniformLength
 from simulator.workload.presets import Preset, read_preset
 from simulator.workload.readers import READERS, ReadPolicy
 from simulator.workload.readers.files import existing_file
+from simulator.workload.readers.likely import likely_format
 from simulator.workload.replay import Replay, TraceWorkload, open_trace
 from simulator.workload.requests import MAX_TOKENS, Workload
 from simulator.workload.servegen import ClientWorkload, open_clients
@@ -58,7 +59,16 @@ def build_workload(config: WorkloadConfig, requests: int) -> Workload:
     if not (config.traffic_classes or config.shared_prefix or config.sessions):
         return workload
     _check_sessions(config, workload)
+    told: frozenset[str] = frozenset()
+    if isinstance(workload, (TraceWorkload, SessionWorkload, ClientWorkload)):
+        told = workload.told
+    if config.shared_prefix and "prefixes" in told:
+        raise ConfigError(
+            "workload.shared_prefix is set, but the trace tells which prefixes its prompts share: "
+            "leave it null."
+        )
     return TraitedWorkload(
+        told=told,
         inner=workload,
         classes=config.traffic_classes,
         shared_prefix=config.shared_prefix,
@@ -144,26 +154,30 @@ def trace_workload(config: WorkloadConfig, requests: int) -> TraceWorkload | Ses
             max_prompt_tokens=config.max_prompt_tokens or MAX_TOKENS,
             max_output_tokens=config.max_output_tokens or MAX_TOKENS,
         )
-    return open_trace(
-        path,
-        reader,
-        requests,
-        policy=policy,
-        replay=Replay(
-            keep_share=config.keep_share,
-            window_s=config.window_s,
-            jitter_s=config.jitter_s,
-            rate_scale=config.rate_scale,
-            time_stretch=config.time_stretch,
-            max_prompt_tokens=config.max_prompt_tokens or MAX_TOKENS,
-            max_output_tokens=config.max_output_tokens or MAX_TOKENS,
-        ),
+    replay = Replay(
+        keep_share=config.keep_share,
+        window_s=config.window_s,
+        jitter_s=config.jitter_s,
+        rate_scale=config.rate_scale,
+        time_stretch=config.time_stretch,
+        max_prompt_tokens=config.max_prompt_tokens or MAX_TOKENS,
+        max_output_tokens=config.max_output_tokens or MAX_TOKENS,
     )
+    try:
+        return open_trace(path, reader, requests, policy=policy, replay=replay)
+    except DataError as error:
+        likely = likely_format(path)
+        if likely in (None, config.format):
+            raise
+        raise DataError(f"{error} The file looks like workload.format={likely}.") from error
 
 
 @WORKLOADS.register("servegen")
 def servegen_workload(config: WorkloadConfig, requests: int) -> ClientWorkload:
-    """Build an open loop of many clients from the files that ServeGen publishes of each."""
+    """Build an open loop of many clients from the files that ServeGen publishes of each.
+
+    Source: alibaba/ServeGen (Apache-2.0); Xiang et al., ServeGen, 2025.
+    """
     return open_clients(
         existing_file(config.path or "", folders=True),
         requests,

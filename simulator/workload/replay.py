@@ -152,6 +152,11 @@ class TraceWorkload:
         """None: an open loop."""
         return
 
+    @property
+    def told(self) -> frozenset[str]:
+        """What the trace tells of its requests."""
+        return self.report.told
+
     def blocks(self, streams: Streams) -> Iterator[RequestBlock]:
         """Read the requests, block after block; the streams are used for jitter alone.
 

@@ -5,7 +5,7 @@ rate and a law of inter-arrival times, and of every client the distributions of 
 draws them: counts vary by chance, and input and output lengths are drawn independently (ServeGen's
 own sampler takes one uniform for both and fixes the counts).
 
-Source: Xiang et al., ServeGen, NSDI 2026; alibaba/ServeGen (Apache-2.0).
+Source: alibaba/ServeGen (Apache-2.0); Xiang et al., ServeGen, 2025.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from simulator.workload.requests import MAX_TOKENS, RequestBlock, RequestTraits
 from simulator.workload.transforms import cut, recut
 
 MAX_WINDOW_REQUESTS = 10**7
-"""Most requests of a window, which is in memory (kind: assumed); the busiest published has 2.3e6."""
+"""Most requests of a window, which is in memory (kind: assumed); the busiest published has 2e6."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def thinned(blocks: Iterable[RequestBlock], share: float) -> Iterator[RequestBlo
         key = block.first_id + np.arange(block.size)
         if block.traits is not None:
             key = np.where(block.traits.session >= 0, block.traits.session, key)
-        rows = np.flatnonzero(_uniforms(key) < share)
+        rows = np.flatnonzero(uniforms(key) < share)
         if rows.size:
             yield taken(block, rows)
 
@@ -281,7 +281,7 @@ def _other(numbers: Ints, rank: Ints) -> Ints:
     return (numbers + shift) & _BITS_62
 
 
-def _uniforms(numbers: Ints) -> NDArray[np.float64]:
+def uniforms(numbers: Ints) -> NDArray[np.float64]:
     """Return uniforms in [0, 1) that depend on the numbers alone (splitmix64)."""
     mixed = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(_GOLDEN)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(_MIX_1)

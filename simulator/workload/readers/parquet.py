@@ -123,9 +123,8 @@ def read_requests(path: Path, policy: ReadPolicy) -> Iterator[RequestBlock]:
     with _opened(path) as file:
         _require(path, file.schema_arrow.names, (*RUN, *RUN_COLUMNS))
         tables = _in_order_of_arrival(_first_run(_tables(file, (*RUN, *RUN_COLUMNS))), path)
-        pieces = (
-            TablePiece(table, first, "request", _run_columns, _run_row) for first, table in tables
-        )
+        at_once, one = partial(_run_columns, policy), partial(_run_row, policy)
+        pieces = (TablePiece(table, first, "request", at_once, one) for first, table in tables)
         policy.report.notes.append("prefixes and conversations of the run are not in its trace")
         yield from read_blocks(pieces, path, policy, RunLayout())
 
@@ -178,7 +177,7 @@ def _generic(rows: GenericRows, table: pa.Table) -> Columns | None:
     return None if numbers is None else rows.of_table(numbers)
 
 
-def _run_columns(table: pa.Table) -> Columns | None:
+def _run_columns(policy: ReadPolicy, table: pa.Table) -> Columns | None:
     types = {"arrival_s": pa.float64()} | dict.fromkeys(RUN_COLUMNS[2:], pa.int64())
     numbers = _typed(table, types)
     if numbers is None:
@@ -189,14 +188,21 @@ def _run_columns(table: pa.Table) -> Columns | None:
     fine = plausible(prompts, outputs) and bool((time >= 0).all() and (time < float("inf")).all())
     if not fine or min(classes.min(initial=0), tenants.min(initial=0)) < 0:
         return None
+    if policy.tasks and classes.max(initial=0) >= len(policy.tasks):
+        return None
     return Columns(time, prompts, outputs, classes, tenants)
 
 
-def _run_row(named: dict[str, Any]) -> Row:
-    rows = GenericRows(REQUIRED, ReadPolicy())
+def _run_row(policy: ReadPolicy, named: dict[str, Any]) -> Row:
+    rows = GenericRows(REQUIRED, policy)
     whole = [named[name] for name in ("traffic_class", "tenant")]
     if any(type(value) is not int or value < 0 for value in whole):
         raise BadRow("no class or tenant", f"traffic_class and tenant are {whole}.")
+    if policy.tasks and whole[0] >= len(policy.tasks):
+        raise BadRow(
+            "unknown traffic class",
+            f"traffic_class is {whole[0]}, but workload.traffic_classes names {len(policy.tasks)}.",
+        )
     return rows.of_mapping(named)._replace(traffic_class=whole[0], tenant=whole[1])
 
 
