@@ -15,21 +15,12 @@ from numpy.typing import NDArray
 
 from simulator.streams import Streams
 from simulator.workload.requests import BLOCK_REQUESTS, RequestBlock, RequestTraits, Workload
+from simulator.workload.spans import HASH_TOKENS, OWN_TEXTS, STRIDE
 from simulator.workload.traits_config import (
-    MAX_COUNT,
     SessionsConfig,
     SharedPrefixConfig,
     TrafficClassConfig,
 )
-
-HASH_TOKENS = 16
-"""Tokens that a hash of a drawn prefix stands for: vLLM's block, so that none of it is lost."""
-
-STRIDE = 1 << 21
-"""Hashes set aside for one text: no prompt and output have more (`requests.MAX_TOKENS`)."""
-
-OWN_TEXTS = MAX_COUNT
-"""Texts below this number are shared prefixes, those from it on belong to one conversation."""
 
 Indices = NDArray[np.int64]
 
