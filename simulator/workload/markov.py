@@ -184,5 +184,3 @@ class MarkovModulatedPoisson:
 def _sums(parts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the running sums, from 0 on."""
     return np.concatenate([[0.0], np.cumsum(parts)])
-
-

@@ -49,7 +49,7 @@ class GammaRenewal:
     @property
     def shape(self) -> float:
         """Shape of the Gamma law."""
-        return self.cv**-2.0
+        return 1.0 / (self.cv * self.cv)
 
     @property
     def assumption(self) -> str:
@@ -133,7 +133,7 @@ class WeibullRenewal:
 def _accumulated(
     gaps_s: NDArray[np.float64], clock_s: float, first_s: float | None
 ) -> NDArray[np.float64]:
-    """Return the times that gaps lead to from a clock on, the first gap replaced if one is given."""
+    """Return the times that gaps lead to from a clock on; the first may be replaced."""
     if first_s is not None:
         gaps_s[0] = first_s
     times_s: NDArray[np.float64] = clock_s + np.cumsum(gaps_s)

@@ -122,6 +122,7 @@ class TraitedWorkload:
             cancel_after_s=patience,
             prefixes=prefixes,
             hash_tokens=HASH_TOKENS,
+            think_s=None if block.traits is None else block.traits.think_s,
         )
 
     def _patient(self, traits: RequestTraits) -> RequestTraits:
@@ -245,9 +246,10 @@ def _assumptions(workload: TraitedWorkload) -> Sequence[str]:
         )
     if workload.sessions is not None:
         sessions, rate = workload.sessions, workload.mean_rate
-        gap = f"{sessions.live / rate:.3g} s on average" if rate else f"{sessions.live} requests"
+        live = sessions.live or 0
+        gap = f"{live / rate:.3g} s on average" if rate else f"{live} requests"
         found.append(
-            f"{sessions.live} conversations of {sessions.turns:g} turns on average: the lengths "
+            f"{live} conversations of {sessions.turns:g} turns on average: the lengths "
             f"drawn are what each turn adds, whatever context of earlier turns the trace had in "
             f"them, and turns follow each other after {gap}, whether or "
             "not the answer is out"
