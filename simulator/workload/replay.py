@@ -220,7 +220,7 @@ def open_trace(
                 | (within.output_tokens < block.output_tokens)
             )
         )
-    _check_rows(path, rows, report, replay)
+    _check_rows(path, rows, policy, replay)
     notes = [*report.sentences(), *report.notes, *replay.sentences(report)]
     if too_long:
         notes.append(f"{too_long} of {rows} requests are cut to the token limits set")
@@ -239,13 +239,19 @@ def open_trace(
     )
 
 
-def _check_rows(path: Path, rows: int, report: ReadReport, replay: Replay) -> None:
+def _check_rows(path: Path, rows: int, policy: ReadPolicy, replay: Replay) -> None:
     """Refuse a trace of which nothing is left, or that is mostly bad."""
+    report = policy.report
     skipped = report.skipped.total()
     if skipped > MAX_SKIPPED_SHARE * (skipped + report.rows):
         raise DataError(
             f"{path}: {skipped:,} bad rows and {report.rows:,} good ones: "
             f"{'; '.join(report.sentences())}. Does workload.format fit the file?"
+        )
+    if policy.hash_tokens is not None and "prefixes" not in report.told:
+        raise ConfigError(
+            f"workload.hash_tokens is {policy.hash_tokens}, but {path} has no prefix hashes; leave "
+            "it null."
         )
     if rows == 0:
         raise ConfigError(
