@@ -12,7 +12,14 @@ import numpy as np
 
 from simulator.errors import DataError
 from simulator.workload.ragged import Ragged
-from simulator.workload.readers.fields import fitting, prefix_hashes, seconds, shown, tokens
+from simulator.workload.readers.fields import (
+    fitting,
+    prefix_hashes,
+    seconds,
+    shown,
+    tokens,
+    unquoted,
+)
 from simulator.workload.readers.files import is_compressed, line_chunks
 from simulator.workload.readers.json_lines import object_of
 from simulator.workload.readers.policy import READERS, BadRow, ReadPolicy
@@ -181,6 +188,7 @@ def _call(entry: dict[str, Any], agent: int, origin_s: float, hash_tokens: int) 
     for name in ("t", "in", "out"):
         if name not in entry:
             raise BadRow(f"{name} is missing", f"there is no field {name!r}.")
+        unquoted(entry[name], name)
     start_s = origin_s + seconds(entry["t"], "t")
     took, think = (
         None if entry.get(name) is None else seconds(entry[name], name)

@@ -60,7 +60,7 @@ class BailianLines:
         if table is None or columns is None:
             return None
         chats, parents = table["chat_id"].to_pylist(), table["parent_chat_id"].to_pylist()
-        if min(chats, default=0) < 0:
+        if min(chats, default=0) < 0 or min(parents, default=0) < -1:
             return None
         try:
             tasks = numbered(table["type"], self.names.task) if self.names.tasks else None

@@ -84,7 +84,7 @@ def split_header(
         if len(first) > longest_bytes:
             raise DataError(f"{path}, line {line}: {too_long(longest_bytes)}")
         try:
-            fields = next(csv.reader([first.decode("utf-8", "surrogateescape")], strict=True))
+            fields = next(csv.reader([first.decode("utf-8", "replace")], strict=True))
         except csv.Error as error:
             raise DataError(f"{path}, line {line}: not CSV: {error}.") from error
         return line, [name.strip() for name in fields], _and_then(Chunk(line + 1, after), rest)

@@ -116,9 +116,25 @@ def identity(text: str) -> int:
     return int.from_bytes(digest, "big") >> 2
 
 
+def unquoted(value: object, column: str) -> object:
+    """Return a value of a file that has numbers beside texts.
+
+    Raises
+    ------
+    BadRow
+        If it is a text where a number belongs.
+    """
+    if isinstance(value, str):
+        raise BadRow(f"{column} is a text", f"{column} is the text {shown(value)}, no number.")
+    return value
+
+
 def written(value: object) -> str:
     """Return a value of a JSON file as it may stand there, for checks of its digits."""
-    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return ""
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+    return str(int(value) if whole else value)
 
 
 def shown(value: object) -> str:

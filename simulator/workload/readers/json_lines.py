@@ -14,7 +14,14 @@ import pyarrow.json as arrow_json
 
 from simulator.errors import DataError
 from simulator.workload.ragged import Ragged
-from simulator.workload.readers.fields import fitting, prefix_hashes, seconds, shown, tokens
+from simulator.workload.readers.fields import (
+    fitting,
+    prefix_hashes,
+    seconds,
+    shown,
+    tokens,
+    unquoted,
+)
 from simulator.workload.readers.files import Chunk, line_chunks
 from simulator.workload.readers.hashes import ragged
 from simulator.workload.readers.policy import READERS, BadRow
@@ -92,6 +99,8 @@ class JsonRows:
         for name in (self.time, self.prompt, self.output, self.hashes, *self.others):
             if name not in fields:
                 raise BadRow(f"{name} is missing", f"there is no field {name!r}.")
+        for name in (self.time, self.prompt, self.output):
+            unquoted(fields[name], name)
         prompt = tokens(fields[self.prompt], self.prompt)
         hashes = prefix_hashes(fields[self.hashes], self.hashes)
         time = fields[self.time]
