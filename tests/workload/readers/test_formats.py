@@ -66,6 +66,20 @@ def test_plain_files_are_read_in_columns(name, write, monkeypatch):
     assert read_block(write(data, file), name).size == 24
 
 
+def test_quotes_and_the_letter_x_do_not_send_a_file_row_by_row(write, monkeypatch):
+    text = 'arrival_s,prompt_tokens,output_tokens,"tenant"\n0,1,"2","Max, Moritz"\n1,3,4,"x"\n'
+    careful = read_block(write(text), "csv")
+    monkeypatch.setattr(rows.LinePiece, "rows", lambda self: pytest.fail("read row by row"))
+    at_once = read_block(write(text.replace("Max, Moritz", "Max")), "csv")
+    assert at_once.output_tokens.tolist() == careful.output_tokens.tolist() == [2, 4]
+    assert traits_of(at_once) == traits_of(careful)
+
+
+def test_hexadecimal_numbers_are_no_numbers(write):
+    with pytest.raises(DataError, match="line 2: prompt_tokens is '0x1F'"):
+        read_block(write("arrival_s,prompt_tokens,output_tokens\n0,0x1F,1\n"), "csv")
+
+
 def test_mooncake_hashes_of_full_blocks_alone_count(write):
     block = read_block(write(MOONCAKE + MOONCAKE.replace("0,", "3000,", 1)), "mooncake")
     assert block.arrival_s.tolist() == [0.0, 3.0]
