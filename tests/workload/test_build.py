@@ -12,7 +12,7 @@ from simulator.workload.build import WORKLOADS, build_workload
 from simulator.workload.config import WorkloadConfig
 from simulator.workload.presets import read_preset
 
-SHIPPED = ("chat", "code", "fixed_batch", "trace")
+SHIPPED = ("chat", "code", "fixed_batch", "trace", "servegen")
 
 
 def shipped(name):
