@@ -89,6 +89,22 @@ def prompt_notes(config: WorkloadConfig, *, shares: bool = False) -> list[str]:
     return notes
 
 
+def check_room(config: WorkloadConfig, longest: int) -> None:
+    """Refuse conversations whose longest prompt has no room for one turn.
+
+    Raises
+    ------
+    ConfigError
+        If a turn may have more tokens.
+    """
+    if config.sessions is not None and config.sessions.max_tokens < longest:
+        raise ConfigError(
+            f"workload.sessions.max_tokens is {config.sessions.max_tokens}, but one turn alone may "
+            f"have {longest} tokens; raise it to at least {longest}, or cut turns with "
+            "workload.max_prompt_tokens."
+        )
+
+
 def _length_law(config: WorkloadConfig, what: str, fitted: LengthLaw | None) -> LengthLaw:
     fixed, cap = getattr(config, f"{what}_tokens"), getattr(config, f"max_{what}_tokens")
     if fixed is not None:
@@ -166,6 +182,7 @@ def _session_laws(config: WorkloadConfig, preset: Preset) -> SessionLaws | None:
     asked = config.sessions
     if asked is None or asked.think_s is None:
         return None
+    check_room(config, prompt.max_tokens)
     return SessionLaws(
         turns=GeometricCount(asked.turns),
         first=prompt,
@@ -188,7 +205,9 @@ def _sessions(
         requests=requests,
         mean_rate=rate,
         assumptions=(
-            starts.assumption.replace("arrivals:", "beginnings of sessions:", 1),
+            starts.assumption.replace("arrivals:", "beginnings of sessions:", 1).replace(
+                "requests/s", "sessions/s"
+            ),
             *laws.assumptions,
             *_notes(config, preset, rate),
         ),

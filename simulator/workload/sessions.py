@@ -26,9 +26,10 @@ from simulator.workload.times import TimeLaw
 CHUNK_SESSIONS = 128
 """Sessions drawn at once. Part of the meaning of a seed."""
 
-HEAD_START = 2.0
-"""Mean lengths of a session by which the first begin before the run (kind: assumed): a run that
-began without any would see first turns only, and short contexts."""
+HEAD_START = 8.0
+"""Mean spans of a session by which the first begin before the run. Without any a run would begin
+with first turns and short contexts; with 8 it lacks the turns that come later than that in a
+session: 0.03 % of geometric sessions', 1.6 % of the agentic preset's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,8 +200,12 @@ class SessionWorkload:
         return np.array(prompts), np.array(texts)
 
     def _spans(self, texts: Integers, prompts: Integers, outputs: Integers) -> Integers:
-        """Return what turns leave for the next: the text of all sessions, then their own."""
-        shared = np.minimum(self.laws.shared_tokens, prompts) // HASH_TOKENS
+        """Return what turns leave for the next: the text of all sessions, then their own.
+
+        How much is of the former the first prompt of a text says: what follows is its own.
+        """
+        begun = prompts[np.searchsorted(texts, texts)]
+        shared = np.minimum(self.laws.shared_tokens, begun) // HASH_TOKENS
         own = (prompts + outputs) // HASH_TOKENS - shared
         return np.stack([np.zeros_like(shared), shared, texts * STRIDE + shared, own], axis=1)
 
