@@ -23,6 +23,14 @@ LEAST_TURN_TOKENS = 1024
 """Least part of a longest prompt that is left for what a turn adds (kind: assumed)."""
 
 
+_TAKEN = {
+    "sessions": ("sessions", "prompt_tokens"),
+    "documents": ("sessions", "prompt_tokens"),
+    "clients": ("sessions", "arrivals", "prompt_tokens", "output_tokens"),
+}
+"""Settings that mean nothing where a preset brings these, besides those that never do."""
+
+
 def open_loop(config: WorkloadConfig, preset: Preset, rate: float, requests: int) -> Workload:
     """Build the traffic of a preset.
 
@@ -125,9 +133,7 @@ def _check_own(config: WorkloadConfig, preset: Preset) -> None:
         brings = "conversations in a closed loop (workload.sessions.think_s)"
     if brings is None:
         return
-    keys = ["traffic_classes", "shared_prefix", *([] if closed else ["sessions"])]
-    if brings == "clients":
-        keys += ["arrivals", "prompt_tokens", "output_tokens"]
+    keys = ["traffic_classes", "shared_prefix", *_TAKEN.get(brings, ())]
     given = next((key for key in keys if getattr(config, key)), None)
     if given is not None:
         raise ConfigError(

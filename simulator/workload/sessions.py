@@ -23,6 +23,9 @@ from simulator.workload.requests import RequestBlock
 from simulator.workload.spans import HASH_TOKENS, OWN_TEXTS, STRIDE
 from simulator.workload.times import TimeLaw
 
+MOST_BEFORE = 50_000
+"""Most sessions drawn from before the run (judgement): it bounds the work at high rates."""
+
 CHUNK_SESSIONS = 128
 """Sessions drawn at once. Part of the meaning of a seed."""
 
@@ -77,8 +80,7 @@ class SessionLaws:
             "refused, lost or given up, its session goes on all the same",
             f"a turn begins with all before it (shared beginning: {shared}); a context beyond "
             f"{self.max_tokens:,} tokens {past}",
-            f"sessions that began up to {HEAD_START * self.mean_span_s:,.0f} s before the run are "
-            "under way, with nothing cached",
+            "sessions that began before the run are under way, with nothing cached",
         )
 
     @property
@@ -135,19 +137,22 @@ class SessionWorkload:
 
     def _in_order(self, streams: Streams) -> Iterator[Columns]:
         """Yield turns by their earliest arrival: all up to where the next session may begin."""
-        pool: Columns | None = None
+        pool: list[Columns] = []
         links, texts = _Links(), OWN_TEXTS
         for chunk, start_s in enumerate(self._chunks(streams)):
             drawn, texts = self._draw(chunk, start_s, streams, texts)
-            pool = drawn if pool is None else joined([pool, drawn])
-            ready = pool.arrival_s <= start_s[-1]
-            due, pool = pool.taken(ready), pool.taken(~ready)
-            due = due.taken(np.argsort(due.arrival_s, kind="stable"))
-            yield links.follow(due.taken(due.arrival_s >= 0.0))
+            pool.append(drawn.taken(drawn.arrival_s >= 0.0))
+            if start_s[-1] < 0.0:
+                continue
+            known = joined(pool)
+            ready = known.arrival_s <= start_s[-1]
+            pool, due = [known.taken(~ready)], known.taken(ready)
+            yield links.follow(due.taken(np.argsort(due.arrival_s, kind="stable")))
 
     def _chunks(self, streams: Streams) -> Iterator[NDArray[np.float64]]:
         """Yield the times at which sessions begin, s, from before the run on."""
-        head_s = HEAD_START * self.laws.mean_span_s
+        session_rate = self.mean_rate / self.laws.turns.mean()
+        head_s = min(HEAD_START * self.laws.mean_span_s, MOST_BEFORE / session_rate)
         for times_s in self.starts.times(streams):
             yield from np.split(times_s - head_s, times_s.size // CHUNK_SESSIONS)
 
