@@ -159,30 +159,33 @@ class SessionWorkload:
     def _draw(
         self, chunk: int, start_s: NDArray[np.float64], streams: Streams, first_text: int
     ) -> tuple[Columns, int]:
-        """Draw all turns of some sessions, session after session; return them and the next text.
+        """Draw the sessions of a chunk that have turns to come; return them and the next text.
 
-        Their ``follows`` is the number of turns left in the session, until `_Links` has seen it.
+        All turns of a session follow each other. Their ``follows`` is the number of turns left in
+        the session, until `_Links` has seen it.
         """
         laws, n = self.laws, start_s.size
         turns = laws.turns.sample(streams.block("sessions.turns", chunk), n)
         total, first = int(turns.sum()), np.cumsum(turns) - turns
-        opening = laws.first.sample(streams.block("prompt_lengths", chunk), n)
-        outputs = self.output.sample(streams.block("output_lengths", chunk), total)
-        growth = (laws.growth or laws.first).sample(streams.block("sessions.growth", chunk), total)
-        # What comes after the answer of a turn and before the next.
-        said = growth if laws.growth is None else np.maximum(growth - outputs, 0)
         think_s = laws.think.sample(streams.block("sessions.think", chunk), total)
         think_s[first] = 0.0
         since_s = np.cumsum(think_s)
         arrival_s = np.repeat(start_s - since_s[first], turns) + since_s
-        prompts, texts = self._contexts(turns, opening, said, outputs)
-        drawn = Columns.plain(arrival_s, prompts, outputs)._replace(
-            session=np.repeat(chunk * CHUNK_SESSIONS + np.arange(n), turns),
+        goes_on = arrival_s[first + turns - 1] >= 0.0
+        kept = np.repeat(goes_on, turns)
+        opening = laws.first.sample(streams.block("prompt_lengths", chunk), n)[goes_on]
+        outputs = self.output.sample(streams.block("output_lengths", chunk), total)[kept]
+        growth = (laws.growth or laws.first).sample(streams.block("sessions.growth", chunk), total)
+        # What comes after the answer of a turn and before the next.
+        said = growth[kept] if laws.growth is None else np.maximum(growth[kept] - outputs, 0)
+        prompts, texts = self._contexts(turns[goes_on], opening, said, outputs)
+        drawn = Columns.plain(arrival_s[kept], prompts, outputs)._replace(
+            session=np.repeat(chunk * CHUNK_SESSIONS + np.arange(n), turns)[kept],
             spans=self._spans(first_text + texts, prompts, outputs),
-            think_s=think_s,
-            follows=np.repeat(turns + first, turns) - np.arange(total) - 1,
+            think_s=think_s[kept],
+            follows=(np.repeat(turns + first, turns) - np.arange(total) - 1)[kept],
         )
-        return drawn, first_text + int(texts[-1]) + 1
+        return drawn, first_text + int(texts.max(initial=-1)) + 1
 
     def _contexts(
         self, turns: Integers, opening: Integers, said: Integers, outputs: Integers
@@ -202,7 +205,7 @@ class SessionWorkload:
                 prompt += added
                 if prompt > most:
                     prompt, text = max(1, min(rest + kept, most)), text + 1
-        return np.array(prompts), np.array(texts)
+        return np.array(prompts, dtype=np.int64), np.array(texts, dtype=np.int64)
 
     def _spans(self, texts: Integers, prompts: Integers, outputs: Integers) -> Integers:
         """Return what turns leave for the next: the text of all sessions, then their own.
