@@ -8,7 +8,7 @@ from simulator.errors import ConfigError, DataError
 from simulator.registry import Registry
 from simulator.workload.config import WorkloadConfig
 from simulator.workload.mix import build_mix
-from simulator.workload.open_loop import length_laws, open_loop, prompt_notes
+from simulator.workload.open_loop import check_room, length_laws, open_loop, prompt_notes
 from simulator.workload.presets import read_preset
 from simulator.workload.readers import READERS, ReadPolicy
 from simulator.workload.readers.files import existing_file
@@ -57,7 +57,7 @@ def build_workload(config: WorkloadConfig, requests: int) -> Workload:
     if requests < 1:
         raise ConfigError(f"{requests} requests leave nothing to simulate; ask for at least 1.")
     workload = WORKLOADS.get(config.kind, "workload.kind")(config, requests)
-    _check_sessions(config, workload)
+    check_room(config, workload.max_prompt_tokens)
     closed = config.sessions is not None and config.sessions.think_s is not None
     if closed or not (config.traffic_classes or config.shared_prefix or config.sessions):
         return workload
@@ -76,16 +76,6 @@ def build_workload(config: WorkloadConfig, requests: int) -> Workload:
         shared_prefix=config.shared_prefix,
         sessions=config.sessions,
     )
-
-
-def _check_sessions(config: WorkloadConfig, workload: Workload) -> None:
-    longest = workload.max_prompt_tokens
-    if config.sessions is not None and config.sessions.max_tokens < longest:
-        raise ConfigError(
-            f"workload.sessions.max_tokens is {config.sessions.max_tokens}, but one turn alone may "
-            f"have {longest} tokens; raise it to at least {longest}, or cut turns with "
-            "workload.max_prompt_tokens."
-        )
 
 
 @WORKLOADS.register("preset")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, is_dataclass
 from simulator.errors import ConfigError, unknown, written
 from simulator.workload.markov import RateState
 from simulator.workload.mix_config import MixPartConfig, check_names
+from simulator.workload.renewal import MAX_CV, MIN_CV
 from simulator.workload.replay_config import SESSION_STARTS, check_replay, of_sessions
 from simulator.workload.requests import MAX_TOKENS
 from simulator.workload.traits_config import SessionsConfig, SharedPrefixConfig, TrafficClassConfig
@@ -17,9 +18,6 @@ MIN_RATE, MAX_RATE = 1e-6, 1e6
 
 MAX_CONCURRENCY = 100_000
 """Most users of a closed loop (kind: assumed): far beyond what one deployment holds at once."""
-
-MIN_CV, MAX_CV = 0.05, 50.0
-"""Accepted coefficients of variation of gaps (kind: assumed); ServeGen's clients have up to 27."""
 
 _RENEWAL, _MARKOV = ("gamma", "weibull"), ("markov_modulated",)
 

@@ -5,10 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
-from simulator.workload.config import WorkloadConfig
+from simulator.workload.config import DiurnalConfig, WorkloadConfig
+from simulator.workload.markov import RateState
 
 LOOP = {"kind": "closed_loop", "concurrency": 8, "prompt_tokens": 128, "output_tokens": 16}
 TRACE = {"kind": "trace", "path": "trace.csv"}
+
+STATES = (RateState(rate=1.0, dwell_s=9.0), RateState(rate=2.0, dwell_s=9.0))
 
 
 @pytest.mark.parametrize(
@@ -55,6 +58,12 @@ def test_possible_settings_are_accepted(settings):
         ({**LOOP, "random_range_ratio": 0.0}, ["random_range_ratio is 0.0", "above 0"]),
         ({"random_range_ratio": 0.8}, ["random_range_ratio is 0.8", "prompt_tokens"]),
         ({**LOOP, "arrivals": "poisson"}, ["workload.arrivals is 'poisson'"]),
+        ({"interarrival_cv": 2.0}, ["workload.arrivals=null", "gamma or weibull"]),
+        ({"interarrival_cv": 0.0, "arrivals": "gamma"}, ["interarrival_cv is 0.0", "0.05"]),
+        ({"rate_states": STATES, "arrivals": "poisson"}, ["rate_states", "markov_modulated"]),
+        ({**LOOP, "diurnal": DiurnalConfig(profile="x")}, ["workload.diurnal is set"]),
+        ({**LOOP, "think_s": 0.0}, ["workload.think_s is 0.0"]),
+        ({**TRACE, "think_s": 3.0}, ["workload.think_s is 3.0", "a trace has its own"]),
         ({**LOOP, "concurrency": 0}, ["workload.concurrency is 0", "users"]),
         ({**LOOP, "concurrency": None}, ["workload.concurrency is not set"]),
         ({**LOOP, "output_tokens": None}, ["workload.output_tokens is not set", "preset"]),
