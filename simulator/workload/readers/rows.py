@@ -105,7 +105,10 @@ class Piece(Protocol):
     """A part of a file."""
 
     def columns(self) -> Columns | None:
-        """Return its rows at once, or None to have them read one at a time."""
+        """Return its rows at once, or None to have them read one at a time.
+
+        Lengths and times may be out of range.
+        """
         ...
 
     def rows(self) -> Iterator[tuple[str, Callable[[], Row | None]]]:
@@ -156,8 +159,8 @@ def read_blocks(
     first_id = 0
     policy.report.told = layout.traits
     for piece in pieces:
-        columns, refused = piece.columns(), None
-        if columns is None or not _in_order(columns.time, before):
+        columns, refused = _at_once(piece, path, policy, before), None
+        if columns is None:
             columns, refused = _row_by_row(piece, path, policy, layout, before)
         if columns.time.size:
             before = columns.time[-1]
@@ -204,12 +207,54 @@ def block_of(
     return RequestBlock(first_id, arrival_s, columns.prompt_tokens, columns.output_tokens, traits)
 
 
-def plausible(*token_columns: Ints) -> bool:
-    """Tell whether all lengths are from 1 to ``MAX_TOKENS``."""
-    return all(
-        column.size == 0 or (column.min() >= 1 and column.max() <= MAX_TOKENS)
-        for column in token_columns
-    )
+def plausible(columns: Columns) -> NDArray[np.bool_]:
+    """Tell of each row whether its lengths are from 1 to ``MAX_TOKENS`` and its time is finite."""
+    good = np.isfinite(columns.time)
+    for tokens in (columns.prompt_tokens, columns.output_tokens):
+        good &= (tokens >= 1) & (tokens <= MAX_TOKENS)
+    return good
+
+
+def _at_once(piece: Piece, path: Path, policy: ReadPolicy, before: float | None) -> Columns | None:
+    """Return the rows of a piece, bad ones given to the policy; None to read them one at a time.
+
+    Only rows out of range are told apart here, and only where they are skipped.
+    """
+    columns = piece.columns()
+    if columns is None:
+        return None
+    good = plausible(columns)
+    kept = columns if good.all() else _kept(columns, good)
+    if not _in_order(kept.time, before):
+        return None
+    if not good.all():
+        found = _verdicts(piece, good) if policy.on_bad_row == "skip" else None
+        if found is None:
+            return None
+        for where, bad in found:
+            policy.reject(where, bad, path)
+    return kept
+
+
+def _kept(columns: Columns, good: NDArray[np.bool_]) -> Columns:
+    prefixes = columns.prefixes
+    chosen = None if prefixes is None else prefixes.take(np.flatnonzero(good))
+    return Columns(*(None if one is None else one[good] for one in columns[:-1]), chosen)
+
+
+def _verdicts(piece: Piece, good: NDArray[np.bool_]) -> list[tuple[str, BadRow]] | None:
+    """Return place and fault of the rows that are not good; None if they cannot be told."""
+    rows = list(piece.rows())
+    if len(rows) - good.size not in (0, 1):  # blank lines; one is what follows the last line feed
+        return None
+    found = []
+    for index in np.flatnonzero(~good):
+        where, read = rows[index]
+        try:
+            read()
+        except BadRow as bad:
+            found.append((where, bad))
+    return found if len(found) == good.size - np.count_nonzero(good) else None
 
 
 def _in_order(time: NDArray[Any], before: float | None) -> bool:
