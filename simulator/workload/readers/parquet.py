@@ -65,10 +65,13 @@ class TablePiece:
         """Check all rows."""
         return self.at_once(self.table)
 
-    def rows(self) -> Iterator[tuple[str, Callable[[], Row | None]]]:
-        """Yield the number and the reader of each row."""
-        for number, row in enumerate(self.table.to_pylist(), self.first):
-            yield f"{self.what} {number}", partial(self.one, row)
+    def items(self) -> Iterable[tuple[int, dict[str, Any]]]:
+        """Return the rows and their numbers."""
+        return enumerate(self.table.to_pylist(), self.first)
+
+    def read(self, item: dict[str, Any]) -> Row:
+        """Check one row."""
+        return self.one(item)
 
 
 @READERS.register("parquet")
