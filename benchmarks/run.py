@@ -14,6 +14,7 @@ import events
 import memory
 import million
 import peer
+import traces
 import w1
 from rich.console import Console
 from rich.table import Table
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "w1": w1.measure,
     "memory": memory.measure,
     "million": million.measure,
+    "traces": traces.measure,
 }
 
 

@@ -43,6 +43,7 @@ from simulator.speculation.profiles import profile_names, read_profile
 from simulator.units import GIB, GIGA, MEGA, TERA, US
 from simulator.workload.arrivals import ARRIVALS
 from simulator.workload.build import WORKLOADS
+from simulator.workload.diurnal import profile_names, read_profile
 from simulator.workload.presets import preset_names, read_preset
 from simulator.workload.readers import READERS
 
@@ -159,16 +160,22 @@ def workloads() -> list[Sheet]:
     rows, sources = [], {}
     for name in preset_names():
         preset = read_preset(name)
-        prompt, output = (
-            f"{law.mean():,.0f} (to {law.max_tokens:,})" for law in (preset.prompt, preset.output)
-        )
-        rows.append((name, f"{preset.rate:g}", preset.arrivals, prompt, output))
+        prompt = preset.prompt.mean()
+        if preset.documents is not None:
+            prompt += preset.documents.tokens.mean()
+        means = f"{prompt:,.0f}", f"{preset.output.mean():,.0f}"
+        rows.append((name, f"{preset.rate:g}", preset.arrivals, *means))
         sources[name] = preset.trace
-    columns = ("name", "rate/s>", "arrivals", "prompt tokens>", "output tokens>")
+    columns = ("name", "rate/s>", "arrivals", "mean prompt>", "mean output>")
+    hours = [(name, read_profile(name).title) for name in profile_names()]
+    origins = {name: read_profile(name).trace for name in profile_names()}
     options = [(name, _headline("workload", name)) for name in group_options("workload")]
     return [
         Sheet("Workloads (workload=NAME)", ("name", "what it is"), options, {}),
-        Sheet("Presets (workload.preset=NAME)", columns, rows, sources),
+        Sheet(
+            "Presets (workload.preset=NAME); tokens, of a session its first", columns, rows, sources
+        ),
+        Sheet("Hours (workload.diurnal.profile=NAME)", ("name", "what it is"), hours, origins),
     ]
 
 
@@ -230,6 +237,16 @@ def tables() -> list[Sheet]:
     return sheets
 
 
+def formats() -> list[Sheet]:
+    """List the formats of traces that can be replayed, and where traces of them come from."""
+    parts: dict[str, object] = {f"workload.format={name}": READERS.get(name) for name in READERS}
+    parts["workload.kind=servegen"] = WORKLOADS.get("servegen")
+    rows = [(name, _first_line(one).removeprefix("Read ")) for name, one in parts.items()]
+    sources = {name: _source(one) for name, one in parts.items()}
+    title = "Traces (workload=trace workload.path=FILE workload.format=NAME)"
+    return [Sheet(title, ("setting", "what it is"), rows, sources)]
+
+
 def parts() -> list[Sheet]:
     """List the kinds of the parts that a setting chooses by name, plug-ins included."""
     rows = [
@@ -255,6 +272,7 @@ TOPICS = {
     "drafters": Topic(drafter_names, drafters),
     "acceptance": Topic(profile_names, acceptance),
     "workloads": Topic(partial(group_options, "workload"), workloads),
+    "formats": Topic(lambda: READERS, formats),
     "scenarios": Topic(partial(group_options, "scenario"), scenarios),
     "engines": Topic(engine_names, engines),
     "tables": Topic(lambda: OPERATORS, tables),
@@ -289,6 +307,12 @@ def _headline(group: str, option: str) -> str:
 
 def _joined(texts: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(texts))
+
+
+def _source(part: object) -> str:
+    """Return the paragraph of a docstring that names the source."""
+    text = (inspect.getdoc(part) or "").partition("Source: ")[2].partition("\n\n")[0]
+    return " ".join(text.split()).rstrip(".") or "not stated"
 
 
 def _first_line(part: object) -> str:

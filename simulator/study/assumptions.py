@@ -12,6 +12,7 @@ from simulator.study.dispatch_assumptions import dispatch_assumptions
 from simulator.study.expert_assumptions import placement_assumptions, routing_assumption
 from simulator.study.offload_assumptions import offload_assumptions
 from simulator.trace.json_file import Json
+from simulator.workload.sharing import shares_prefixes
 
 WINDOW_ROUNDS = 10
 """Rounds over which the swings of acceptance are told."""
@@ -95,7 +96,7 @@ def _queueing(scenario: Scenario) -> list[str]:
             "tenants are charged for prompt and output when a request comes in, as if the length "
             "of its output were known"
         )
-    if scheduler.prefix_cache and (workload.shared_prefix or workload.sessions):
+    if scheduler.prefix_cache and shares_prefixes(workload):
         pooled = " (its attention groups as one)" if scenario.parallelism.data > 1 else ""
         found.append(
             f"requests of a replica{pooled} that begin alike share KV blocks; one that lost its "

@@ -91,7 +91,7 @@ def test_workloads(moesim):
 
 
 def test_every_option_of_the_workload_group_says_what_it_is():
-    options, _ = TOPICS["workloads"].sheets()
+    options, *_ = TOPICS["workloads"].sheets()
     for _, what in options.rows:
         assert what.endswith(".")
         assert ":" not in what.split()[0]

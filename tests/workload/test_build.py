@@ -7,12 +7,20 @@ import pytest
 import yaml
 
 from simulator.errors import ConfigError, DataError, TableError
+from simulator.mapping import from_mapping
 from simulator.streams import Streams
 from simulator.workload.build import WORKLOADS, build_workload
 from simulator.workload.config import WorkloadConfig
+from simulator.workload.mix_config import MixPartConfig
 from simulator.workload.presets import read_preset
+from simulator.workload.sharing import has_sessions, shares_prefixes
+from simulator.workload.traits_config import TrafficClassConfig
 
-SHIPPED = ("chat", "code", "fixed_batch", "trace")
+SHIPPED = tuple(
+    path.name.removesuffix(".yaml")
+    for path in files("simulator.conf.workload").iterdir()
+    if path.name.endswith(".yaml")
+)
 
 
 def shipped(name):
@@ -20,15 +28,18 @@ def shipped(name):
     return yaml.safe_load(text), text
 
 
-@pytest.mark.parametrize("name", ["chat", "code", "fixed_batch"])
+@pytest.mark.parametrize("name", sorted({*SHIPPED} - {"servegen", "trace"}))
 def test_shipped_settings_build(name):
-    workload = build_workload(WorkloadConfig(**shipped(name)[0]), 10)
+    config = from_mapping(WorkloadConfig, shipped(name)[0], "workload")
+    workload = build_workload(config, 10)
+    assert sum(block.size for block in workload.blocks(Streams(0))) == 10
     assert workload.requests == 10
     assert workload.assumptions
 
 
-def test_the_shipped_trace_settings_ask_for_a_file():
-    settings, _ = shipped("trace")
+@pytest.mark.parametrize("name", ["servegen", "trace"])
+def test_shipped_settings_of_recordings_ask_for_a_file(name):
+    settings, _ = shipped(name)
     with pytest.raises(ConfigError, match=r"workload\.path is not set"):
         WorkloadConfig(**settings)
 
@@ -38,7 +49,7 @@ def test_every_shipped_key_is_explained(name):
     settings, text = shipped(name)
     for key in settings:
         (line,) = [line for line in text.splitlines() if line.startswith(f"{key}:")]
-        assert "#" in line
+        assert "#" in line or isinstance(settings[key], dict)  # then its own lines have some
 
 
 def test_kinds_are_registered():
@@ -80,6 +91,30 @@ def test_a_closed_loop_mixes_fixed_and_drawn_lengths():
     assert "every output has 100 tokens" in workload.assumptions
 
 
+def test_users_of_a_closed_loop_may_think():
+    loop = {"kind": "closed_loop", "concurrency": 3, "prompt_tokens": 5, "output_tokens": 5}
+    workload = build_workload(WorkloadConfig(**loop, think_s=4.0), 3000)
+    think_s = np.concatenate([block.traits.think_s for block in workload.blocks(Streams(1))])
+    assert think_s.mean() == pytest.approx(4.0, abs=4 * 4.0 / np.sqrt(3000))
+    assert "after a time to think, exponential of mean 4 s" in workload.assumptions[0]
+    classes = (TrafficClassConfig(name="a"),)
+    classed = build_workload(WorkloadConfig(**loop, think_s=4.0, traffic_classes=classes), 3000)
+    assert np.array_equal(next(classed.blocks(Streams(1))).traits.think_s, think_s[:1024])
+    without = build_workload(WorkloadConfig(**loop), 3000)
+    assert next(without.blocks(Streams(1))).traits is None
+
+
+def test_what_requests_share_is_told_from_the_settings():
+    part = MixPartConfig(preset="long_context_rag")
+    rag, agentic = (
+        WorkloadConfig(kind="mix", mix=(part,), rate=1.0),
+        WorkloadConfig(preset="agentic"),
+    )
+    assert (has_sessions(rag), shares_prefixes(rag)) == (False, True)
+    assert (has_sessions(agentic), shares_prefixes(agentic)) == (True, True)
+    assert not shares_prefixes(WorkloadConfig(preset="chat"))
+
+
 def test_a_trace_is_opened_checked_and_cut(tmp_path):
     path = tmp_path / "azure.csv"
     path.write_text(
@@ -88,7 +123,7 @@ def test_a_trace_is_opened_checked_and_cut(tmp_path):
     )
     config = WorkloadConfig(kind="trace", path=str(path), rate_scale=2.0, max_prompt_tokens=100)
     workload = build_workload(config, 50)
-    assert (workload.requests, workload.max_prompt_tokens) == (2, 100)
+    assert (workload.requests, workload.max_prompt_tokens) == (4, 100)
     assert workload.mean_rate == pytest.approx(1.0)
     path.write_text("a,b\n")
     with pytest.raises(DataError, match="line 1"):
@@ -129,3 +164,13 @@ def test_fixed_lengths_can_be_spread_as_load_generators_do():
     assert prompts.max() == 1024
     assert prompts.mean() == pytest.approx((819 + 1024) / 2, rel=0.01)
     assert any("0.8 to 1 times 1024" in note for note in loop.assumptions)
+
+
+def test_traces_may_share_prefixes_and_sessions_as_their_format_has_them():
+    def trace(name, **settings):
+        return WorkloadConfig(kind="trace", path="x", format=name, **settings)
+
+    assert not shares_prefixes(trace("azure"))
+    assert (has_sessions(trace("mooncake")), shares_prefixes(trace("mooncake"))) == (False, True)
+    agentic = trace("agentic", concurrency=2)
+    assert (has_sessions(agentic), shares_prefixes(agentic)) == (True, True)
