@@ -16,9 +16,6 @@ from simulator.study.workloads.reuse import PrefixReuse
 from simulator.study.workloads.skew import ClientSkew
 from simulator.workload.requests import RequestBlock, Workload
 
-CACHE_TOKENS = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
-"""Sizes of finite caches, tokens: of one GPU beside a large model, to a pool in host memory."""
-
 
 @dataclass(slots=True)
 class Correlations:
@@ -67,7 +64,7 @@ class Description:
 
     title: str
     open_loop: bool
-    cache_tokens: Sequence[int] = CACHE_TOKENS
+    cache_tokens: Sequence[int]
     assumptions: tuple[str, ...] = ()
     arrivals: Arrivals = field(default_factory=Arrivals)
     prompt: CountedLengths = field(default_factory=CountedLengths)
@@ -101,7 +98,7 @@ class Description:
 def describe(
     workload: Workload,
     streams: Streams,
-    cache_tokens: Sequence[int] = CACHE_TOKENS,
+    cache_tokens: Sequence[int],
     advance: Callable[[int], object] = lambda _: None,
 ) -> Description:
     """Describe a workload in one pass.
