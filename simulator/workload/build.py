@@ -10,9 +10,10 @@ from simulator.workload.arrivals import ARRIVALS, ArrivalParameters
 from simulator.workload.config import WorkloadConfig
 from simulator.workload.lengths import FixedLength, LengthLaw, UniformLength
 from simulator.workload.presets import Preset, read_preset
-from simulator.workload.readers import READERS, existing_file
-from simulator.workload.replay import TraceWorkload, open_trace
-from simulator.workload.requests import Workload
+from simulator.workload.readers import READERS, ReadPolicy
+from simulator.workload.readers.files import existing_file
+from simulator.workload.replay import Replay, TraceWorkload, open_trace
+from simulator.workload.requests import MAX_TOKENS, Workload
 from simulator.workload.swing import Swinging
 from simulator.workload.synthetic import SyntheticWorkload
 from simulator.workload.traits import TraitedWorkload
@@ -128,9 +129,20 @@ def trace_workload(config: WorkloadConfig, requests: int) -> TraceWorkload:
         existing_file(config.path or ""),
         reader,
         requests,
-        rate_scale=config.rate_scale,
-        max_prompt_tokens=config.max_prompt_tokens,
-        max_output_tokens=config.max_output_tokens,
+        policy=ReadPolicy(
+            on_bad_row=config.on_bad_row,
+            hash_tokens=config.hash_tokens,
+            tasks=tuple(one.name for one in config.traffic_classes),
+        ),
+        replay=Replay(
+            keep_share=config.keep_share,
+            window_s=config.window_s,
+            jitter_s=config.jitter_s,
+            rate_scale=config.rate_scale,
+            time_stretch=config.time_stretch,
+            max_prompt_tokens=config.max_prompt_tokens or MAX_TOKENS,
+            max_output_tokens=config.max_output_tokens or MAX_TOKENS,
+        ),
     )
 
 

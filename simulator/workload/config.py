@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, unknown
+from simulator.workload.readers.policy import ON_BAD_ROW
 from simulator.workload.requests import MAX_TOKENS
 from simulator.workload.traits_config import SessionsConfig, SharedPrefixConfig, TrafficClassConfig
 
 MIN_RATE, MAX_RATE = 1e-6, 1e6
 """Accepted rates, requests/s: one request in eleven days to a million a second (kind: assumed)."""
+
+MAX_RATE_SCALE = 1000.0
+"""Most copies of a recorded request (judgement): copies beyond a few are no longer traffic."""
 
 MAX_CONCURRENCY = 100_000
 """Most users of a closed loop (kind: assumed): far beyond what one deployment holds at once."""
@@ -95,8 +99,22 @@ class WorkloadConfig:
         Users of a closed loop, each with one request in flight.
     path, format
         Trace file to replay, and how it is written (``azure``).
+    on_bad_row
+        What to do with a bad row of a trace: ``error`` stops, ``skip`` counts it and goes on.
+    hash_tokens
+        Tokens that a prefix hash of the trace stands for. Null: as its format has it.
+    window_s
+        Replays what came from the first to the second time, s. Null: all of the trace.
+    keep_share
+        Replays this share of the trace's requests or conversations, taken by chance: fewer users,
+        so that burstiness falls towards that of a Poisson process.
     rate_scale
-        Replays a trace this many times faster.
+        Replays so many times the requests in the same time, with the burstiness of the trace.
+    time_stretch
+        Takes so many times as long for the same requests: 0.5 replays twice as fast.
+    jitter_s
+        Spreads requests that were recorded at one instant over so long, s. Null: over the tick of
+        the format (3 s for Mooncake, none for others). 0: leaves them together.
     prompt_tokens, output_tokens
         Fixed lengths, tokens, in place of the preset's laws.
     random_range_ratio
@@ -134,7 +152,13 @@ class WorkloadConfig:
     concurrency: int | None = None
     path: str | None = None
     format: str = "azure"
+    on_bad_row: str = "error"
+    hash_tokens: int | None = None
+    window_s: tuple[float, ...] | None = None
+    keep_share: float = 1.0
     rate_scale: float = 1.0
+    time_stretch: float = 1.0
+    jitter_s: float | None = None
     prompt_tokens: int | None = None
     output_tokens: int | None = None
     random_range_ratio: float = 1.0
@@ -164,7 +188,10 @@ class WorkloadConfig:
 
     def _check_ranges(self) -> None:
         _within("rate", self.rate, MIN_RATE, MAX_RATE, "requests/s")
-        _within("rate_scale", self.rate_scale, MIN_RATE, MAX_RATE, "(1 replays as recorded)")
+        _within("rate_scale", self.rate_scale, 1e-3, MAX_RATE_SCALE, "(1 replays as recorded)")
+        _within("time_stretch", self.time_stretch, MIN_RATE, MAX_RATE, "(1 replays as recorded)")
+        _within("hash_tokens", self.hash_tokens, 1, 65_536, "tokens")
+        _within("jitter_s", self.jitter_s, 0, 3600, "s")
         _within("concurrency", self.concurrency, 1, MAX_CONCURRENCY, "users")
         for key in ("prompt_tokens", "output_tokens"):
             fixed, cap = getattr(self, key), getattr(self, f"max_{key}")
@@ -176,12 +203,31 @@ class WorkloadConfig:
                     " shorten the length."
                 )
 
-    def _check_kind(self) -> None:
-        if self.kind != "trace" and self.rate_scale != 1.0:
+    def _check_replay(self) -> None:
+        if self.kind in _FOREIGN and self.kind != "trace":
+            for field in fields(self):
+                value = getattr(self, field.name)
+                if field.name in _REPLAY and value != field.default:
+                    raise ConfigError(
+                        f"workload.{field.name} is {value!r}, but it is about traces only "
+                        f"(workload.kind=trace); {_REPLAY[field.name]}."
+                    )
+        if self.on_bad_row not in ON_BAD_ROW:
+            raise ConfigError(unknown("policy", self.on_bad_row, ON_BAD_ROW, "workload.on_bad_row"))
+        window = self.window_s
+        if window is not None and not (len(window) == 2 and 0 <= window[0] < window[1] < math.inf):
             raise ConfigError(
-                f"workload.rate_scale is {self.rate_scale}, but it speeds up traces only; set"
-                " workload.rate instead."
+                f"workload.window_s is {list(window)}; give two times of the trace in seconds, the "
+                "first below the second: [0, 600]."
             )
+        if not 0.0 < self.keep_share <= 1.0:
+            raise ConfigError(
+                f"workload.keep_share is {self.keep_share}; set it above 0 and up to 1, which "
+                "keeps all. For more requests than recorded set workload.rate_scale."
+            )
+
+    def _check_kind(self) -> None:
+        self._check_replay()
         if not 0.0 < self.random_range_ratio <= 1.0:
             raise ConfigError(
                 f"workload.random_range_ratio is {self.random_range_ratio}; set it above 0, and to "
@@ -203,6 +249,18 @@ class WorkloadConfig:
                 raise ConfigError(
                     f"workload.{key} is not set; fix it, or name a workload.preset to draw it from."
                 )
+
+
+_REPLAY = {
+    "on_bad_row": "leave it at error",
+    "hash_tokens": "leave it null",
+    "window_s": "leave it null",
+    "keep_share": "set workload.rate instead",
+    "rate_scale": "set workload.rate instead",
+    "time_stretch": "set workload.rate instead",
+    "jitter_s": "leave it null",
+}
+"""Settings of traces alone, and what to do where there is none."""
 
 
 def _within(key: str, value: float | None, low: float, high: float, unit: str) -> None:

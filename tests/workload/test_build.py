@@ -88,7 +88,7 @@ def test_a_trace_is_opened_checked_and_cut(tmp_path):
     )
     config = WorkloadConfig(kind="trace", path=str(path), rate_scale=2.0, max_prompt_tokens=100)
     workload = build_workload(config, 50)
-    assert (workload.requests, workload.max_prompt_tokens) == (2, 100)
+    assert (workload.requests, workload.max_prompt_tokens) == (4, 100)
     assert workload.mean_rate == pytest.approx(1.0)
     path.write_text("a,b\n")
     with pytest.raises(DataError, match="line 1"):
