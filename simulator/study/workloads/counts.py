@@ -30,8 +30,8 @@ class WindowCount:
     --------
     >>> counts = WindowCount(1.0)
     >>> counts.add(np.array([0.0, 0.5, 1.2, 3.9]))
-    >>> counts.windows, counts.mean, counts.cv2
-    (3, 1.0, 0.6666666666666667)
+    >>> counts.windows, counts.mean, counts.cv2 is None
+    (3, 1.0, True)
     """
 
     window_s: float

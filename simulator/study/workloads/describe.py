@@ -13,6 +13,7 @@ from simulator.study.workloads.counts import Arrivals
 from simulator.study.workloads.lengths import CountedLengths
 from simulator.study.workloads.over_time import OverTime
 from simulator.study.workloads.reuse import PrefixReuse
+from simulator.study.workloads.sample import waiting
 from simulator.study.workloads.skew import ClientSkew
 from simulator.workload.requests import RequestBlock, Workload
 
@@ -91,8 +92,7 @@ class Description:
         self.over_time.add(block.arrival_s - self.arrivals.first_s, tokens)
         self.clients.add(block)
         self.reuse.add(block)
-        if block.traits is not None and block.traits.follows is not None:
-            self.following += int((block.traits.follows >= 0).sum())
+        self.following += waiting(block)
 
 
 def describe(

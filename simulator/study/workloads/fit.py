@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from simulator.errors import ConfigError, DataError
 from simulator.streams import Streams
 from simulator.study.workloads.goodness import (
+    COMPARED,
     Comparison,
     compared,
     drawn_figures,
@@ -98,6 +100,10 @@ class Fit:
         to come closer to the second.
     sample
         What the laws were fitted to.
+    recordings
+        How many were drawn to judge by.
+    following
+        Requests of the trace that waited for the answer to an earlier one.
     """
 
     title: str
@@ -109,6 +115,14 @@ class Fit:
     prompt_drift: float
     output_drift: float
     sample: Sample
+    recordings: int
+    following: int
+
+    @property
+    def worst(self) -> Comparison:
+        """The figure, of those that a preset must reproduce, that is furthest off."""
+        compared = [one for one in self.own.figures if one.name in COMPARED]
+        return max(compared, key=lambda one: abs(one.deviation))
 
 
 def steps(recordings: int) -> int:
@@ -152,7 +166,7 @@ def fit_workload(
             f"{workload.title} is a closed loop: its requests come as others leave, so that there "
             "are no arrivals to fit. Take a trace, or an open loop."
         )
-    whole, first, second = halves(workload, Streams(seed))
+    whole, first, second, following = halves(workload, Streams(seed))
     advance(2)
     if whole.arrivals.requests < FEWEST_REQUESTS or not second.arrivals.span_s:
         raise DataError(
@@ -171,6 +185,8 @@ def fit_workload(
         prompt_drift=ks_between(first.prompt, second.prompt),
         output_drift=ks_between(first.output, second.output),
         sample=whole,
+        recordings=recordings,
+        following=following,
     )
 
 
@@ -202,3 +218,28 @@ def _judge(
         prompt_ks=ks_distance(fitted.prompt.law, sample.prompt),
         output_ks=ks_distance(fitted.output.law, sample.output),
     )
+
+
+def summary(fit: Fit) -> dict[str, Any]:
+    """Return what ``summary.json`` holds of a fit.
+
+    Figures of drawn recordings are under ``drawn_``, their relative deviations under ``off_``,
+    those of the half that was held out with ``held_out_`` before. A deviation that says how a
+    trace drifts is no error of the fit.
+    """
+    flat: dict[str, float] = {"requests": fit.requests, "span_s": fit.span_s}
+    for prefix, judged in (("", fit.own), ("held_out_", fit.held_out)):
+        for one in judged.figures:
+            flat |= {
+                f"{prefix}{one.name}": one.recorded,
+                f"{prefix}drawn_{one.name}": one.drawn,
+                f"{prefix}off_{one.name}": one.deviation,
+            }
+        flat |= {f"{prefix}prompt_ks": judged.prompt_ks, f"{prefix}output_ks": judged.output_ks}
+    flat |= {"drift_prompt_ks": fit.prompt_drift, "drift_output_ks": fit.output_drift}
+    flat |= {"largest_deviation": abs(fit.worst.deviation)}
+    flat |= {
+        "prompt_components": fit.fitted.prompt.components,
+        "output_components": fit.fitted.output.components,
+    }
+    return {"workload": fit.title, "recordings": fit.recordings, "metrics": flat}

@@ -14,8 +14,19 @@ from simulator.study.workloads.sample import Sample, until
 from simulator.workload.lengths import LengthLaw
 from simulator.workload.requests import Workload
 
-FITTED_WINDOWS_S = (1, 10, 60)
-"""Windows whose CV of counts is compared in the table, s."""
+COMPARED = {
+    "rate": "rate (/s)",
+    "count_cv_1_s": "CV of counts in 1 s",
+    "count_cv_10_s": "CV of counts in 10 s",
+    "count_cv_60_s": "CV of counts in 60 s",
+    "prompt_tokens_p50": "prompt p50 (tokens)",
+    "prompt_tokens_p90": "prompt p90 (tokens)",
+    "prompt_tokens_p99": "prompt p99 (tokens)",
+    "output_tokens_p50": "output p50 (tokens)",
+    "output_tokens_p90": "output p90 (tokens)",
+    "output_tokens_p99": "output p99 (tokens)",
+}
+"""Figures that a preset must reproduce, and what reports call them."""
 
 
 @dataclass(frozen=True, slots=True)

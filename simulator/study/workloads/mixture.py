@@ -32,8 +32,8 @@ from simulator.workload.lengths import LognormalMixture
 
 Floats = NDArray[np.float64]
 
-NARROWEST = 1e-3
-"""Least sigma (assumed): narrower than a token at any length below 500."""
+NARROWEST = 1e-4
+"""Least sigma (assumed): narrower than a token at any length below 5,000."""
 
 TOLERANCE = 0.05
 """Relative error that a quantile may have (judgement)."""

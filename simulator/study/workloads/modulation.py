@@ -32,14 +32,19 @@ Floats = NDArray[np.float64]
 FEWEST_FITTED = 10
 """Windows that a recording must hold so many times to be fitted to (judgement)."""
 
-CORRECTIONS, RECORDINGS = 4, 60
+CORRECTIONS, MOST_RECORDINGS, FEWEST_RECORDINGS = 4, 60, 8
 """Rounds of indirect inference, and recordings drawn in each (judgement)."""
+
+_REQUESTS = 600_000
+"""Requests drawn in each round, about; long recordings need fewer for means as sharp."""
 
 _GRID_RATIO, _SHORTEST_S, _LONGEST_SHARE = 2.0, 0.5, 0.25
 """Time constants tried: this far apart, from this on, up to this share of the recording."""
 
-_NEGLIGIBLE = 0.005
-"""A fluctuation that adds less than this share to the squared CV in every window is left out."""
+_NEGLIGIBLE = 0.03
+"""A fluctuation that adds less than this share to the squared CV in every window is left out
+(judgement): what it adds to a CV is half of that, and the weaker one is, the more it costs to draw.
+"""
 
 
 def fit_modulations(arrivals: Arrivals, seed: int) -> tuple[Modulation, ...]:
@@ -62,11 +67,14 @@ def fit_modulations(arrivals: Arrivals, seed: int) -> tuple[Modulation, ...]:
     if arrivals.rate is None or not observed:
         return ()
     goal = dict(observed)
+    recordings = min(max(_REQUESTS // arrivals.requests, FEWEST_RECORDINGS), MOST_RECORDINGS)
     best: tuple[float, tuple[Modulation, ...]] = (np.inf, ())
     for _ in range(CORRECTIONS):
         found = _solve(goal, arrivals.rate, arrivals.span_s)
+        if not found:
+            break
         law = arrival_law(arrivals.rate, found)
-        drawn = mean_cv(law, arrivals.span_s, tuple(observed), seed, RECORDINGS)
+        drawn = mean_cv(law, arrivals.span_s, tuple(observed), seed, recordings)
         ratio = {w: np.sqrt(observed[w]) / drawn[w] for w in observed}
         worst = max(abs(np.log(value)) for value in ratio.values())
         best = min(best, (worst, found), key=lambda one: one[0])
@@ -123,8 +131,12 @@ def _solve(goal: Mapping[float, float], rate: float, span_s: float) -> tuple[Mod
     )
     poisson = 1 / (rate * windows_s) - 1 / (rate * span_s)
     variances, _ = nnls(added / wanted[:, None], (wanted - poisson) / wanted)
-    felt = (added * variances / wanted[:, None]).max(axis=0) > _NEGLIGIBLE
+    felt = (added * variances / wanted[:, None] > _NEGLIGIBLE).any(axis=0)
+    if not felt.any():
+        return ()
+    variances, _ = nnls(added[:, felt] / wanted[:, None], (wanted - poisson) / wanted)
     return tuple(
         Modulation(float(variance), float(tau_s))
-        for variance, tau_s in zip(variances[felt], grid_s[felt], strict=True)
+        for variance, tau_s in zip(variances, grid_s[felt], strict=True)
+        if variance
     )

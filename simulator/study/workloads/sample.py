@@ -36,8 +36,10 @@ class Sample:
         return found
 
 
-def halves(workload: Workload, streams: Streams) -> tuple[Sample, Sample, Sample]:
+def halves(workload: Workload, streams: Streams) -> tuple[Sample, Sample, Sample, int]:
     """Return samples of a workload, of the first half of its requests, and of the second.
+
+    Last comes how many of all wait for the answer to an earlier one.
 
     Parameters
     ----------
@@ -47,12 +49,20 @@ def halves(workload: Workload, streams: Streams) -> tuple[Sample, Sample, Sample
         What it draws from, if it draws.
     """
     whole, first, second = Sample(), Sample(), Sample()
+    following = 0
     for block in workload.blocks(streams):
         whole.add(block)
         split = max(workload.requests // 2 - block.first_id, 0)
         first.add(_part(block, slice(None, split)))
         second.add(_part(block, slice(split, None)))
-    return whole, first, second
+        following += waiting(block)
+    return whole, first, second, following
+
+
+def waiting(block: RequestBlock) -> int:
+    """Return how many requests of a block arrive only after an earlier one has left."""
+    follows = None if block.traits is None else block.traits.follows
+    return 0 if follows is None else int((follows >= 0).sum())
 
 
 def until(block: RequestBlock, end_s: float) -> RequestBlock:
