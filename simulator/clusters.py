@@ -15,6 +15,7 @@ from simulator.serving.cluster_config import PREFILL, AffinityConfig, ClusterCon
 from simulator.serving.deployment import ClusterPlan, Deployment
 from simulator.serving.link_config import DegradedLinkConfig, check_apart
 from simulator.serving.router import MOST_SESSIONS
+from simulator.workload.sharing import has_sessions, shares_prefixes
 
 _OVERRIDES = (
     "gpu",
@@ -141,19 +142,20 @@ def check_router(config: Config) -> None:
         If it does, or they would have no effect.
     """
     workload, router = config.workload, config.scheduler.router
-    if router == "sticky" and workload.sessions is None:
+    if router == "sticky" and not has_sessions(workload):
         raise ConfigError(
             "scheduler.router=sticky keeps conversations at a replica, but there are none; set "
             "workload.sessions, or take scheduler.router=least_outstanding."
         )
-    if router == "sticky" and workload.sessions and workload.sessions.live > MOST_SESSIONS:
+    live = workload.sessions.live if workload.sessions else None
+    if router == "sticky" and live is not None and live > MOST_SESSIONS:
         raise ConfigError(
             f"scheduler.router=sticky remembers {MOST_SESSIONS:,} conversations, fewer than "
-            f"workload.sessions.live={workload.sessions.live:,}; lower that, or take "
+            f"workload.sessions.live={live:,}; lower that, or take "
             "scheduler.router=prefix_affinity."
         )
-    shares = workload.sessions is not None or workload.shared_prefix is not None
-    if router == "prefix_affinity" and not (shares and config.scheduler.prefix_cache):
+    finds = config.scheduler.prefix_cache and shares_prefixes(workload)
+    if router == "prefix_affinity" and not finds:
         raise ConfigError(
             "scheduler.router=prefix_affinity goes by cached prefixes, but no request finds any; "
             "set workload.shared_prefix or workload.sessions and scheduler.prefix_cache=true, or "

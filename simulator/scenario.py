@@ -46,6 +46,7 @@ from simulator.serving.scheduler import Limits
 from simulator.speculation.acceptance import ACCEPTANCE, Acceptance
 from simulator.speculation.policies import FIXED, POLICIES
 from simulator.workload.build import build_workload
+from simulator.workload.mix import traffic_classes
 from simulator.workload.requests import Workload
 
 T = TypeVar("T")
@@ -309,7 +310,7 @@ def _check_context(target: Architecture, workload: Workload) -> None:
 
 def _check_queue(config: Config, workload: Workload) -> None:
     """Refuse queues that would spin, or order nothing."""
-    scheduler, classes = config.scheduler, config.workload.traffic_classes
+    scheduler, classes = config.scheduler, traffic_classes(config.workload)
     if workload.concurrency is not None and scheduler.max_queue is not None:
         raise ConfigError(
             f"scheduler.max_queue={scheduler.max_queue} refuses requests, but the "

@@ -10,7 +10,7 @@ numbers).
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,10 +25,23 @@ class Streams:
         Root seed of the run, >= 0.
     replication
         Index of the replication, >= 0.
+    scope
+        What the names of streams begin with, for parts that draw streams of equal names.
     """
 
     seed: int
     replication: int = 0
+    scope: str = ""
+
+    def within(self, part: str) -> Streams:
+        """Return the streams of a part, all of them others than those of this one.
+
+        Examples
+        --------
+        >>> Streams(seed=7).within("chat").within("client 3").scope
+        'chat/client 3/'
+        """
+        return replace(self, scope=f"{self.scope}{part}/")
 
     def block(self, stream: str, index: int) -> np.random.Generator:
         """Return the generator of one block of a stream.
@@ -40,5 +53,5 @@ class Streams:
         >>> a == b
         True
         """
-        tag = zlib.crc32(stream.encode())
+        tag = zlib.crc32((self.scope + stream).encode())
         return np.random.Generator(np.random.PCG64([self.seed, self.replication, tag, index]))

@@ -40,6 +40,7 @@ from simulator.speculation.policies import POLICIES
 from simulator.units import GIB, GIGA, MEGA, TERA, US
 from simulator.workload.arrivals import ARRIVALS
 from simulator.workload.build import WORKLOADS
+from simulator.workload.diurnal import profile_names, read_profile
 from simulator.workload.presets import preset_names, read_preset
 from simulator.workload.readers import READERS
 
@@ -154,16 +155,22 @@ def workloads() -> list[Sheet]:
     rows, sources = [], {}
     for name in preset_names():
         preset = read_preset(name)
-        prompt, output = (
-            f"{law.mean():,.0f} (to {law.max_tokens:,})" for law in (preset.prompt, preset.output)
-        )
-        rows.append((name, f"{preset.rate:g}", preset.arrivals, prompt, output))
+        prompt = preset.prompt.mean()
+        if preset.documents is not None:
+            prompt += preset.documents.tokens.mean()
+        means = f"{prompt:,.0f}", f"{preset.output.mean():,.0f}"
+        rows.append((name, f"{preset.rate:g}", preset.arrivals, *means))
         sources[name] = preset.trace
-    columns = ("name", "rate/s>", "arrivals", "prompt tokens>", "output tokens>")
+    columns = ("name", "rate/s>", "arrivals", "mean prompt>", "mean output>")
+    hours = [(name, read_profile(name).title) for name in profile_names()]
+    origins = {name: read_profile(name).trace for name in profile_names()}
     options = [(name, _headline("workload", name)) for name in group_options("workload")]
     return [
         Sheet("Workloads (workload=NAME)", ("name", "what it is"), options, {}),
-        Sheet("Presets (workload.preset=NAME)", columns, rows, sources),
+        Sheet(
+            "Presets (workload.preset=NAME); tokens, of a session its first", columns, rows, sources
+        ),
+        Sheet("Hours (workload.diurnal.profile=NAME)", ("name", "what it is"), hours, origins),
     ]
 
 

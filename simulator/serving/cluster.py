@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import simpy
@@ -17,6 +18,7 @@ from simulator.serving.collector import collector_paused
 from simulator.serving.deployment import ClusterPlan, Deployment
 from simulator.serving.disaggregation import HandOver, KvLink, Wire
 from simulator.serving.failures import Failures
+from simulator.serving.follow_ups import FollowUps
 from simulator.serving.front_end import FrontEnd
 from simulator.serving.incoming import incoming
 from simulator.serving.kv_cache import KvCache
@@ -93,7 +95,8 @@ class Cluster:
         self._plan = plan
         self._workload = workload
         self._by_token = acceptance.by_token
-        self._requests = incoming(workload, acceptance, first, streams)
+        self._follow_ups: FollowUps | None = None
+        self._requests = self._incoming(incoming(workload, acceptance, first, streams))
         self._front_end = FrontEnd(first.front_end_request_s, first.front_end_s)
         self._traces = requests_trace, iterations_trace
         self._events_trace = events_trace
@@ -127,7 +130,9 @@ class Cluster:
         """
         env, workload = self._env, self._workload
         self._open()
-        if workload.concurrency is None:
+        if self._follow_ups is not None:
+            env.process(self._sessions(self._follow_ups))
+        elif workload.concurrency is None:
             env.process(self._arrivals())
         else:
             for _ in range(workload.concurrency):
@@ -138,6 +143,15 @@ class Cluster:
         if self._plan.changes:
             self._close()
         return next(env._eid)  # how SimPy's own benchmarks count events
+
+    def _incoming(self, requests: Iterator[Request]) -> Iterator[Request]:
+        """Look at the first request: if it can follow others, so can the rest."""
+        first = next(requests, None)
+        if first is None:
+            return requests
+        if first.traits.follows is not None:
+            self._follow_ups = FollowUps(self._env, self._send)
+        return chain((first,), requests)
 
     def _build_wire(self) -> Wire:
         plan = self._plan
@@ -159,6 +173,8 @@ class Cluster:
         on_leave: Callable[[Request], None] | None = None
         if self._plan.changes:
             on_leave = partial(self._leave, index)
+        elif self._follow_ups is not None:
+            on_leave = self._follow_ups.left
         elif self._workload.concurrency is not None:
             on_leave = self._send_next
         hand_over = self._hand_over.from_replica(index, pool) if pool.role == PREFILL else None
@@ -217,6 +233,15 @@ class Cluster:
                 yield tick.after(delay_s)
             self._submit(request)
 
+    def _sessions(self, follow_ups: FollowUps) -> Generator[simpy.Event, Any, None]:
+        """Let every request come when it is the earliest time for it."""
+        env, tick = self._env, Tick(self._env)
+        for request in self._requests:
+            delay_s = request.arrival_s - env.now
+            if delay_s > 0:
+                yield tick.after(delay_s)
+            follow_ups.come(request)
+
     def _send_next(self, _: Request | None = None) -> None:
         """Let a user of a closed loop send its next request.
 
@@ -229,8 +254,16 @@ class Cluster:
         while self._due:
             request = next(self._requests, None)
             if request is not None:
-                self._send(request)
+                self._send_after(request.traits.think_s, request)
             self._due -= 1
+
+    def _send_after(self, think_s: float, request: Request) -> None:
+        """Send a request of a closed loop when its user has thought."""
+        if think_s == 0.0:
+            self._send(request)
+        else:
+            thought = self._env.timeout(think_s)
+            thought.callbacks.append(lambda _: self._send(request))
 
     def _send(self, request: Request) -> None:
         env, front_end = self._env, self._front_end
@@ -260,10 +293,12 @@ class Cluster:
         if self._autoscaler:
             self._autoscaler.observe(request)
         self._stop_later(self._fleet.slots[index])
-        self._count()
+        self._count(request)
 
-    def _count(self) -> None:
+    def _count(self, request: Request) -> None:
         """Count a request that has left; the last one ends the run."""
+        if self._follow_ups is not None:
+            self._follow_ups.left(request)
         self._left += 1
         if self._left == self._workload.requests:
             self._all_left.succeed()
@@ -313,7 +348,7 @@ class Cluster:
         trace.rows.append(row)
         if len(trace.rows) >= BLOCK_ROWS:
             trace.flush()
-        self._count()
+        self._count(request)
 
     def _note(self, event: int, slot: Slot | None = None, lost: Sequence[Request] = ()) -> None:
         """Write an event, of a replica or of the link."""

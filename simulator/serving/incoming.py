@@ -70,4 +70,10 @@ def _traits(traits: RequestTraits | None, span: slice, deployment: Deployment) -
             block_keys(hashes, traits.hash_tokens, deployment.block_tokens)
             for hashes in traits.prefixes[span]
         )
-    return map(Traits, *(column[span].tolist() for column in columns), keys)
+    plain = (*(column[span].tolist() for column in columns), keys)
+    if traits.follows is None and traits.think_s is None:
+        return map(Traits, *plain)
+    count = span.stop - span.start
+    follows = repeat(None, count) if traits.follows is None else traits.follows[span].tolist()
+    think_s = repeat(0.0, count) if traits.think_s is None else traits.think_s[span].tolist()
+    return map(Traits, *plain, follows, think_s)

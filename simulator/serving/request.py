@@ -26,6 +26,10 @@ class Traits(NamedTuple):
     """Time after its arrival at which its client gives up."""
     prefix: tuple[int, ...] = ()
     """Keys of the KV blocks that others may share with it (`prefix_cache.block_keys`)."""
+    follows: int | None = None
+    """Request that must have left before it arrives, -1 for none; None where none follows any."""
+    think_s: float = 0.0
+    """Time from then to its arrival; in a closed loop, from when its user is free."""
 
 
 PLAIN = Traits()

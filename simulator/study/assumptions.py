@@ -9,6 +9,7 @@ from simulator.serving.cluster_config import PREFILL
 from simulator.speculation.regime import RegimeAcceptance
 from simulator.study.cluster_assumptions import cluster_assumptions
 from simulator.trace.json_file import Json
+from simulator.workload.sharing import shares_prefixes
 
 WINDOW_ROUNDS = 10
 """Rounds over which the swings of acceptance are told."""
@@ -91,7 +92,7 @@ def _queueing(scenario: Scenario) -> list[str]:
             "tenants are charged for prompt and output when a request comes in, as if the length "
             "of its output were known"
         )
-    if scheduler.prefix_cache and (workload.shared_prefix or workload.sessions):
+    if scheduler.prefix_cache and shares_prefixes(workload):
         pooled = " (its attention groups as one)" if scenario.parallelism.data > 1 else ""
         found.append(
             f"requests of a replica{pooled} that begin alike share KV blocks; one that lost its "

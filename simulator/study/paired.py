@@ -21,6 +21,7 @@ from simulator.trace.parts import SUFFIX
 from simulator.trace.recover import PARTS, recovered_path
 from simulator.trace.schema import ARMS, EVENTS, ITERATIONS, REQUESTS, versions
 from simulator.trace.writer import TraceWriter
+from simulator.workload.mix import traffic_classes
 
 Tables = tuple[Path, ...]
 """The files of a trace: requests, iterations, and events where the cluster changes."""
@@ -83,8 +84,11 @@ def run_count(config: Config) -> int:
 
 def trace_metadata(config: Config) -> Mapping[str, str]:
     """Return what a trace file says of its run: resolved config, seed, versions."""
+    resolved = asdict(config)
+    # Whoever reads the trace has no presets: it is told the classes of a mix.
+    resolved["workload"]["traffic_classes"] = list(map(asdict, traffic_classes(config.workload)))
     return {
-        "config": json.dumps(asdict(config), sort_keys=True),
+        "config": json.dumps(resolved, sort_keys=True),
         "seed": str(config.run.seed),
         "versions": json.dumps(versions(), sort_keys=True),
     }

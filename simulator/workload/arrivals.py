@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count
 from typing import Protocol
 
 import numpy as np
@@ -17,8 +16,10 @@ from numpy.typing import NDArray
 from simulator.errors import ConfigError
 from simulator.registry import Registry
 from simulator.streams import Streams
-from simulator.workload.modulation import Modulation, RateWindow, rate_windows
-from simulator.workload.requests import BLOCK_REQUESTS
+from simulator.workload.markov import MarkovModulatedPoisson, RateState
+from simulator.workload.modulation import Modulation, rate_windows
+from simulator.workload.renewal import GammaRenewal, WeibullRenewal
+from simulator.workload.rescaling import rescaled, unit_poisson
 
 NEGLIGIBLE_DISPERSION = 0.01
 """A fluctuation that adds less than this to the dispersion index of counts (1 for Poisson) is
@@ -35,10 +36,16 @@ class ArrivalParameters:
         Mean rate, requests/s, > 0.
     modulations
         Fluctuations of the rate; empty for steady traffic.
+    interarrival_cv
+        Coefficient of variation of the times between arrivals; None where none is known.
+    states
+        States of the rate, none for steady traffic.
     """
 
     rate: float
     modulations: tuple[Modulation, ...] = ()
+    interarrival_cv: float | None = None
+    states: tuple[RateState, ...] = ()
 
 
 class ArrivalLaw(Protocol):
@@ -82,7 +89,7 @@ class Poisson:
 
     def times(self, streams: Streams) -> Iterator[NDArray[np.float64]]:
         """Yield arrival times, s: block ``b`` comes from block ``b`` of the stream ``arrivals``."""
-        for clock in _unit_poisson(streams):
+        for clock in unit_poisson(streams):
             yield clock / self.rate
 
 
@@ -90,9 +97,7 @@ class Poisson:
 class GammaModulatedPoisson:
     r"""Poisson arrivals whose rate fluctuates (a Cox process); see ``modulation`` for the path.
 
-    Time rescaling: with ``Lambda(t)`` the integral of the rate and ``S_n`` the points of a Poisson
-    process of unit rate, ``Lambda^{-1}(S_n)`` are the arrivals. So unit gaps and rate path come
-    from streams of their own, and a faster rate moves through the same ups and downs.
+    Arrivals come by time rescaling (`rescaling.rescaled`).
 
     Counts in windows of ``w`` seconds have the squared coefficient of variation
     ``1/(rate w) + sum_i v_i 2 (tau_i/w)^2 (w/tau_i - 1 + exp(-w/tau_i))``.
@@ -125,54 +130,18 @@ class GammaModulatedPoisson:
         return 1 / (self.rate * window_s) + excess
 
     def times(self, streams: Streams) -> Iterator[NDArray[np.float64]]:
-        """Return the arrival times, s, block after block.
-
-        Block ``b`` takes its unit gaps from block ``b`` of the stream ``arrivals``. Carried from
-        block to block are the unit clock and the place in the rate path, which is a function of
-        ``streams`` alone.
-        """
+        """Return the arrival times, s, block after block."""
         felt = tuple(m for m in self.modulations if self._felt(m))
         if not felt:
             return Poisson(self.rate).times(streams)
         scale = sum(m.variance for m in self.modulations)
         steady = sum(m.variance for m in self.modulations if m not in felt) / scale
-        return self._rescaled(rate_windows(felt, steady, scale, streams), streams)
-
-    def _rescaled(
-        self, windows: Iterator[RateWindow], streams: Streams
-    ) -> Iterator[NDArray[np.float64]]:
-        """Map the points of a unit Poisson process to the times at which the rate reaches them."""
-        window = next(windows)
-        last_s = 0.0
-        for clock in _unit_poisson(streams):
-            wanted = clock / self.rate
-            times_s = np.empty_like(wanted)
-            done = 0
-            while done < wanted.size:
-                end = int(np.searchsorted(wanted, window.integral_s[-1]))
-                times_s[done:end] = window.times_at(wanted[done:end])
-                if end < wanted.size:
-                    window = next(windows)
-                done = end
-            # Roots carry errors of 1e-12 of a window; order must not.
-            np.maximum.accumulate(np.maximum(times_s, last_s), out=times_s)
-            last_s = float(times_s[-1])
-            yield times_s
+        return rescaled(rate_windows(felt, steady, scale, streams), self.rate, streams)
 
     def _felt(self, modulation: Modulation) -> bool:
         """Whether a fluctuation adds noticeably, by 2 v tau rate, to the dispersion of counts."""
         added = 2 * modulation.variance * modulation.time_constant_s * self.rate
         return added >= NEGLIGIBLE_DISPERSION
-
-
-def _unit_poisson(streams: Streams) -> Iterator[NDArray[np.float64]]:
-    """Yield the points of a Poisson process of unit rate, in blocks."""
-    clock = 0.0
-    for block in count():
-        gaps = streams.block("arrivals", block).standard_exponential(BLOCK_REQUESTS)
-        points = clock + np.cumsum(gaps)
-        clock = float(points[-1])
-        yield points
 
 
 @ARRIVALS.register("poisson")
@@ -196,3 +165,30 @@ def gamma_modulated(parameters: ArrivalParameters) -> GammaModulatedPoisson:
             " set workload.arrivals=poisson."
         )
     return GammaModulatedPoisson(parameters.rate, parameters.modulations)
+
+
+@ARRIVALS.register("gamma")
+def gamma(parameters: ArrivalParameters) -> GammaRenewal:
+    """Build renewal arrivals with Gamma gaps."""
+    return GammaRenewal(parameters.rate, _cv("gamma", parameters))
+
+
+@ARRIVALS.register("weibull")
+def weibull(parameters: ArrivalParameters) -> WeibullRenewal:
+    """Build renewal arrivals with Weibull gaps."""
+    return WeibullRenewal(parameters.rate, _cv("weibull", parameters))
+
+
+@ARRIVALS.register("markov_modulated")
+def markov_modulated(parameters: ArrivalParameters) -> MarkovModulatedPoisson:
+    """Build Poisson arrivals whose rate jumps between states."""
+    return MarkovModulatedPoisson(parameters.rate, parameters.states)
+
+
+def _cv(law: str, parameters: ArrivalParameters) -> float:
+    if parameters.interarrival_cv is None:
+        raise ConfigError(
+            f"arrivals are {law!r}, but nothing says how irregular; set workload.interarrival_cv, "
+            "the coefficient of variation of the times between arrivals (1 is as Poisson)."
+        )
+    return parameters.interarrival_cv

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from simulator.errors import ConfigError, InvariantError
+from simulator.errors import ConfigError
 from simulator.registry import Registry
-from simulator.workload.arrivals import ARRIVALS, ArrivalParameters
 from simulator.workload.config import WorkloadConfig
-from simulator.workload.lengths import FixedLength, LengthLaw, UniformLength
-from simulator.workload.presets import Preset, read_preset
+from simulator.workload.mix import build_mix
+from simulator.workload.open_loop import length_laws, open_loop, prompt_notes
+from simulator.workload.presets import read_preset
 from simulator.workload.readers import READERS, ReadPolicy
 from simulator.workload.readers.files import existing_file
 from simulator.workload.replay import Replay, TraceWorkload, open_trace
 from simulator.workload.requests import MAX_TOKENS, Workload
-from simulator.workload.swing import Swinging
 from simulator.workload.synthetic import SyntheticWorkload
+from simulator.workload.times import ExponentialTimes
 from simulator.workload.traits import TraitedWorkload
 
 WorkloadFactory = Callable[[WorkloadConfig, int], Workload]
@@ -53,9 +53,10 @@ def build_workload(config: WorkloadConfig, requests: int) -> Workload:
     if requests < 1:
         raise ConfigError(f"{requests} requests leave nothing to simulate; ask for at least 1.")
     workload = WORKLOADS.get(config.kind, "workload.kind")(config, requests)
-    if not (config.traffic_classes or config.shared_prefix or config.sessions):
-        return workload
     _check_sessions(config, workload)
+    closed = config.sessions is not None and config.sessions.think_s is not None
+    if closed or not (config.traffic_classes or config.shared_prefix or config.sessions):
+        return workload
     return TraitedWorkload(
         inner=workload,
         classes=config.traffic_classes,
@@ -75,40 +76,29 @@ def _check_sessions(config: WorkloadConfig, workload: Workload) -> None:
 
 
 @WORKLOADS.register("preset")
-def preset_workload(config: WorkloadConfig, requests: int) -> SyntheticWorkload:
+def preset_workload(config: WorkloadConfig, requests: int) -> Workload:
     """Build an open loop from a preset, at its measured rate or another."""
     preset = read_preset(config.preset or DEFAULT_PRESET)
     rate = preset.rate if config.rate is None else config.rate
-    law = config.arrivals or preset.arrivals
-    arrivals = ARRIVALS.get(law, "workload.arrivals")(ArrivalParameters(rate, preset.modulations))
-    if config.swing is not None:
-        arrivals = Swinging(arrivals, config.swing)
-    prompt, output = _length_laws(config, preset)
-    assumptions = [arrivals.assumption, *preset.assumptions, *_prompt_notes(config)]
-    if rate != preset.rate:
-        assumptions.append(
-            f"the rate is scaled from the {preset.rate:g} requests/s measured; lengths stay"
-        )
-    return SyntheticWorkload(
-        title=f"{preset.title}, {rate:g} requests/s",
-        requests=requests,
-        concurrency=None,
-        mean_rate=rate,
-        assumptions=tuple(assumptions),
-        prompt=prompt,
-        output=output,
-        arrivals=arrivals,
-    )
+    return open_loop(config, preset, rate, requests)
+
+
+@WORKLOADS.register("mix")
+def mix_workload(config: WorkloadConfig, requests: int) -> Workload:
+    """Build a mix of presets."""
+    return build_mix(config, requests)
 
 
 @WORKLOADS.register("closed_loop")
 def closed_loop_workload(config: WorkloadConfig, requests: int) -> SyntheticWorkload:
-    """Build a closed loop of a fixed number of users without think time."""
+    """Build a closed loop of a fixed number of users."""
     preset = None if config.preset is None else read_preset(config.preset)
-    prompt, output = _length_laws(config, preset)
+    prompt, output = length_laws(config, preset)
     users = f"closed loop of {config.concurrency} users"
-    notes = [f"{users}: a new request enters when one finishes, without think time"]
-    notes += [*(preset.assumptions if preset else ()), *_prompt_notes(config)]
+    think = None if config.think_s is None else ExponentialTimes(config.think_s)
+    rest = "without think time" if think is None else f"after a time to think, {think.assumption}"
+    notes = [f"{users}: a new request enters when one finishes, {rest}"]
+    notes += [*(preset.assumptions if preset else ()), *prompt_notes(config)]
     return SyntheticWorkload(
         title=f"{users}, {preset.title}" if preset else users,
         requests=requests,
@@ -118,6 +108,7 @@ def closed_loop_workload(config: WorkloadConfig, requests: int) -> SyntheticWork
         prompt=prompt,
         output=output,
         arrivals=None,
+        think=think,
     )
 
 
@@ -144,38 +135,3 @@ def trace_workload(config: WorkloadConfig, requests: int) -> TraceWorkload:
             max_output_tokens=config.max_output_tokens or MAX_TOKENS,
         ),
     )
-
-
-def _length_laws(config: WorkloadConfig, preset: Preset | None) -> tuple[LengthLaw, LengthLaw]:
-    """Return the laws of prompt and output: fixed, or the preset's, cut where a cap is set."""
-    prompt, output = (preset.prompt, preset.output) if preset else (None, None)
-    return (
-        _length_law(config, "prompt", prompt),
-        _length_law(config, "output", output),
-    )
-
-
-def _length_law(config: WorkloadConfig, what: str, fitted: LengthLaw | None) -> LengthLaw:
-    fixed, cap = getattr(config, f"{what}_tokens"), getattr(config, f"max_{what}_tokens")
-    if fixed is not None:
-        shortest = max(1, int(config.random_range_ratio * fixed))
-        return FixedLength(fixed) if shortest == fixed else UniformLength(shortest, fixed)
-    if fitted is None:
-        raise InvariantError("a workload without preset and without fixed lengths was accepted.")
-    return fitted if cap is None else fitted.capped(cap)
-
-
-def _prompt_notes(config: WorkloadConfig) -> list[str]:
-    """Say which lengths were set by hand, and what prompts share."""
-    notes = []
-    if not (config.shared_prefix or config.sessions):
-        notes.append("no prefix is shared between requests")
-    for what in ("prompt", "output"):
-        fixed, cap = getattr(config, f"{what}_tokens"), getattr(config, f"max_{what}_tokens")
-        if fixed is not None:
-            ratio = config.random_range_ratio
-            spread = "" if ratio == 1.0 else f"uniformly {ratio:g} to 1 times "
-            notes.append(f"every {what} has {spread}{fixed} tokens")
-        elif cap is not None:
-            notes.append(f"{what}s longer than {cap} tokens are cut to it")
-    return notes

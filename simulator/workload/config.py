@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields, is_dataclass
 
-from simulator.errors import ConfigError, unknown
+from simulator.errors import ConfigError, unknown, written
+from simulator.workload.markov import RateState
+from simulator.workload.mix_config import MixPartConfig, check_names
 from simulator.workload.readers.policy import ON_BAD_ROW
 from simulator.workload.requests import MAX_TOKENS
 from simulator.workload.traits_config import SessionsConfig, SharedPrefixConfig, TrafficClassConfig
@@ -19,22 +21,52 @@ MAX_RATE_SCALE = 1000.0
 MAX_CONCURRENCY = 100_000
 """Most users of a closed loop (kind: assumed): far beyond what one deployment holds at once."""
 
+MIN_CV, MAX_CV = 0.05, 50.0
+"""Accepted coefficients of variation of gaps (kind: assumed); ServeGen's clients have up to 27."""
+
+_RENEWAL, _MARKOV = ("gamma", "weibull"), ("markov_modulated",)
+
 _FOREIGN = {
     "preset": {
         "concurrency": "use workload.kind=closed_loop for a fixed number of users",
+        "think_s": "use workload.sessions.think_s for conversations, or workload.kind=closed_loop",
         "path": "use workload.kind=trace to replay a file",
+        "mix": "use workload.kind=mix for several presets",
+    },
+    "mix": {
+        "preset": "list presets in workload.mix, or use workload.kind=preset for one",
+        "arrivals": "each preset of a mix has its own: leave it null",
+        "interarrival_cv": "each preset of a mix has its own: leave it null",
+        "rate_states": "each preset of a mix has its own: leave it empty",
+        "concurrency": "use workload.kind=closed_loop for a fixed number of users",
+        "think_s": "presets of a mix have their own sessions: leave it null",
+        "path": "use workload.kind=trace to replay a file",
+        "prompt_tokens": "presets of a mix have their own lengths: leave it null",
+        "output_tokens": "presets of a mix have their own lengths: leave it null",
+        "traffic_classes": "the parts of a mix are its classes: set theirs in workload.mix",
+        "shared_prefix": "presets of a mix have their own: leave it null",
+        "sessions": "presets of a mix have their own: leave it null",
     },
     "closed_loop": {
         "rate": "in a closed loop requests enter as others finish: leave it null",
         "arrivals": "in a closed loop requests enter as others finish: leave it null",
+        "interarrival_cv": "in a closed loop requests enter as others finish: leave it null",
+        "rate_states": "in a closed loop requests enter as others finish: leave it empty",
         "swing": "in a closed loop requests enter as others finish: leave it null",
+        "diurnal": "in a closed loop requests enter as others finish: leave it null",
+        "mix": "use workload.kind=mix for several presets",
         "path": "use workload.kind=trace to replay a file",
         "sessions": "conversations need an open loop (workload.kind=preset): leave it null",
     },
     "trace": {
         "rate": "a trace has its own: scale it with workload.rate_scale",
         "arrivals": "a trace has its own: leave it null",
+        "interarrival_cv": "a trace has its own: leave it null",
+        "rate_states": "a trace has its own: leave it empty",
         "swing": "a trace has its own: leave it null",
+        "diurnal": "a trace has its own: leave it null",
+        "think_s": "a trace has its own: leave it null",
+        "mix": "use workload.kind=mix for several presets",
         "concurrency": "use workload.kind=closed_loop for a fixed number of users",
         "preset": "a trace brings its own requests: leave it null",
         "sessions": "a trace brings its own lengths: leave it null",
@@ -79,6 +111,43 @@ class SwingConfig:
             )
 
 
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiurnalConfig:
+    """How the rate of an open loop follows the hours of a week (`workload.diurnal`).
+
+    Parameters
+    ----------
+    profile
+        Name in ``workloads/diurnal``.
+    start_day, start_hour
+        When a run starts: day of the week, and hour of the day (UTC) in [0, 24).
+    day_s
+        Length of a day, s; shorter than 86,400 squeezes the week.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range.
+    """
+
+    profile: str
+    start_day: str = "monday"
+    start_hour: float = 0.0
+    day_s: float = 86_400.0
+
+    def __post_init__(self) -> None:
+        if self.start_day not in DAYS:
+            raise ConfigError(unknown("day", self.start_day, DAYS, "workload.diurnal.start_day"))
+        if not 0.0 <= self.start_hour < 24.0:
+            raise ConfigError(
+                f"workload.diurnal.start_hour is {self.start_hour}; set it between 0 and 24."
+            )
+        _within("diurnal.day_s", self.day_s, 1.0, 1e9, "s; a day has 86400")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadConfig:
     """Which requests a run serves.
@@ -86,17 +155,29 @@ class WorkloadConfig:
     Parameters
     ----------
     kind
-        ``preset`` (open loop, fitted), ``closed_loop`` or ``trace``; more by plug-in.
+        ``preset`` (open loop, fitted), ``mix`` (several of them), ``closed_loop`` or ``trace``;
+        more by plug-in.
     preset
-        Name of a preset. Null: ``chat`` for kind ``preset``; none for ``closed_loop``.
+        Name of a preset, or path of a file of the same form. Null: ``chat`` for kind ``preset``;
+        none for ``closed_loop``.
+    mix
+        Presets of a mix and their shares.
     rate
         Mean arrival rate, requests/s. Null: as measured in the preset's trace.
     arrivals
-        Arrival law, ``poisson`` or ``gamma_modulated``. Null: the preset's.
-    swing
-        How the rate swings around its mean. Null: not at all.
+        Arrival law, ``poisson``, ``gamma_modulated``, ``gamma``, ``weibull`` or
+        ``markov_modulated``. Null: the preset's.
+    interarrival_cv
+        Coefficient of variation of the times between arrivals, for ``gamma`` and ``weibull``.
+    rate_states
+        States of the rate, for ``markov_modulated``.
+    swing, diurnal
+        How the rate swings around its mean, or follows the hours of a week. Null: not at all.
     concurrency
         Users of a closed loop, each with one request in flight.
+    think_s
+        Mean of the exponential time for which a user of a closed loop thinks before a request, s.
+        Null: no time.
     path, format
         Trace file to replay, and how it is written (``azure``).
     on_bad_row
@@ -146,10 +227,15 @@ class WorkloadConfig:
 
     kind: str = "preset"
     preset: str | None = None
+    mix: tuple[MixPartConfig, ...] = ()
     rate: float | None = None
     arrivals: str | None = None
+    interarrival_cv: float | None = None
+    rate_states: tuple[RateState, ...] = ()
     swing: SwingConfig | None = None
+    diurnal: DiurnalConfig | None = None
     concurrency: int | None = None
+    think_s: float | None = None
     path: str | None = None
     format: str = "azure"
     on_bad_row: str = "error"
@@ -170,21 +256,19 @@ class WorkloadConfig:
 
     def __post_init__(self) -> None:
         self._check_ranges()
+        self._check_arrivals()
         for key, advice in _FOREIGN.get(self.kind, {}).items():
             value = getattr(self, key)
-            if value is not None:
-                given = "set" if is_dataclass(value) else repr(value)
+            if _given(value):
+                plain = not is_dataclass(value) and not isinstance(value, (tuple, list))
+                given = repr(value) if plain else "set"
                 raise ConfigError(
                     f"workload.{key} is {given}, which means nothing to"
                     f" workload.kind={self.kind}; {advice}."
                 )
         self._check_kind()
-        names = [one.name for one in self.traffic_classes]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise ConfigError(
-                f"workload.traffic_classes has two classes named {twice!r}; name them differently."
-            )
+        check_names("traffic_classes", [one.name for one in self.traffic_classes])
+        check_names("mix", [part.title for part in self.mix])
 
     def _check_ranges(self) -> None:
         _within("rate", self.rate, MIN_RATE, MAX_RATE, "requests/s")
@@ -193,6 +277,8 @@ class WorkloadConfig:
         _within("hash_tokens", self.hash_tokens, 1, 65_536, "tokens")
         _within("jitter_s", self.jitter_s, 0, 3600, "s")
         _within("concurrency", self.concurrency, 1, MAX_CONCURRENCY, "users")
+        _within("interarrival_cv", self.interarrival_cv, MIN_CV, MAX_CV, "(1 is as Poisson)")
+        _within("think_s", self.think_s, 1e-6, 1e9, "s; null lets users not think at all")
         for key in ("prompt_tokens", "output_tokens"):
             fixed, cap = getattr(self, key), getattr(self, f"max_{key}")
             _within(key, fixed, 1, MAX_TOKENS, "tokens")
@@ -201,6 +287,21 @@ class WorkloadConfig:
                 raise ConfigError(
                     f"workload.{key} is {fixed}, above workload.max_{key}={cap}; raise the cap or"
                     " shorten the length."
+                )
+
+    def _check_arrivals(self) -> None:
+        """Refuse what the arrival law would not look at."""
+        if self.swing is not None and self.diurnal is not None:
+            raise ConfigError(
+                "workload.swing and workload.diurnal both say how the rate changes with time; set "
+                "one of them to null."
+            )
+        for key, laws in (("interarrival_cv", _RENEWAL), ("rate_states", _MARKOV)):
+            value = getattr(self, key)
+            if _given(value) and self.arrivals not in laws:
+                raise ConfigError(
+                    f"workload.{key} is set, but workload.arrivals={written(self.arrivals)} does "
+                    f"not look at it; take workload.arrivals={' or '.join(laws)}."
                 )
 
     def _check_replay(self) -> None:
@@ -228,6 +329,11 @@ class WorkloadConfig:
 
     def _check_kind(self) -> None:
         self._check_replay()
+        if self.kind == "mix" and (not self.mix or self.rate is None):
+            raise ConfigError(
+                "workload.kind=mix needs workload.mix, its presets, such as [{preset: chat, share: "
+                "3}, {preset: code}], and workload.rate, the requests/s of all together."
+            )
         if not 0.0 < self.random_range_ratio <= 1.0:
             raise ConfigError(
                 f"workload.random_range_ratio is {self.random_range_ratio}; set it above 0, and to "
@@ -261,6 +367,11 @@ _REPLAY = {
     "jitter_s": "leave it null",
 }
 """Settings of traces alone, and what to do where there is none."""
+
+
+def _given(value: object) -> bool:
+    """Tell whether a setting is neither null nor an empty list."""
+    return value is not None and (not isinstance(value, (tuple, list)) or bool(value))
 
 
 def _within(key: str, value: float | None, low: float, high: float, unit: str) -> None:

@@ -42,10 +42,12 @@ class RequestTraits:
         Tokens that a hash stands for.
     follows
         Id of the request that must have left before this one arrives, -1 for none, int64[n]; always
-        an earlier one. None: no request follows another.
+        an earlier one, and however it leaves. None: no request of the workload follows another;
+        one block has it if all have.
     think_s
         Time from then to the arrival, s, float64[n]; ``arrival_s`` of such a request is only a
-        lower bound. None: no request follows another.
+        lower bound. In a closed loop the time from when a user is free to its next request. None:
+        no time.
     """
 
     traffic_class: NDArray[np.int64]

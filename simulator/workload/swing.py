@@ -7,8 +7,8 @@ traces published with DynamoLLM (Azure, May 2024; J. Stojkovic et al., HPCA 2025
 windows of ten minutes peak at 1.71 (conversation) and 3.17 (code) times their mean: their troughs
 are 0.45 and 0.09 times the mean, the shape has 0.48 and 0.07.
 
-A swing warps the time of another law: with ``M`` the integral of m, an arrival at u comes at
-``M^{-1}(u)``. So bursts keep their place in the sequence, and are shorter where the load is high.
+A swing warps the time of another law (`cycles`): with ``M`` the integral of m, an arrival at u
+comes at ``M^{-1}(u)``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from scipy.special import ive
 from simulator.streams import Streams
 from simulator.workload.arrivals import ArrivalLaw
 from simulator.workload.config import SwingConfig
+from simulator.workload.cycles import Cycle, cycled
 
 STEPS = 1440
 """Steps of a period within which the rate is taken as constant: the minutes of a day."""
@@ -80,16 +81,13 @@ class Swinging:
                 high = middle
         return low
 
-    @cached_property
-    def _elapsed(self) -> NDArray[np.float64]:
-        """Share of a period's arrivals by the end of each step, from 0 to 1, shape (STEPS + 1,)."""
+    @property
+    def cycle(self) -> Cycle:
+        """The swing, from its trough."""
         middles = (np.arange(STEPS) + 0.5) / STEPS
         density = np.exp(-self._k * (1.0 + np.cos(2 * np.pi * middles)))
-        return np.concatenate([[0.0], np.cumsum(density) / density.sum()])
+        return Cycle(self.swing.period_s, density / density.mean())
 
     def times(self, streams: Streams) -> Iterator[NDArray[np.float64]]:
-        """Yield arrival times, s, block after block."""
-        period_s, grid = self.swing.period_s, np.linspace(0.0, 1.0, STEPS + 1)
-        for steady_s in self.law.times(streams):
-            periods, share = np.divmod(steady_s / period_s, 1.0)
-            yield (periods + np.interp(share, self._elapsed, grid)) * period_s
+        """Return arrival times, s, block after block."""
+        return cycled(self.law, self.cycle, streams)

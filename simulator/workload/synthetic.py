@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from simulator.streams import Streams
 from simulator.workload.arrivals import ArrivalLaw
 from simulator.workload.lengths import LengthLaw
-from simulator.workload.requests import BLOCK_REQUESTS, RequestBlock
+from simulator.workload.requests import BLOCK_REQUESTS, RequestBlock, RequestTraits
+from simulator.workload.spans import HASH_TOKENS, Spans
+from simulator.workload.times import TimeLaw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,9 @@ class SyntheticWorkload:
         Length laws.
     arrivals
         Arrival law of an open loop; None in a closed loop.
+    think
+        How long users of a closed loop think before a request, drawn from the stream ``think``;
+        None: not at all.
 
     Examples
     --------
@@ -49,6 +54,7 @@ class SyntheticWorkload:
     prompt: LengthLaw
     output: LengthLaw
     arrivals: ArrivalLaw | None
+    think: TimeLaw | None = None
 
     @property
     def max_prompt_tokens(self) -> int:
@@ -71,4 +77,21 @@ class SyntheticWorkload:
             prompts = self.prompt.sample(streams.block("prompt_lengths", index), BLOCK_REQUESTS)
             outputs = self.output.sample(streams.block("output_lengths", index), BLOCK_REQUESTS)
             n = min(BLOCK_REQUESTS, self.requests - first_id)
-            yield RequestBlock(first_id, next(times)[:n], prompts[:n], outputs[:n])
+            traits = _thinking(self.think, index, n, streams) if self.think else None
+            yield RequestBlock(first_id, next(times)[:n], prompts[:n], outputs[:n], traits)
+
+
+def _thinking(think: TimeLaw, index: int, n: int, streams: Streams) -> RequestTraits:
+    """Return traits that tell requests apart by the time before them alone."""
+    think_s = think.sample(streams.block("think", index), BLOCK_REQUESTS)[:n]
+    zeros = np.zeros(n, dtype=np.int64)
+    return RequestTraits(
+        traffic_class=zeros,
+        tenant=zeros,
+        priority=zeros,
+        session=zeros - 1,
+        cancel_after_s=np.full(n, np.inf),
+        prefixes=Spans.none(n),
+        hash_tokens=HASH_TOKENS,
+        think_s=think_s,
+    )

@@ -15,21 +15,12 @@ from numpy.typing import NDArray
 
 from simulator.streams import Streams
 from simulator.workload.requests import BLOCK_REQUESTS, RequestBlock, RequestTraits, Workload
+from simulator.workload.spans import HASH_TOKENS, OWN_TEXTS, STRIDE
 from simulator.workload.traits_config import (
-    MAX_COUNT,
     SessionsConfig,
     SharedPrefixConfig,
     TrafficClassConfig,
 )
-
-HASH_TOKENS = 16
-"""Tokens that a hash of a drawn prefix stands for: vLLM's block, so that none of it is lost."""
-
-STRIDE = 1 << 21
-"""Hashes set aside for one text: no prompt and output have more (`requests.MAX_TOKENS`)."""
-
-OWN_TEXTS = MAX_COUNT
-"""Texts below this number are shared prefixes, those from it on belong to one conversation."""
 
 Indices = NDArray[np.int64]
 
@@ -131,6 +122,7 @@ class TraitedWorkload:
             cancel_after_s=patience,
             prefixes=prefixes,
             hash_tokens=HASH_TOKENS,
+            think_s=None if block.traits is None else block.traits.think_s,
         )
 
     def _patient(self, traits: RequestTraits) -> RequestTraits:
@@ -254,9 +246,10 @@ def _assumptions(workload: TraitedWorkload) -> Sequence[str]:
         )
     if workload.sessions is not None:
         sessions, rate = workload.sessions, workload.mean_rate
-        gap = f"{sessions.live / rate:.3g} s on average" if rate else f"{sessions.live} requests"
+        live = sessions.live or 0
+        gap = f"{live / rate:.3g} s on average" if rate else f"{live} requests"
         found.append(
-            f"{sessions.live} conversations of {sessions.turns:g} turns on average: the lengths "
+            f"{live} conversations of {sessions.turns:g} turns on average: the lengths "
             f"drawn are what each turn adds, whatever context of earlier turns the trace had in "
             f"them, and turns follow each other after {gap}, whether or "
             "not the answer is out"

@@ -83,26 +83,54 @@ class SessionsConfig:
 
     Parameters
     ----------
-    live
-        How many go on at once. The one that was silent longest has the next turn.
     turns
         Mean number of turns (geometric).
     max_tokens
-        Longest prompt, all before included; a conversation that would exceed it starts anew.
+        Longest prompt, all before included; a conversation that would exceed it starts anew, or is
+        compacted.
+    live
+        Open loop: how many go on at once. The one that was silent longest has the next turn,
+        whether or not its last answer is out.
+    think_s
+        Closed loop: mean of the exponential time from when a turn leaves to the next, s. How many
+        go on at once follows.
+    compacted_tokens
+        Closed loop: what a conversation that would exceed ``max_tokens`` is compacted to; 0: it
+        starts anew.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range, or it is not clear which loop is meant.
     """
 
-    live: int
     turns: float
     max_tokens: int
+    live: int | None = None
+    think_s: float | None = None
+    compacted_tokens: int = 0
 
     def __post_init__(self) -> None:
-        _within("workload.sessions.live", self.live, 1, MAX_COUNT)
+        if (self.live is None) == (self.think_s is None):
+            raise ConfigError(
+                "workload.sessions needs either live, the conversations of an open loop, or "
+                "think_s, the time that users of a closed loop think before their next turn."
+            )
+        if self.live is not None:
+            _within("workload.sessions.live", self.live, 1, MAX_COUNT)
+        _above_zero("workload.sessions.think_s", self.think_s)
         _within("workload.sessions.max_tokens", self.max_tokens, 1, MAX_TOKENS)
         if not 1.0 < self.turns <= MAX_COUNT:
             raise ConfigError(
                 f"workload.sessions.turns is {self.turns:g}; set it above 1 and up to "
                 f"{MAX_COUNT:,}, or sessions to null for single turns."
             )
+        if self.compacted_tokens and self.think_s is None:
+            raise ConfigError(
+                "workload.sessions.compacted_tokens compacts conversations of a closed loop only; "
+                "set workload.sessions.think_s, or compacted_tokens to 0."
+            )
+        _within("workload.sessions.compacted_tokens", self.compacted_tokens, 0, self.max_tokens)
 
 
 def _above_zero(what: str, value: float | None) -> None:

@@ -50,9 +50,10 @@ def test_presets_are_complete_and_name_a_known_law(name):
     preset = read_preset(name)
     assert preset.arrivals in ARRIVALS
     assert preset.rate > 0
-    assert 0 < preset.tpot_p99_s < preset.ttft_p99_s
+    assert 0 < preset.slo.tpot_s < preset.slo.ttft_s
+    assert preset.acceptance
     assert preset.assumptions
-    assert any(licence in preset.trace for licence in ("CC-BY-4.0", "Apache-2.0"))
+    assert any(licence in preset.trace for licence in ("CC-BY-4.0", "Apache-2.0", "MIT"))
     assert {q.kind for q in preset.provenance.values()} <= set(KINDS)
     assert preset.provenance["prompt_tokens.max"].value == preset.prompt.max_tokens
 

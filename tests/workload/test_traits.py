@@ -9,7 +9,8 @@ from simulator.errors import ConfigError
 from simulator.streams import Streams
 from simulator.workload.build import build_workload
 from simulator.workload.config import WorkloadConfig
-from simulator.workload.traits import HASH_TOKENS, TraitedWorkload
+from simulator.workload.spans import HASH_TOKENS
+from simulator.workload.traits import TraitedWorkload
 from simulator.workload.traits_config import SessionsConfig, SharedPrefixConfig, TrafficClassConfig
 
 CHAT = TrafficClassConfig(name="chat", share=3.0, tenants=2)
