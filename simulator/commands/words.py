@@ -67,8 +67,7 @@ def read_words(words: Sequence[str], schema: type[T], command: str) -> Words[T]:
     """
     hints = get_type_hints(schema)
     folder = f"runs/{datetime.now():%Y-%m-%d/%H-%M-%S-%f}-{command.replace(' ', '-')}"
-    bare = next((field.name for field in fields(schema) if field.metadata.get("bare")), None)
-    prefixes = _prefixes(schema)
+    bare, prefixes = _bare(schema), _prefixes(schema)
     values: dict[str, Any] = {}
     for word in words:
         key, equals, text = word.partition("=")
@@ -93,6 +92,11 @@ def read_words(words: Sequence[str], schema: type[T], command: str) -> Words[T]:
         return Words(from_mapping(schema, values, ""), Path(folder))
     except SimulatorError as error:
         raise ConfigError(f"{error} {_try(command)}") from error
+
+
+def _bare(schema: type) -> str | None:
+    """Return the setting that a word without ``=`` sets."""
+    return next((field.name for field in fields(schema) if field.metadata.get("bare")), None)
 
 
 def _prefixes(schema: type) -> dict[str, str]:
@@ -156,11 +160,9 @@ def help_text(command: str, purpose: str, schema: type, examples: Sequence[str])
     }
     entries[f"{RUN_FOLDER}=DIR"] = "folder of the files (default: runs/DATE/TIME-...)"
     lines = "\n".join(f"  moesim {example}" for example in examples)
-    bare = "".join(f" {one.name.upper()}" for one in fields(schema) if one.metadata.get("bare"))
-    return (
-        f"usage: moesim {command}{bare} [key=value ...]\n\n{purpose}\n\nsettings:\n"
-        f"{_columns(entries)}\n\nexamples:\n{lines}\n"
-    )
+    bare = (_bare(schema) or "").upper()
+    usage = " ".join(word for word in ("moesim", command, bare, "[key=value ...]") if word)
+    return f"usage: {usage}\n\n{purpose}\n\nsettings:\n{_columns(entries)}\n\nexamples:\n{lines}\n"
 
 
 def _key(field: Field[Any], default: str) -> str:

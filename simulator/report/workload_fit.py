@@ -58,7 +58,9 @@ def print_fit(fit: Fit, file: Path, console: Console) -> None:
     }.items():
         table.add_row(name, *(f"{distance:.3f}" for distance in pair))
     show(console, "Lengths as distributions", table)
-    say(console, *_sentences(fit, file))
+    say(console, *_sentences(fit))
+    # Never wrapped: people copy it.
+    console.print(f"Use it: moesim simulate workload.preset={file}", soft_wrap=True, markup=False)
 
 
 def _print_laws(fitted: Fitted, console: Console) -> None:
@@ -80,10 +82,11 @@ def _arrivals(fitted: Fitted) -> str:
 
 def _print_figures(title: str, figures: Sequence[Comparison], what: str, console: Console) -> None:
     table = frame("figure", f"{what}>", "fit>", "off by>", unbroken=1)
+    names = COMPARED | {"gap_cv": "CV of gaps (not fitted)"}
     for one in figures:
-        if one.name in COMPARED:
+        if one.name in names:
             table.add_row(
-                COMPARED[one.name],
+                names[one.name],
                 number(one.recorded),
                 number(one.drawn),
                 signed_percent(one.deviation),
@@ -91,12 +94,11 @@ def _print_figures(title: str, figures: Sequence[Comparison], what: str, console
     show(console, title, table)
 
 
-def _sentences(fit: Fit, file: Path) -> list[str]:
+def _sentences(fit: Fit) -> list[str]:
     worst = fit.worst
     return [
         f"Largest deviation: {COMPARED[worst.name]}, {signed_percent(worst.deviation)}.",
         "Not fitted: correlations, shared prefixes, conversations, hours of the day, clients.",
-        f"Use it: moesim simulate workload.preset={file}",
     ]
 
 

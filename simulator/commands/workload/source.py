@@ -28,7 +28,7 @@ def open_source(
     ----------
     what
         A trace file or folder; a preset of ours or a YAML file of one; or an option of the config
-        group ``workload``.
+        group ``workload``. A file that has such a name is ``./NAME``.
     requests
         How many requests to take at most. None: a trace whole, ``DRAWN_REQUESTS`` of others.
     overrides
@@ -48,14 +48,13 @@ def open_source(
 
 def _chosen(what: str) -> list[str]:
     """Return the words that choose the workload."""
-    is_there = Path(what).expanduser().exists()
-    if not is_there and what in group_options("workload"):
+    if what in group_options("workload"):
         return [f"workload={what}"]
-    if not is_there and what in preset_names():
+    if what in preset_names():
         return ["workload=chat", f"workload.preset={what}"]
     if Path(what).suffix in {".yaml", ".yml"}:
         return ["workload=chat", f"workload.preset={_quoted(what)}"]
-    if is_there or names_a_file(what) or Path(what).suffix:
+    if names_a_file(what) or Path(what).suffix or Path(what).expanduser().exists():
         return ["workload=trace", f"workload.path={_quoted(what)}"]
     known = sorted({*group_options("workload"), *preset_names()})
     raise ConfigError(f"{unknown('workload', what, known)} There is no such file either.")

@@ -100,8 +100,8 @@ def curves(found: Description) -> dict[str, Curve]:
         counts = [count for count in found.arrivals.counts if count.cv2 is not None]
         windows_s = [count.window_s for count in counts]
         drawn["rate"] = Curve(*found.over_time.rate(), "s", "request/s")
-        drawn["count_cv2"] = _curve(windows_s, [count.cv2 for count in counts], "s", "1")
-        drawn["fano"] = _curve(windows_s, [count.fano for count in counts], "s", "1")
+        drawn["count_cv2"] = _curve(windows_s, [count.cv2 or 0.0 for count in counts], "s", "1")
+        drawn["fano"] = _curve(windows_s, [count.fano or 0.0 for count in counts], "s", "1")
         day = found.over_time.day()
         if day is not None:
             drawn["day"] = _curve(np.arange(day.size), day, "hour", "mean rate")

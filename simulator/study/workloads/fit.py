@@ -201,7 +201,7 @@ def _fit(
     advance(1)
     output = fit_mixture(sample.output, max_components)
     advance(1)
-    return Fitted(sample.arrivals.rate, modulations, prompt, output)
+    return Fitted(float(f"{sample.arrivals.rate:.6g}"), modulations, prompt, output)
 
 
 def _judge(

@@ -139,10 +139,16 @@ def fit_mixture(lengths: CountedLengths, max_components: int) -> FittedMixture:
 
 
 def _law(mixture: _Mixture, lengths: CountedLengths) -> LognormalMixture:
+    """Return the law, its numbers rounded as they are written, largest component first."""
+    order = np.argsort(-mixture.weight)
+    weight = np.round(mixture.weight[order] / mixture.weight.sum(), 6)
+    weight[0] += 1.0 - weight.sum()
+    found = weight > 0
+    mu, sigma = (np.round(of[order], 6)[found] for of in (mixture.mu, mixture.sigma))
     return LognormalMixture(
-        tuple((mixture.weight / mixture.weight.sum()).tolist()),
-        tuple(mixture.mu.tolist()),
-        tuple(mixture.sigma.tolist()),
+        tuple(np.round(weight[found], 6).tolist()),
+        tuple(mu.tolist()),
+        tuple(sigma.tolist()),
         lengths.shortest,
         lengths.longest,
     )
@@ -153,7 +159,7 @@ def _missed(law: LognormalMixture, lengths: CountedLengths) -> float:
     probabilities = list(QUANTILES.values())
     counted = lengths.quantile(probabilities).tolist()
     drawn = [law.quantile(probability) for probability in probabilities]
-    return max(abs(got / wanted - 1) for got, wanted in zip(drawn, counted, strict=True))
+    return float(np.abs(np.array(drawn) / np.array(counted) - 1).max())
 
 
 def _grouped(lengths: CountedLengths) -> _Grouped:

@@ -136,7 +136,7 @@ def _solve(goal: Mapping[float, float], rate: float, span_s: float) -> tuple[Mod
         return ()
     variances, _ = nnls(added[:, felt] / wanted[:, None], (wanted - poisson) / wanted)
     return tuple(
-        Modulation(float(variance), float(tau_s))
+        Modulation(round(float(variance), 6), float(tau_s))
         for variance, tau_s in zip(variances, grid_s[felt], strict=True)
-        if variance
+        if round(float(variance), 6)
     )

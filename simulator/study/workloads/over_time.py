@@ -53,7 +53,8 @@ class OverTime:
         """Return the middle of each complete bin, s, and the rate there, requests/s."""
         complete = max(int(self.last_s / self.bin_s), 1)
         middle_s = (np.arange(complete) + 0.5) * self.bin_s
-        return middle_s, self.requests[:complete] / self.bin_s
+        rate: Floats = self.requests[:complete] / self.bin_s
+        return middle_s.astype(np.float64), rate
 
     def day(self) -> Floats | None:
         """Return the rate in each hour since the start over the mean; None of less than a day.
@@ -66,7 +67,8 @@ class OverTime:
         whole, part = divmod(hours, DAY_HOURS)
         seen = np.clip(part - np.arange(DAY_HOURS), 0.0, 1.0) + whole
         rate: Floats = self.hours / seen
-        return rate / (self.hours.sum() / hours)
+        over_mean: Floats = rate / (self.hours.sum() / hours)
+        return over_mean
 
 
 def _merged(bins: Floats) -> Floats:
