@@ -9,7 +9,7 @@ from simulator.report.figures import ABSENT, fine_percent, number, percent, seco
 from simulator.report.tables import frame, say, show
 from simulator.study.workloads.describe import Description
 from simulator.study.workloads.lengths import CountedLengths
-from simulator.study.workloads.reuse import MOST_HASHES, Cache
+from simulator.study.workloads.reuse import MOST_PIECES
 from simulator.study.workloads.skew import TOP
 
 SHOWN_WINDOWS_S = (0.1, 1, 10, 60, 300, 3600)
@@ -86,13 +86,10 @@ def _print_lengths(found: Description, console: Console) -> None:
 
 def _print_reuse(found: Description, console: Console) -> None:
     table = frame("cache (tokens)>", "prompt tokens that were there>")
-    for cache in found.reuse.caches:
-        table.add_row(_size(cache), fine_percent(found.reuse.share(cache)))
+    for size in found.reuse.reused_tokens:
+        shown = "unlimited" if size is None else f"{size:,}"
+        table.add_row(shown, fine_percent(found.reuse.share(size)))
     show(console, "Prefix reuse, what was used longest ago forgotten first", table)
-
-
-def _size(cache: Cache) -> str:
-    return "unlimited" if cache.tokens is None else f"{cache.tokens:,}"
 
 
 def _print_clients(found: Description, console: Console) -> None:
@@ -126,9 +123,10 @@ def _notes(found: Description) -> list[str]:
         )
     if not found.reuse.requests:
         notes.append("The requests do not say what prefixes they share.")
-    elif any(cache.limited for cache in found.reuse.caches):
+    elif found.reuse.uses.limited:
         notes.append(
-            f"More than {MOST_HASHES:,} distinct pieces of text: the unlimited cache forgot some."
+            f"More than {2 * MOST_PIECES:,} pieces of text: those used longest ago were forgotten, by "
+            "the unlimited cache too."
         )
     if not found.clients.told_apart:
         notes.append("The requests do not say which client they come from.")

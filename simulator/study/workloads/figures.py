@@ -84,10 +84,8 @@ def _arrivals(found: Description) -> dict[str, float | None]:
 def _reuse(found: Description) -> dict[str, float | None]:
     reuse = found.reuse
     flat: dict[str, float | None] = {
-        f"reuse_{'unlimited' if cache.tokens is None else f'{cache.tokens}_tokens'}": reuse.share(
-            cache
-        )
-        for cache in reuse.caches
+        f"reuse_{'unlimited' if size is None else f'{size}_tokens'}": reuse.share(size)
+        for size in reuse.reused_tokens
     }
     flat["reuse_per_request"] = reuse.shares / found.arrivals.requests
     return flat
@@ -108,10 +106,10 @@ def curves(found: Description) -> dict[str, Curve]:
     for name, lengths in (("prompt", found.prompt), ("output", found.output)):
         drawn[f"{name}_tokens_cdf"] = _curve(*lengths.cdf(), "token", "1")
     if found.reuse.requests:
-        caches = found.reuse.caches
+        sizes = list(found.reuse.reused_tokens)
         drawn["reuse"] = _curve(
-            [np.inf if cache.tokens is None else cache.tokens for cache in caches],
-            [found.reuse.share(cache) for cache in caches],
+            [np.inf if size is None else size for size in sizes],
+            [found.reuse.share(size) for size in sizes],
             "token",
             "1",
         )
