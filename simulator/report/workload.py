@@ -125,8 +125,8 @@ def _notes(found: Description) -> list[str]:
         notes.append("The requests do not say what prefixes they share.")
     elif found.reuse.uses.limited:
         notes.append(
-            f"More than {2 * MOST_PIECES:,} pieces of text: those used longest ago were forgotten, by "
-            "the unlimited cache too."
+            f"More than {2 * MOST_PIECES:,} pieces of text: those used longest ago were forgotten, "
+            "by the unlimited cache too."
         )
     if not found.clients.told_apart:
         notes.append("The requests do not say which client they come from.")
