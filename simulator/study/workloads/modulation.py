@@ -16,6 +16,7 @@ length are drawn from the fit, and what their mean CV misses is added to what is
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -75,10 +76,10 @@ def fit_modulations(arrivals: Arrivals, seed: int) -> tuple[Modulation, ...]:
             break
         law = arrival_law(arrivals.rate, found)
         drawn = mean_cv(law, arrivals.span_s, tuple(observed), seed, recordings)
-        ratio = {w: np.sqrt(observed[w]) / drawn[w] for w in observed}
-        worst = max(abs(np.log(value)) for value in ratio.values())
+        ratio = {w: np.sqrt(observed[w]) / cv for w, cv in drawn.items()}
+        worst = max((abs(np.log(value)) for value in ratio.values()), default=0.0)
         best = min(best, (worst, found), key=lambda one: one[0])
-        goal = {w: goal[w] * ratio[w] ** 2 for w in goal}
+        goal = {w: goal[w] * ratio.get(w, 1.0) ** 2 for w in goal}
     return best[1]
 
 
@@ -107,13 +108,16 @@ def recording(law: ArrivalLaw, span_s: float, streams: Streams) -> Iterator[Floa
 def mean_cv(
     law: ArrivalLaw, span_s: float, windows_s: Sequence[float], seed: int, recordings: int
 ) -> dict[float, float]:
-    """Return the mean over drawn recordings of the CV of counts, by window, s."""
-    total = dict.fromkeys(windows_s, 0.0)
+    """Return the mean CV of counts over the drawn recordings that have one, by window, s.
+
+    A recording whose arrivals all come within a few windows has none.
+    """
+    found: dict[float, list[float]] = defaultdict(list)
     for replication in range(recordings):
         drawn = counted(recording(law, span_s, Streams(seed, replication)), windows_s)
         for window_s, cv2 in drawn.cv2().items():
-            total[window_s] += np.sqrt(cv2) / recordings
-    return total
+            found[window_s].append(float(np.sqrt(cv2)))
+    return {window_s: float(np.mean(cvs)) for window_s, cvs in found.items() if any(cvs)}
 
 
 def _solve(goal: Mapping[float, float], rate: float, span_s: float) -> tuple[Modulation, ...]:

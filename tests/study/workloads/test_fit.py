@@ -8,6 +8,7 @@ import pytest
 
 from simulator.errors import ConfigError, DataError
 from simulator.streams import Streams
+from simulator.study.workloads import modulation
 from simulator.study.workloads.fit import fit_workload, steps, summary
 from simulator.study.workloads.fitted_preset import fitted_preset, write_preset
 from simulator.study.workloads.goodness import COMPARED, compared, drawn_figures
@@ -28,7 +29,9 @@ TRACES = {
 def fit():
     workload = build_workload(WorkloadConfig(preset="code"), 800)
     done = []
-    fit = fit_workload(workload, max_components=3, recordings=4, seed=7, advance=done.append)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(modulation, "MOST_RECORDINGS", 8)
+        fit = fit_workload(workload, max_components=3, recordings=4, seed=7, advance=done.append)
     assert sum(done) == steps(4)
     return fit
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.study.workloads.goodness import ks_between, ks_distance
@@ -18,6 +18,7 @@ def counted(*blocks):
     return lengths
 
 
+@settings(max_examples=40)
 @given(st.lists(st.integers(1, EXACT_TOKENS), min_size=1, max_size=80), st.integers(0, 80))
 def test_short_lengths_are_exact(tokens, cut):
     lengths = counted(tokens[:cut], tokens[cut:])
@@ -28,6 +29,7 @@ def test_short_lengths_are_exact(tokens, cut):
     assert (lengths.shortest, lengths.longest) == (min(tokens), max(tokens))
 
 
+@settings(max_examples=40)
 @given(st.integers(1, MAX_TOKENS))
 def test_any_length_falls_into_a_bin_around_it(tokens):
     (first,), (last,), (count,) = counted([tokens, tokens]).bins()
