@@ -9,6 +9,7 @@ from simulator.errors import ConfigError, unknown, written
 from simulator.workload.markov import RateState
 from simulator.workload.mix_config import MixPartConfig, check_names
 from simulator.workload.renewal import MAX_CV, MIN_CV
+from simulator.workload.replay_config import SESSION_STARTS, check_replay, of_sessions
 from simulator.workload.requests import MAX_TOKENS
 from simulator.workload.traits_config import SessionsConfig, SharedPrefixConfig, TrafficClassConfig
 
@@ -66,6 +67,14 @@ _FOREIGN = {
         "sessions": "a trace brings its own lengths: leave it null",
         "prompt_tokens": "a trace brings its own lengths: cap them with workload.max_prompt_tokens",
         "output_tokens": "a trace brings its own lengths: cap them with workload.max_output_tokens",
+    },
+    "servegen": {
+        "arrivals": "every client has its own: leave it null",
+        "swing": "the rates of the clients swing already: leave it null",
+        "concurrency": "use workload.kind=closed_loop for a fixed number of users",
+        "preset": "the clients bring their own requests: leave it null",
+        "prompt_tokens": "clients have their own lengths: cap them with workload.max_prompt_tokens",
+        "output_tokens": "clients have their own lengths: cap them with workload.max_output_tokens",
     },
 }
 """Settings that mean nothing to a kind, and what to do instead."""
@@ -149,7 +158,8 @@ class WorkloadConfig:
     Parameters
     ----------
     kind
-        ``preset`` (open loop, fitted), ``mix`` (several of them), ``closed_loop`` or ``trace``;
+        ``preset`` (open loop, fitted), ``mix`` (several of them), ``closed_loop``, ``trace`` or
+        ``servegen`` (many clients);
         more by plug-in.
     preset
         Name of a preset, or path of a file of the same form. Null: ``chat`` for kind ``preset``;
@@ -157,7 +167,8 @@ class WorkloadConfig:
     mix
         Presets of a mix and their shares.
     rate
-        Mean arrival rate, requests/s. Null: as measured in the preset's trace.
+        Mean arrival rate, requests/s; of a trace of sessions, sessions that begin a second. Null:
+        as measured in the preset's trace.
     arrivals
         Arrival law, ``poisson``, ``gamma_modulated``, ``gamma``, ``weibull`` or
         ``markov_modulated``. Null: the preset's.
@@ -168,14 +179,29 @@ class WorkloadConfig:
     swing, diurnal
         How the rate swings around its mean, or follows the hours of a week. Null: not at all.
     concurrency
-        Users of a closed loop, each with one request in flight.
+        Users of a closed loop, each with one request in flight; of a trace of sessions, those that
+        go on at once.
     think_s
         Mean of the exponential time for which a user of a closed loop thinks before a request, s.
         Null: no time.
     path, format
         Trace file to replay, and how it is written (``azure``).
+    on_bad_row
+        What to do with a bad row of a trace: ``error`` stops, ``skip`` counts it and goes on.
+    hash_tokens
+        Tokens that a prefix hash of the trace stands for. Null: as its format has it.
+    window_s
+        Replays what came from the first to the second time, s. Null: all of the trace.
+    keep_share
+        Replays this share of the trace's requests or conversations, taken by chance: fewer users,
+        so that burstiness falls towards that of a Poisson process.
     rate_scale
-        Replays a trace this many times faster.
+        Replays so many times the requests in the same time, with the burstiness of the trace.
+    time_stretch
+        Takes so many times as long for the same requests: 0.5 replays twice as fast.
+    jitter_s
+        Spreads requests that were recorded at one instant over so long, s. Null: over the tick of
+        the format (3 s for Mooncake, none for others). 0: leaves them together.
     prompt_tokens, output_tokens
         Fixed lengths, tokens, in place of the preset's laws.
     random_range_ratio
@@ -218,7 +244,13 @@ class WorkloadConfig:
     think_s: float | None = None
     path: str | None = None
     format: str = "azure"
+    on_bad_row: str = "error"
+    hash_tokens: int | None = None
+    window_s: tuple[float, ...] | None = None
+    keep_share: float = 1.0
     rate_scale: float = 1.0
+    time_stretch: float = 1.0
+    jitter_s: float | None = None
     prompt_tokens: int | None = None
     output_tokens: int | None = None
     random_range_ratio: float = 1.0
@@ -233,7 +265,7 @@ class WorkloadConfig:
         self._check_arrivals()
         for key, advice in _FOREIGN.get(self.kind, {}).items():
             value = getattr(self, key)
-            if _given(value):
+            if _given(value) and not (of_sessions(self) and key in SESSION_STARTS):
                 plain = not is_dataclass(value) and not isinstance(value, (tuple, list))
                 given = repr(value) if plain else "set"
                 raise ConfigError(
@@ -246,7 +278,6 @@ class WorkloadConfig:
 
     def _check_ranges(self) -> None:
         _within("rate", self.rate, MIN_RATE, MAX_RATE, "requests/s")
-        _within("rate_scale", self.rate_scale, MIN_RATE, MAX_RATE, "(1 replays as recorded)")
         _within("concurrency", self.concurrency, 1, MAX_CONCURRENCY, "users")
         _within("interarrival_cv", self.interarrival_cv, MIN_CV, MAX_CV, "(1 is as Poisson)")
         _within("think_s", self.think_s, 1e-6, 1e9, "s; null lets users not think at all")
@@ -281,11 +312,7 @@ class WorkloadConfig:
                 "workload.kind=mix needs workload.mix, its presets, such as [{preset: chat, share: "
                 "3}, {preset: code}], and workload.rate, the requests/s of all together."
             )
-        if self.kind != "trace" and self.rate_scale != 1.0:
-            raise ConfigError(
-                f"workload.rate_scale is {self.rate_scale}, but it speeds up traces only; set"
-                " workload.rate instead."
-            )
+        check_replay(self, tuple(_FOREIGN))
         if not 0.0 < self.random_range_ratio <= 1.0:
             raise ConfigError(
                 f"workload.random_range_ratio is {self.random_range_ratio}; set it above 0, and to "
@@ -296,7 +323,7 @@ class WorkloadConfig:
                 f"workload.random_range_ratio is {self.random_range_ratio}, but it spreads fixed "
                 "lengths only; set workload.prompt_tokens or workload.output_tokens."
             )
-        if self.kind == "trace" and not self.path:
+        if self.kind in ("trace", "servegen") and not self.path:
             raise ConfigError("workload.path is not set; name the trace file to replay.")
         if self.kind != "closed_loop":
             return

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from simulator.streams import Streams
-from simulator.workload.readers import TraceRow
 from simulator.workload.requests import BLOCK_REQUESTS, RequestBlock
+
+
+class TraceRow(NamedTuple):
+    """One recorded request: arrival since the first, s, and lengths, tokens."""
+
+    arrival_s: float
+    prompt_tokens: int
+    output_tokens: int
 
 
 @dataclass(frozen=True, slots=True)

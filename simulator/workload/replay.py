@@ -1,36 +1,138 @@
-"""Replay of a recorded trace."""
+"""Replay of a recorded trace: as it was, or denser, sparser, slower, or a part of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from simulator.errors import DataError
+from simulator.errors import ConfigError, DataError
 from simulator.streams import Streams
-from simulator.workload.readers import TraceReader
-from simulator.workload.requests import BLOCK_REQUESTS, MAX_TOKENS, RequestBlock
+from simulator.workload.readers.policy import ReadPolicy, ReadReport, TraceReader
+from simulator.workload.requests import MAX_TOKENS, RequestBlock
+from simulator.workload.transforms import cut, jittered, recut, scaled, stretched, thinned, windowed
+
+MAX_SKIPPED_SHARE = 0.5
+"""Where more of the rows than this are bad, the file is of another format (kind: assumed)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """How a trace is replayed; the steps are taken in this order.
+
+    Parameters
+    ----------
+    keep_share
+        Share of the requests, or whole conversations, that is kept, by chance.
+    window_s
+        Only what came from the first to the second time, s. None: all.
+    jitter_s
+        Requests of one instant are spread over so long, s. None: over the tick of the format.
+    rate_scale
+        Times as many requests in the same time.
+    time_stretch
+        Times as long for the same requests.
+    max_prompt_tokens, max_output_tokens
+        Longer lengths are cut to these.
+    """
+
+    keep_share: float = 1.0
+    window_s: tuple[float, ...] | None = None
+    jitter_s: float | None = None
+    rate_scale: float = 1.0
+    time_stretch: float = 1.0
+    max_prompt_tokens: int = MAX_TOKENS
+    max_output_tokens: int = MAX_TOKENS
+
+    def changed(
+        self, blocks: Iterator[RequestBlock], report: ReadReport, streams: Streams | None
+    ) -> Iterator[RequestBlock]:
+        """Yield what is replayed of blocks as read, in blocks of any size.
+
+        Parameters
+        ----------
+        report
+            Of the reader, which says how coarse times are.
+        streams
+            Where jitter is drawn from; None: times stay coarse, everything else is the same.
+        """
+        # The reader fills its report as it begins to read.
+        if self.keep_share < 1.0:
+            blocks = thinned(blocks, self.keep_share)
+        if self.window_s is not None:
+            blocks = windowed(blocks, self.window_s[0], self.window_s[1])
+        if streams is not None:
+            blocks = self._jittered(blocks, report, streams)
+        if self.rate_scale != 1.0:
+            blocks = scaled(blocks, self.rate_scale)
+        if self.time_stretch != 1.0:
+            blocks = stretched(blocks, self.time_stretch)
+        return blocks
+
+    def _jittered(
+        self, blocks: Iterator[RequestBlock], report: ReadReport, streams: Streams
+    ) -> Iterator[RequestBlock]:
+        """Spread over a tick that is known once the first block was read."""
+        first = next(blocks, None)
+        if first is None:
+            return
+        whole = _chain(first, blocks)
+        tick_s = self.tick_s(report)
+        yield from jittered(whole, tick_s, streams) if tick_s else whole
+
+    def tick_s(self, report: ReadReport) -> float:
+        """Return over how long the requests of an instant are spread, s."""
+        return report.tick_s if self.jitter_s is None else self.jitter_s
+
+    def cut(self, block: RequestBlock) -> RequestBlock:
+        """Cut the lengths of requests, and the prefixes of those whose prompts are cut."""
+        return cut(block, self.max_prompt_tokens, self.max_output_tokens)
+
+    def sentences(self, report: ReadReport) -> list[str]:
+        """Say what was changed, for the report."""
+        found = []
+        if self.keep_share < 1.0:
+            found.append(f"a share of {self.keep_share:g} of the trace is kept, by chance")
+        if self.window_s is not None:
+            found.append("only {:g} to {:g} s of the trace are replayed".format(*self.window_s))
+        if self.tick_s(report):
+            found.append(
+                f"requests recorded at one instant are spread over {self.tick_s(report):g} s"
+            )
+        if self.rate_scale != 1.0:
+            found.append(
+                f"the trace is replayed at {self.rate_scale:g} times its rate: the count of "
+                "arrivals is multiplied, so that bursts last as long; copies are of other users"
+            )
+        if self.time_stretch != 1.0:
+            found.append(f"the trace takes {self.time_stretch:g} times as long as recorded")
+        return found
+
+
+AS_RECORDED = Replay()
+"""Everything as it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TraceWorkload:
-    """The first rows of a trace file, as they were or faster.
+    """The requests of a trace file.
 
     The file is read again at every replay, so memory does not depend on its length. Every
-    replication replays the same requests. Made by ``open_trace``, which checks the rows and finds
-    the bounds.
+    replication replays the same requests, at the same times but for the jitter within a tick. Made
+    by ``open_trace``, which checks the rows and finds the bounds.
 
     Parameters
     ----------
     title, requests, max_prompt_tokens, max_output_tokens, mean_rate, assumptions
-        As in ``Workload``; longer lengths are cut to the two bounds.
-    path, reader
+        As in ``Workload``.
+    path, reader, policy
         The file and how to read it.
-    rate_scale
-        Recorded times are divided by it.
+    replay
+        What is changed of it.
+    report
+        What was found when it was opened: bad rows that are skipped, above all.
     """
 
     title: str
@@ -41,35 +143,36 @@ class TraceWorkload:
     assumptions: tuple[str, ...]
     path: Path
     reader: TraceReader
-    rate_scale: float
+    policy: ReadPolicy
+    replay: Replay
+    report: ReadReport
 
     @property
     def concurrency(self) -> None:
         """None: an open loop."""
         return
 
+    @property
+    def told(self) -> frozenset[str]:
+        """What the trace tells of its requests."""
+        return self.report.told
+
     def blocks(self, streams: Streams) -> Iterator[RequestBlock]:
-        """Read the requests, block after block; the streams are not used.
+        """Read the requests, block after block; the streams are used for jitter alone.
 
         Raises
         ------
         DataError
             If the file has fewer rows than when it was opened.
         """
-        rows = islice(self.reader(self.path), self.requests)
-        for first_id in range(0, self.requests, BLOCK_REQUESTS):
-            batch = list(islice(rows, BLOCK_REQUESTS))
-            if len(batch) < min(BLOCK_REQUESTS, self.requests - first_id):
-                raise DataError(f"{self.path} became shorter while it was replayed; run again.")
-            arrival_s = np.array([row.arrival_s for row in batch])
-            prompts = np.array([row.prompt_tokens for row in batch], dtype=np.int64)
-            outputs = np.array([row.output_tokens for row in batch], dtype=np.int64)
-            yield RequestBlock(
-                first_id,
-                arrival_s / self.rate_scale,
-                np.minimum(prompts, self.max_prompt_tokens),
-                np.minimum(outputs, self.max_output_tokens),
-            )
+        left = self.requests
+        policy = replace(self.policy, report=ReadReport())
+        read = self.reader(self.path, policy)
+        for block in recut(self.replay.changed(read, policy.report, streams), self.requests):
+            left -= block.size
+            yield self.replay.cut(block)
+        if left:
+            raise DataError(f"{self.path} became shorter while it was replayed; run again.")
 
 
 def open_trace(
@@ -77,9 +180,8 @@ def open_trace(
     reader: TraceReader,
     requests: int,
     *,
-    rate_scale: float = 1.0,
-    max_prompt_tokens: int | None = None,
-    max_output_tokens: int | None = None,
+    policy: ReadPolicy | None = None,
+    replay: Replay = AS_RECORDED,
 ) -> TraceWorkload:
     """Read a trace once, check its rows and return its replay.
 
@@ -88,40 +190,76 @@ def open_trace(
     path, reader
         The file and how to read it.
     requests
-        Replay at most so many rows; only these are read and checked.
-    rate_scale
-        Replay this many times faster.
-    max_prompt_tokens, max_output_tokens
-        Cut longer lengths to these, tokens. None: as recorded.
+        Replay at most so many; only what they need is read and checked.
+    policy
+        What to do with bad rows. None: refuse them.
+    replay
+        What to change of it.
 
     Raises
     ------
     DataError
-        If a row is malformed; the message names the file and the line.
+        If a row is malformed, the message names the file and the line; if no request is left; or
+        if so many rows are bad that the file is something else.
     """
-    caps = max_prompt_tokens or MAX_TOKENS, max_output_tokens or MAX_TOKENS
-    rows = longest_prompt = longest_output = cut = 0
-    span_s = 0.0
-    for row in islice(reader(path), requests):
-        rows += 1
-        span_s = row.arrival_s
-        longest_prompt = max(longest_prompt, row.prompt_tokens)
-        longest_output = max(longest_output, row.output_tokens)
-        cut += row.prompt_tokens > caps[0] or row.output_tokens > caps[1]
-    mean_rate = (rows - 1) / span_s * rate_scale if span_s > 0 else None
-    assumptions = ["every replication replays the same requests"]
-    if rate_scale != 1.0:
-        assumptions.append(f"the trace is replayed {rate_scale:g} times as fast as recorded")
-    if cut:
-        assumptions.append(f"{cut} of {rows} requests are cut to the token limits set")
+    policy = policy or ReadPolicy()
+    report = policy.report
+    rows = longest_prompt = longest_output = too_long = 0
+    first_s, last_s = 0.0, 0.0
+    for block in recut(replay.changed(reader(path, policy), report, None), requests):
+        if rows == 0:
+            first_s = float(block.arrival_s[0])
+        rows += block.size
+        last_s = float(block.arrival_s[-1])
+        longest_prompt = max(longest_prompt, int(block.prompt_tokens.max()))
+        longest_output = max(longest_output, int(block.output_tokens.max()))
+        within = replay.cut(block)
+        too_long += int(
+            np.count_nonzero(
+                (within.prompt_tokens < block.prompt_tokens)
+                | (within.output_tokens < block.output_tokens)
+            )
+        )
+    _check_rows(path, rows, policy, replay)
+    notes = [*report.sentences(), *report.notes, *replay.sentences(report)]
+    if too_long:
+        notes.append(f"{too_long} of {rows} requests are cut to the token limits set")
     return TraceWorkload(
         title=f"replay of {path.name}",
         requests=rows,
-        max_prompt_tokens=min(longest_prompt, caps[0]),
-        max_output_tokens=min(longest_output, caps[1]),
-        mean_rate=mean_rate,
-        assumptions=tuple(assumptions),
+        max_prompt_tokens=min(longest_prompt, replay.max_prompt_tokens),
+        max_output_tokens=min(longest_output, replay.max_output_tokens),
+        mean_rate=(rows - 1) / (last_s - first_s) if last_s > first_s else None,
+        assumptions=("every replication replays the same requests", *notes),
         path=path,
         reader=reader,
-        rate_scale=rate_scale,
+        policy=policy,
+        replay=replay,
+        report=report,
     )
+
+
+def _check_rows(path: Path, rows: int, policy: ReadPolicy, replay: Replay) -> None:
+    """Refuse a trace of which nothing is left, or that is mostly bad."""
+    report = policy.report
+    skipped = report.skipped.total()
+    if skipped > MAX_SKIPPED_SHARE * (skipped + report.rows):
+        raise DataError(
+            f"{path}: {skipped:,} bad rows and {report.rows:,} good ones: "
+            f"{'; '.join(report.sentences())}. Does workload.format fit the file?"
+        )
+    if policy.hash_tokens is not None and "prefixes" not in report.told:
+        raise ConfigError(
+            f"workload.hash_tokens is {policy.hash_tokens}, but {path} has no prefix hashes; leave "
+            "it null."
+        )
+    if rows == 0:
+        raise ConfigError(
+            f"{path} has no request within workload.window_s={replay.window_s} and "
+            f"workload.keep_share={replay.keep_share:g}; widen them."
+        )
+
+
+def _chain(first: RequestBlock, rest: Iterator[RequestBlock]) -> Iterator[RequestBlock]:
+    yield first
+    yield from rest

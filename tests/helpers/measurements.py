@@ -16,7 +16,7 @@ from simulator.study.engines.models import read_models
 from simulator.study.engines.replay import replay
 from simulator.study.engines.requests import Latencies, MeasuredRun
 from simulator.study.engines.step_rows import StepRow
-from simulator.workload.readers import TraceRow
+from simulator.workload.recorded import TraceRow
 
 SHAPE = {"layers": 4, "hidden": 1024, "heads": 16, "kv_heads": 4, "head_dim": 64, "vocab": 8192}
 MODELS = {

@@ -3,8 +3,7 @@
 import numpy as np
 
 from simulator.streams import Streams
-from simulator.workload.readers import TraceRow
-from simulator.workload.recorded import RecordedWorkload
+from simulator.workload.recorded import RecordedWorkload, TraceRow
 from simulator.workload.requests import BLOCK_REQUESTS
 
 ROWS = [TraceRow(0.01 * n, 1 + n % 7, 1 + n % 5) for n in range(BLOCK_REQUESTS + 10)]

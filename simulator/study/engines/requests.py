@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from simulator.errors import DataError
 from simulator.speculation.config import MAX_DRAFT_TOKENS
 from simulator.study.csv_rows import Line, read_lines, require
-from simulator.workload.readers import TraceRow
+from simulator.workload.recorded import TraceRow
 
 COLUMNS = (
     *("run", "model", "gamma", "arrival_s", "prompt_tokens", "output_tokens"),

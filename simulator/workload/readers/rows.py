@@ -1,0 +1,267 @@
+"""From lines to blocks of requests: columns at once where a chunk is plain, else row by row.
+
+A piece of a file is parsed in columns. Where anything is not as it should be, its rows are read one
+at a time, which names the bad one or counts it. What the first way accepts, the second accepts as
+well, with the same values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.errors import DataError
+from simulator.workload.ragged import Ragged
+from simulator.workload.readers.files import Chunk, too_long
+from simulator.workload.readers.policy import BadRow, ReadPolicy
+from simulator.workload.requests import MAX_TOKENS, RequestBlock, RequestTraits
+
+Ints = NDArray[np.int64]
+
+
+class Row(NamedTuple):
+    """One recorded request.
+
+    Attributes
+    ----------
+    time
+        When it came, in the format's unit of time.
+    prompt_tokens, output_tokens
+        Lengths.
+    traffic_class, tenant, session, prefixes
+        As in ``RequestTraits``; formats without traits leave them.
+    """
+
+    time: float
+    prompt_tokens: int
+    output_tokens: int
+    traffic_class: int = 0
+    tenant: int = 0
+    session: int = -1
+    prefixes: tuple[int, ...] = ()
+
+
+class Columns(NamedTuple):
+    """Rows, column by column; see ``Row``. None: nothing told requests apart by it."""
+
+    time: NDArray[Any]
+    prompt_tokens: Ints
+    output_tokens: Ints
+    traffic_class: Ints | None = None
+    tenant: Ints | None = None
+    session: Ints | None = None
+    prefixes: Ragged | None = None
+
+
+class Layout(Protocol):
+    """What the rows of a format have in common.
+
+    Attributes
+    ----------
+    per_second
+        Units of time in a second.
+    hash_tokens
+        Tokens that a prefix hash stands for.
+    traits
+        Which of the optional columns of ``Columns`` there are.
+    """
+
+    @property
+    def per_second(self) -> float: ...  # noqa: D102
+    @property
+    def hash_tokens(self) -> int: ...  # noqa: D102
+    @property
+    def traits(self) -> frozenset[str]: ...  # noqa: D102
+
+
+class LineFormat(Layout, Protocol):
+    """How the lines of a format are read.
+
+    Attributes
+    ----------
+    longest_bytes
+        Longest line.
+    """
+
+    @property
+    def longest_bytes(self) -> int: ...  # noqa: D102
+
+    def parse(self, data: bytes) -> Columns | None:
+        """Return the rows of whole lines, or None to have them read one at a time."""
+        ...
+
+    def row(self, line: str) -> Row | None:
+        """Return one row, None of a line that is none; raise ``BadRow``."""
+        ...
+
+
+class Piece(Protocol):
+    """A part of a file."""
+
+    def columns(self) -> Columns | None:
+        """Return its rows at once, or None to have them read one at a time."""
+        ...
+
+    def rows(self) -> Iterator[tuple[str, Callable[[], Row | None]]]:
+        """Yield the place of each row and what reads it, or raises ``BadRow``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LinePiece:
+    """Some lines of a file."""
+
+    chunk: Chunk
+    lines: LineFormat
+
+    def columns(self) -> Columns | None:
+        """Parse all lines."""
+        return self.lines.parse(self.chunk.data)
+
+    def rows(self) -> Iterator[tuple[str, Callable[[], Row | None]]]:
+        """Yield the number and the reader of each line."""
+        for number, line in enumerate(self.chunk.data.split(b"\n"), self.chunk.first_line):
+            yield f"line {number}", partial(self._row, line)
+
+    def _row(self, line: bytes) -> Row | None:
+        if len(line) > self.lines.longest_bytes:
+            raise BadRow("line too long", too_long(self.lines.longest_bytes))
+        return self.lines.row(line.decode("utf-8", "surrogateescape"))
+
+
+def read_lines(
+    chunks: Iterable[Chunk], path: Path, policy: ReadPolicy, lines: LineFormat
+) -> Iterator[RequestBlock]:
+    """Yield the requests of chunks of lines; see `read_blocks`."""
+    return read_blocks((LinePiece(chunk, lines) for chunk in chunks), path, policy, lines)
+
+
+def read_blocks(
+    pieces: Iterable[Piece], path: Path, policy: ReadPolicy, layout: Layout
+) -> Iterator[RequestBlock]:
+    """Yield the requests of the pieces of a file, times since the first.
+
+    Raises
+    ------
+    DataError
+        If a row is bad and the policy does not skip it, or there is no request.
+    """
+    origin = before = None
+    first_id = 0
+    policy.report.told = layout.traits
+    for piece in pieces:
+        columns, refused = piece.columns(), None
+        if columns is None or not _in_order(columns.time, before):
+            columns, refused = _row_by_row(piece, path, policy, layout, before)
+        if columns.time.size:
+            before = columns.time[-1]
+            origin = columns.time[0] if origin is None else origin
+            arrival_s = (columns.time - origin) / layout.per_second
+            yield block_of(first_id, arrival_s, columns, layout.hash_tokens)
+            first_id += columns.time.size
+            policy.report.rows = first_id
+        if refused is not None:  # only now: whoever wants no more rows does not care
+            raise refused
+    if origin is None:
+        raise DataError(f"{path}: {no_request(policy)}")
+
+
+def no_request(policy: ReadPolicy) -> str:
+    """Say that a file holds no request, and why as far as it is known."""
+    skipped = policy.report.skipped.most_common(1)
+    if not skipped:
+        return "holds no request; give a trace with at least one row."
+    reason, count = skipped[0]
+    return (
+        f"no request is left: {count:,} rows were skipped for {reason!r} "
+        f"({policy.report.example[reason]}). Does workload.format fit the file?"
+    )
+
+
+def block_of(
+    first_id: int, arrival_s: NDArray[np.float64], columns: Columns, hash_tokens: int
+) -> RequestBlock:
+    """Return columns as a block; what was not told of requests is the same for all."""
+    size = arrival_s.size
+    traits = None
+    if any(column is not None for column in columns[3:]):
+        zeros = np.zeros(size, np.int64)
+        traits = RequestTraits(
+            traffic_class=zeros if columns.traffic_class is None else columns.traffic_class,
+            tenant=zeros if columns.tenant is None else columns.tenant,
+            priority=zeros,
+            session=zeros - 1 if columns.session is None else columns.session,
+            cancel_after_s=np.full(size, np.inf),
+            prefixes=Ragged.of([()] * size) if columns.prefixes is None else columns.prefixes,
+            hash_tokens=hash_tokens,
+        )
+    return RequestBlock(first_id, arrival_s, columns.prompt_tokens, columns.output_tokens, traits)
+
+
+def plausible(*token_columns: Ints) -> bool:
+    """Tell whether all lengths are from 1 to ``MAX_TOKENS``."""
+    return all(
+        column.size == 0 or (column.min() >= 1 and column.max() <= MAX_TOKENS)
+        for column in token_columns
+    )
+
+
+def _in_order(time: NDArray[Any], before: float | None) -> bool:
+    if time.size == 0:
+        return True
+    return (before is None or time[0] >= before) and bool(np.all(time[1:] >= time[:-1]))
+
+
+def _row_by_row(
+    piece: Piece, path: Path, policy: ReadPolicy, layout: Layout, before: float | None
+) -> tuple[Columns, DataError | None]:
+    """Read a piece row by row, up to one that is refused; bad rows go to the policy."""
+    found = []
+    refused = None
+    for where, read in piece.rows():
+        try:
+            row = read()
+            if row is None:
+                continue
+            _check_order(row.time, before, layout)
+        except BadRow as bad:
+            refused = policy.reject(where, bad, path)
+            if refused is not None:
+                break
+            continue
+        before = row.time
+        found.append(row)
+    return _columns(found, layout), refused
+
+
+def _check_order(time: float, before: float | None, layout: Layout) -> None:
+    if before is not None and time < before:
+        raise BadRow(
+            "time runs backwards",
+            f"time runs backwards, {(before - time) / layout.per_second:g} s before the row above; "
+            "sort the file by time.",
+        )
+
+
+def _columns(rows: Sequence[Row], layout: Layout) -> Columns:
+    def optional(name: str) -> Ints | None:
+        if name not in layout.traits:
+            return None
+        return np.array([getattr(row, name) for row in rows], dtype=np.int64)
+
+    time = np.array([row.time for row in rows])
+    return Columns(
+        time=time if rows else np.empty(0),
+        prompt_tokens=np.array([row.prompt_tokens for row in rows], dtype=np.int64),
+        output_tokens=np.array([row.output_tokens for row in rows], dtype=np.int64),
+        traffic_class=optional("traffic_class"),
+        tenant=optional("tenant"),
+        session=optional("session"),
+        prefixes=Ragged.of([row.prefixes for row in rows]) if "prefixes" in layout.traits else None,
+    )
