@@ -219,7 +219,9 @@ def tables() -> list[Sheet]:
 
 def formats() -> list[Sheet]:
     """List the formats of traces that can be replayed, and where traces of them come from."""
-    readers = {f"workload.format={name}": READERS.get(name) for name in READERS}
+    readers: dict[str, Callable[..., object]] = {
+        f"workload.format={name}": READERS.get(name) for name in READERS
+    }
     readers["workload.kind=servegen"] = WORKLOADS.get("servegen")
     rows = [(name, _first_line(one).removeprefix("Read ")) for name, one in readers.items()]
     sources = {name: _source(one) for name, one in readers.items()}
