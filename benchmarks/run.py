@@ -13,6 +13,7 @@ import engine
 import memory
 import million
 import peer
+import traces
 import w1
 from rich.console import Console
 from rich.table import Table
@@ -24,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "w1": w1.measure,
     "memory": memory.measure,
     "million": million.measure,
+    "traces": traces.measure,
 }
 
 

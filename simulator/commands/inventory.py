@@ -217,6 +217,18 @@ def tables() -> list[Sheet]:
     return sheets
 
 
+def formats() -> list[Sheet]:
+    """List the formats of traces that can be replayed, and where traces of them come from."""
+    readers: dict[str, Callable[..., object]] = {
+        f"workload.format={name}": READERS.get(name) for name in READERS
+    }
+    readers["workload.kind=servegen"] = WORKLOADS.get("servegen")
+    rows = [(name, _first_line(one).removeprefix("Read ")) for name, one in readers.items()]
+    sources = {name: _source(one) for name, one in readers.items()}
+    title = "Traces (workload=trace workload.path=FILE workload.format=NAME)"
+    return [Sheet(title, ("setting", "what it is"), rows, sources)]
+
+
 def parts() -> list[Sheet]:
     """List the kinds of the parts that a setting chooses by name, plug-ins included."""
     rows = [
@@ -241,6 +253,7 @@ TOPICS = {
     "topologies": Topic(topology_names, topologies),
     "drafters": Topic(drafter_names, drafters),
     "workloads": Topic(partial(group_options, "workload"), workloads),
+    "formats": Topic(lambda: READERS, formats),
     "scenarios": Topic(partial(group_options, "scenario"), scenarios),
     "engines": Topic(engine_names, engines),
     "tables": Topic(lambda: OPERATORS, tables),
@@ -275,6 +288,12 @@ def _headline(group: str, option: str) -> str:
 
 def _joined(texts: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(texts))
+
+
+def _source(part: object) -> str:
+    """Return the paragraph of a docstring that names the source."""
+    text = (inspect.getdoc(part) or "").partition("Source: ")[2].partition("\n\n")[0]
+    return " ".join(text.split()).rstrip(".") or "not stated"
 
 
 def _first_line(part: object) -> str:

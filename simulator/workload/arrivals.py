@@ -21,10 +21,6 @@ from simulator.workload.modulation import Modulation, rate_windows
 from simulator.workload.renewal import GammaRenewal, WeibullRenewal
 from simulator.workload.rescaling import rescaled, unit_poisson
 
-NEGLIGIBLE_DISPERSION = 0.01
-"""A fluctuation that adds less than this to the dispersion index of counts (1 for Poisson) is
-replaced by its mean. Choice of precision (kind: assumed): it bounds the work at low rates."""
-
 
 @dataclass(frozen=True, slots=True)
 class ArrivalParameters:
@@ -131,17 +127,12 @@ class GammaModulatedPoisson:
 
     def times(self, streams: Streams) -> Iterator[NDArray[np.float64]]:
         """Return the arrival times, s, block after block."""
-        felt = tuple(m for m in self.modulations if self._felt(m))
+        felt = tuple(m for m in self.modulations if m.felt_at(self.rate))
         if not felt:
             return Poisson(self.rate).times(streams)
         scale = sum(m.variance for m in self.modulations)
         steady = sum(m.variance for m in self.modulations if m not in felt) / scale
         return rescaled(rate_windows(felt, steady, scale, streams), self.rate, streams)
-
-    def _felt(self, modulation: Modulation) -> bool:
-        """Whether a fluctuation adds noticeably, by 2 v tau rate, to the dispersion of counts."""
-        added = 2 * modulation.variance * modulation.time_constant_s * self.rate
-        return added >= NEGLIGIBLE_DISPERSION
 
 
 @ARRIVALS.register("poisson")

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, DataError
 from simulator.registry import Registry
 from simulator.workload.config import WorkloadConfig
 from simulator.workload.mix import build_mix
-from simulator.workload.open_loop import length_laws, open_loop, prompt_notes
+from simulator.workload.open_loop import check_room, length_laws, open_loop, prompt_notes
 from simulator.workload.presets import read_preset
 from simulator.workload.readers import READERS, ReadPolicy
 from simulator.workload.readers.files import existing_file
+from simulator.workload.readers.likely import likely_format
 from simulator.workload.replay import Replay, TraceWorkload, open_trace
+from simulator.workload.replay_config import of_sessions
 from simulator.workload.requests import MAX_TOKENS, Workload
+from simulator.workload.servegen import ClientWorkload, open_clients
+from simulator.workload.session_replay import SessionWorkload, open_sessions
 from simulator.workload.synthetic import SyntheticWorkload
 from simulator.workload.times import ExponentialTimes
 from simulator.workload.traits import TraitedWorkload
@@ -53,26 +57,25 @@ def build_workload(config: WorkloadConfig, requests: int) -> Workload:
     if requests < 1:
         raise ConfigError(f"{requests} requests leave nothing to simulate; ask for at least 1.")
     workload = WORKLOADS.get(config.kind, "workload.kind")(config, requests)
-    _check_sessions(config, workload)
+    check_room(config, workload.max_prompt_tokens)
     closed = config.sessions is not None and config.sessions.think_s is not None
     if closed or not (config.traffic_classes or config.shared_prefix or config.sessions):
         return workload
+    told: frozenset[str] = frozenset()
+    if isinstance(workload, (TraceWorkload, SessionWorkload, ClientWorkload)):
+        told = workload.told
+    if config.shared_prefix and "prefixes" in told:
+        raise ConfigError(
+            "workload.shared_prefix is set, but the trace tells which prefixes its prompts share: "
+            "leave it null."
+        )
     return TraitedWorkload(
+        told=told,
         inner=workload,
         classes=config.traffic_classes,
         shared_prefix=config.shared_prefix,
         sessions=config.sessions,
     )
-
-
-def _check_sessions(config: WorkloadConfig, workload: Workload) -> None:
-    longest = workload.max_prompt_tokens
-    if config.sessions is not None and config.sessions.max_tokens < longest:
-        raise ConfigError(
-            f"workload.sessions.max_tokens is {config.sessions.max_tokens}, but one turn alone may "
-            f"have {longest} tokens; raise it to at least {longest}, or cut turns with "
-            "workload.max_prompt_tokens."
-        )
 
 
 @WORKLOADS.register("preset")
@@ -113,25 +116,55 @@ def closed_loop_workload(config: WorkloadConfig, requests: int) -> SyntheticWork
 
 
 @WORKLOADS.register("trace")
-def trace_workload(config: WorkloadConfig, requests: int) -> TraceWorkload:
+def trace_workload(config: WorkloadConfig, requests: int) -> TraceWorkload | SessionWorkload:
     """Build the replay of a trace file."""
     reader = READERS.get(config.format, "workload.format")
-    return open_trace(
-        existing_file(config.path or ""),
-        reader,
-        requests,
-        policy=ReadPolicy(
-            on_bad_row=config.on_bad_row,
-            hash_tokens=config.hash_tokens,
-            tasks=tuple(one.name for one in config.traffic_classes),
-        ),
-        replay=Replay(
-            keep_share=config.keep_share,
-            window_s=config.window_s,
-            jitter_s=config.jitter_s,
-            rate_scale=config.rate_scale,
-            time_stretch=config.time_stretch,
+    path = existing_file(config.path or "", folders=of_sessions(config))
+    policy = ReadPolicy(
+        on_bad_row=config.on_bad_row,
+        hash_tokens=config.hash_tokens,
+        tasks=tuple(one.name for one in config.traffic_classes),
+    )
+    if of_sessions(config):
+        return open_sessions(
+            path,
+            reader,
+            requests,
+            policy=policy,
+            users=config.concurrency,
+            rate=config.rate,
             max_prompt_tokens=config.max_prompt_tokens or MAX_TOKENS,
             max_output_tokens=config.max_output_tokens or MAX_TOKENS,
-        ),
+        )
+    replay = Replay(
+        keep_share=config.keep_share,
+        window_s=config.window_s,
+        jitter_s=config.jitter_s,
+        rate_scale=config.rate_scale,
+        time_stretch=config.time_stretch,
+        max_prompt_tokens=config.max_prompt_tokens or MAX_TOKENS,
+        max_output_tokens=config.max_output_tokens or MAX_TOKENS,
+    )
+    try:
+        return open_trace(path, reader, requests, policy=policy, replay=replay)
+    except DataError as error:
+        likely = likely_format(path)
+        if likely in (None, config.format):
+            raise
+        raise DataError(f"{error} The file looks like workload.format={likely}.") from error
+
+
+@WORKLOADS.register("servegen")
+def servegen_workload(config: WorkloadConfig, requests: int) -> ClientWorkload:
+    """Build an open loop of many clients from the files that ServeGen publishes of each.
+
+    Source: alibaba/ServeGen (Apache-2.0); Xiang et al., ServeGen, 2025.
+    """
+    return open_clients(
+        existing_file(config.path or "", folders=True),
+        requests,
+        rate=config.rate,
+        window_s=config.window_s,
+        max_prompt_tokens=config.max_prompt_tokens or MAX_TOKENS,
+        max_output_tokens=config.max_output_tokens or MAX_TOKENS,
     )

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 
 from simulator.errors import ConfigError, unknown, written
 from simulator.workload.markov import RateState
 from simulator.workload.mix_config import MixPartConfig, check_names
-from simulator.workload.readers.policy import ON_BAD_ROW
+from simulator.workload.renewal import MAX_CV, MIN_CV
+from simulator.workload.replay_config import SESSION_STARTS, check_replay, of_sessions
 from simulator.workload.requests import MAX_TOKENS
 from simulator.workload.traits_config import SessionsConfig, SharedPrefixConfig, TrafficClassConfig
 
 MIN_RATE, MAX_RATE = 1e-6, 1e6
 """Accepted rates, requests/s: one request in eleven days to a million a second (kind: assumed)."""
 
-MAX_RATE_SCALE = 1000.0
-"""Most copies of a recorded request (judgement): copies beyond a few are no longer traffic."""
-
 MAX_CONCURRENCY = 100_000
 """Most users of a closed loop (kind: assumed): far beyond what one deployment holds at once."""
-
-MIN_CV, MAX_CV = 0.05, 50.0
-"""Accepted coefficients of variation of gaps (kind: assumed); ServeGen's clients have up to 27."""
 
 _RENEWAL, _MARKOV = ("gamma", "weibull"), ("markov_modulated",)
 
@@ -72,6 +67,14 @@ _FOREIGN = {
         "sessions": "a trace brings its own lengths: leave it null",
         "prompt_tokens": "a trace brings its own lengths: cap them with workload.max_prompt_tokens",
         "output_tokens": "a trace brings its own lengths: cap them with workload.max_output_tokens",
+    },
+    "servegen": {
+        "arrivals": "every client has its own: leave it null",
+        "swing": "the rates of the clients swing already: leave it null",
+        "concurrency": "use workload.kind=closed_loop for a fixed number of users",
+        "preset": "the clients bring their own requests: leave it null",
+        "prompt_tokens": "clients have their own lengths: cap them with workload.max_prompt_tokens",
+        "output_tokens": "clients have their own lengths: cap them with workload.max_output_tokens",
     },
 }
 """Settings that mean nothing to a kind, and what to do instead."""
@@ -155,7 +158,8 @@ class WorkloadConfig:
     Parameters
     ----------
     kind
-        ``preset`` (open loop, fitted), ``mix`` (several of them), ``closed_loop`` or ``trace``;
+        ``preset`` (open loop, fitted), ``mix`` (several of them), ``closed_loop``, ``trace`` or
+        ``servegen`` (many clients);
         more by plug-in.
     preset
         Name of a preset, or path of a file of the same form. Null: ``chat`` for kind ``preset``;
@@ -163,7 +167,8 @@ class WorkloadConfig:
     mix
         Presets of a mix and their shares.
     rate
-        Mean arrival rate, requests/s. Null: as measured in the preset's trace.
+        Mean arrival rate, requests/s; of a trace of sessions, sessions that begin a second. Null:
+        as measured in the preset's trace.
     arrivals
         Arrival law, ``poisson``, ``gamma_modulated``, ``gamma``, ``weibull`` or
         ``markov_modulated``. Null: the preset's.
@@ -174,7 +179,8 @@ class WorkloadConfig:
     swing, diurnal
         How the rate swings around its mean, or follows the hours of a week. Null: not at all.
     concurrency
-        Users of a closed loop, each with one request in flight.
+        Users of a closed loop, each with one request in flight; of a trace of sessions, those that
+        go on at once.
     think_s
         Mean of the exponential time for which a user of a closed loop thinks before a request, s.
         Null: no time.
@@ -259,7 +265,7 @@ class WorkloadConfig:
         self._check_arrivals()
         for key, advice in _FOREIGN.get(self.kind, {}).items():
             value = getattr(self, key)
-            if _given(value):
+            if _given(value) and not (of_sessions(self) and key in SESSION_STARTS):
                 plain = not is_dataclass(value) and not isinstance(value, (tuple, list))
                 given = repr(value) if plain else "set"
                 raise ConfigError(
@@ -272,10 +278,6 @@ class WorkloadConfig:
 
     def _check_ranges(self) -> None:
         _within("rate", self.rate, MIN_RATE, MAX_RATE, "requests/s")
-        _within("rate_scale", self.rate_scale, 1e-3, MAX_RATE_SCALE, "(1 replays as recorded)")
-        _within("time_stretch", self.time_stretch, MIN_RATE, MAX_RATE, "(1 replays as recorded)")
-        _within("hash_tokens", self.hash_tokens, 1, 65_536, "tokens")
-        _within("jitter_s", self.jitter_s, 0, 3600, "s")
         _within("concurrency", self.concurrency, 1, MAX_CONCURRENCY, "users")
         _within("interarrival_cv", self.interarrival_cv, MIN_CV, MAX_CV, "(1 is as Poisson)")
         _within("think_s", self.think_s, 1e-6, 1e9, "s; null lets users not think at all")
@@ -304,36 +306,13 @@ class WorkloadConfig:
                     f"not look at it; take workload.arrivals={' or '.join(laws)}."
                 )
 
-    def _check_replay(self) -> None:
-        if self.kind in _FOREIGN and self.kind != "trace":
-            for field in fields(self):
-                value = getattr(self, field.name)
-                if field.name in _REPLAY and value != field.default:
-                    raise ConfigError(
-                        f"workload.{field.name} is {value!r}, but it is about traces only "
-                        f"(workload.kind=trace); {_REPLAY[field.name]}."
-                    )
-        if self.on_bad_row not in ON_BAD_ROW:
-            raise ConfigError(unknown("policy", self.on_bad_row, ON_BAD_ROW, "workload.on_bad_row"))
-        window = self.window_s
-        if window is not None and not (len(window) == 2 and 0 <= window[0] < window[1] < math.inf):
-            raise ConfigError(
-                f"workload.window_s is {list(window)}; give two times of the trace in seconds, the "
-                "first below the second: [0, 600]."
-            )
-        if not 0.0 < self.keep_share <= 1.0:
-            raise ConfigError(
-                f"workload.keep_share is {self.keep_share}; set it above 0 and up to 1, which "
-                "keeps all. For more requests than recorded set workload.rate_scale."
-            )
-
     def _check_kind(self) -> None:
-        self._check_replay()
         if self.kind == "mix" and (not self.mix or self.rate is None):
             raise ConfigError(
                 "workload.kind=mix needs workload.mix, its presets, such as [{preset: chat, share: "
                 "3}, {preset: code}], and workload.rate, the requests/s of all together."
             )
+        check_replay(self, tuple(_FOREIGN))
         if not 0.0 < self.random_range_ratio <= 1.0:
             raise ConfigError(
                 f"workload.random_range_ratio is {self.random_range_ratio}; set it above 0, and to "
@@ -344,7 +323,7 @@ class WorkloadConfig:
                 f"workload.random_range_ratio is {self.random_range_ratio}, but it spreads fixed "
                 "lengths only; set workload.prompt_tokens or workload.output_tokens."
             )
-        if self.kind == "trace" and not self.path:
+        if self.kind in ("trace", "servegen") and not self.path:
             raise ConfigError("workload.path is not set; name the trace file to replay.")
         if self.kind != "closed_loop":
             return
@@ -355,18 +334,6 @@ class WorkloadConfig:
                 raise ConfigError(
                     f"workload.{key} is not set; fix it, or name a workload.preset to draw it from."
                 )
-
-
-_REPLAY = {
-    "on_bad_row": "leave it at error",
-    "hash_tokens": "leave it null",
-    "window_s": "leave it null",
-    "keep_share": "set workload.rate instead",
-    "rate_scale": "set workload.rate instead",
-    "time_stretch": "set workload.rate instead",
-    "jitter_s": "leave it null",
-}
-"""Settings of traces alone, and what to do where there is none."""
 
 
 def _given(value: object) -> bool:

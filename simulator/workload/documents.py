@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.errors import ConfigError
 from simulator.streams import Streams
 from simulator.workload.columns import Columns, Integers, in_blocks
 from simulator.workload.lengths import LengthLaw
 from simulator.workload.requests import BLOCK_REQUESTS, RequestBlock, Workload
 from simulator.workload.spans import HASH_TOKENS, STRIDE
+from simulator.workload.traits_config import MAX_COUNT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,11 @@ class DocumentLaws:
     tokens
         Their lengths; each document has one.
 
+    Raises
+    ------
+    ConfigError
+        If there are no documents, too many, or the exponent is out of range.
+
     Examples
     --------
     >>> from simulator.workload.lengths import FixedLength
@@ -39,6 +46,13 @@ class DocumentLaws:
     count: int
     zipf: float
     tokens: LengthLaw
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MAX_COUNT or not 0.0 <= self.zipf <= 10.0:
+            raise ConfigError(
+                f"{self.count:,} documents of popularity k^-{self.zipf:g}: give 1 to "
+                f"{MAX_COUNT:,} of them, and an exponent from 0 to 10."
+            )
 
     @property
     def popularity(self) -> NDArray[np.float64]:

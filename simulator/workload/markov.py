@@ -22,7 +22,10 @@ from numpy.typing import NDArray
 from simulator.errors import ConfigError
 from simulator.streams import Streams
 from simulator.workload.modulation import Modulation
-from simulator.workload.rescaling import rescaled
+from simulator.workload.rescaling import rescaled, unit_poisson
+
+_MOST_RATE, _LEAST_S, _MOST_S = 1e6, 1e-6, 1e9
+"""Accepted states (judgement): from a microsecond to decades."""
 
 _WINDOW_JUMPS = 256
 """Jumps drawn at once. Part of the meaning of a seed."""
@@ -35,9 +38,9 @@ class RateState:
     Parameters
     ----------
     rate
-        Rate relative to those of the other states, >= 0.
+        Rate relative to those of the other states, from 0 on.
     dwell_s
-        Mean of the exponential time that it lasts, s, > 0.
+        Mean of the exponential time that it lasts, s.
 
     Raises
     ------
@@ -49,10 +52,11 @@ class RateState:
     dwell_s: float
 
     def __post_init__(self) -> None:
-        if not (0.0 <= self.rate < np.inf and 0.0 < self.dwell_s < np.inf):
+        if not (0.0 <= self.rate <= _MOST_RATE and _LEAST_S <= self.dwell_s <= _MOST_S):
             raise ConfigError(
                 f"a state of the rate has rate {self.rate:g} and dwell_s {self.dwell_s:g}; set a "
-                "rate of 0 or more, relative to the other states, and a time above 0 s."
+                f"rate of 0 to {_MOST_RATE:g}, relative to the other states, and a time of "
+                f"{_LEAST_S:g} to {_MOST_S:g} s."
             )
 
 
@@ -95,8 +99,9 @@ class MarkovModulatedPoisson:
     Examples
     --------
     >>> quiet, burst = RateState(rate=1.0, dwell_s=30.0), RateState(rate=5.0, dwell_s=10.0)
-    >>> MarkovModulatedPoisson(2.0, (quiet, burst)).modulations
-    (Modulation(variance=0.75, time_constant_s=7.5),)
+    >>> (fluctuation,) = MarkovModulatedPoisson(2.0, (quiet, burst)).modulations
+    >>> round(fluctuation.variance, 9), round(fluctuation.time_constant_s, 9)
+    (0.75, 7.5)
     """
 
     rate: float
@@ -134,7 +139,7 @@ class MarkovModulatedPoisson:
         variances = ((root * self._levels) @ vectors) ** 2
         # The last eigenvalue is 0 and belongs to the mean.
         parts = zip(variances[-2::-1].tolist(), eigenvalues[-2::-1].tolist(), strict=True)
-        return tuple(Modulation(round(v, 15), round(-1.0 / value, 12)) for v, value in parts)
+        return tuple(Modulation(variance, -1.0 / value) for variance, value in parts)
 
     def count_cv2(self, window_s: float) -> float:
         """Return the squared coefficient of variation of counts in windows of ``window_s``."""
@@ -143,7 +148,9 @@ class MarkovModulatedPoisson:
 
     def times(self, streams: Streams) -> Iterator[NDArray[np.float64]]:
         """Return the arrival times, s, block after block (`rescaling.rescaled`)."""
-        return rescaled(self._path(streams), self.rate, streams)
+        if any(part.felt_at(self.rate) for part in self.modulations):
+            return rescaled(self._path(streams), self.rate, streams)
+        return (clock / self.rate for clock in unit_poisson(streams))
 
     @property
     def _shares(self) -> NDArray[np.float64]:

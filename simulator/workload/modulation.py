@@ -27,6 +27,10 @@ from numpy.typing import NDArray
 from simulator.errors import ConfigError
 from simulator.streams import Streams
 
+NEGLIGIBLE_DISPERSION = 0.01
+"""A fluctuation that adds less than this to the dispersion index of counts (1 for Poisson) is
+replaced by its mean. Choice of precision (kind: assumed): it bounds the work at low rates."""
+
 _WINDOW_TIME_CONSTANTS = 300.0
 """Length of a window in units of the shortest time constant; exp(300) is well inside a double."""
 
@@ -65,6 +69,10 @@ class Modulation:
                 f"a rate modulation has variance {self.variance} and time constant"
                 f" {self.time_constant_s} s; give a variance >= 0 and a time constant > 0."
             )
+
+    def felt_at(self, rate: float) -> bool:
+        """Tell whether it adds noticeably, by 2 v tau rate, to the dispersion of counts."""
+        return 2.0 * self.variance * self.time_constant_s * rate >= NEGLIGIBLE_DISPERSION
 
     def excess_count_cv2(self, window_s: float) -> float:
         r"""Return the part of the squared CV of counts in windows of ``window_s`` due to it.

@@ -23,6 +23,14 @@ LEAST_TURN_TOKENS = 1024
 """Least part of a longest prompt that is left for what a turn adds (kind: assumed)."""
 
 
+_TAKEN = {
+    "sessions": ("sessions", "prompt_tokens"),
+    "documents": ("sessions", "prompt_tokens"),
+    "clients": ("sessions", "arrivals", "prompt_tokens", "output_tokens"),
+}
+"""Settings that mean nothing where a preset brings these, besides those that never do."""
+
+
 def open_loop(config: WorkloadConfig, preset: Preset, rate: float, requests: int) -> Workload:
     """Build the traffic of a preset.
 
@@ -89,6 +97,22 @@ def prompt_notes(config: WorkloadConfig, *, shares: bool = False) -> list[str]:
     return notes
 
 
+def check_room(config: WorkloadConfig, longest: int) -> None:
+    """Refuse conversations whose longest prompt has no room for one turn.
+
+    Raises
+    ------
+    ConfigError
+        If a turn may have more tokens.
+    """
+    if config.sessions is not None and config.sessions.max_tokens < longest:
+        raise ConfigError(
+            f"workload.sessions.max_tokens is {config.sessions.max_tokens}, but one turn alone may "
+            f"have {longest} tokens; raise it to at least {longest}, or cut turns with "
+            "workload.max_prompt_tokens."
+        )
+
+
 def _length_law(config: WorkloadConfig, what: str, fitted: LengthLaw | None) -> LengthLaw:
     fixed, cap = getattr(config, f"{what}_tokens"), getattr(config, f"max_{what}_tokens")
     if fixed is not None:
@@ -109,9 +133,7 @@ def _check_own(config: WorkloadConfig, preset: Preset) -> None:
         brings = "conversations in a closed loop (workload.sessions.think_s)"
     if brings is None:
         return
-    keys = ["traffic_classes", "shared_prefix", *([] if closed else ["sessions"])]
-    if brings == "clients":
-        keys += ["arrivals", "prompt_tokens", "output_tokens"]
+    keys = ["traffic_classes", "shared_prefix", *_TAKEN.get(brings, ())]
     given = next((key for key in keys if getattr(config, key)), None)
     if given is not None:
         raise ConfigError(
@@ -166,6 +188,7 @@ def _session_laws(config: WorkloadConfig, preset: Preset) -> SessionLaws | None:
     asked = config.sessions
     if asked is None or asked.think_s is None:
         return None
+    check_room(config, prompt.max_tokens)
     return SessionLaws(
         turns=GeometricCount(asked.turns),
         first=prompt,
@@ -188,7 +211,9 @@ def _sessions(
         requests=requests,
         mean_rate=rate,
         assumptions=(
-            starts.assumption.replace("arrivals:", "beginnings of sessions:", 1),
+            starts.assumption.replace("arrivals:", "beginnings of sessions:", 1).replace(
+                "requests/s", "sessions/s"
+            ),
             *laws.assumptions,
             *_notes(config, preset, rate),
         ),

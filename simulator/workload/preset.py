@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
+from simulator.errors import ConfigError
 from simulator.quantities import Quantity
 from simulator.slo import SloConfig
 from simulator.workload.counts import EmpiricalLength
@@ -11,6 +13,7 @@ from simulator.workload.documents import DocumentLaws
 from simulator.workload.lengths import LognormalMixture
 from simulator.workload.markov import RateState
 from simulator.workload.modulation import Modulation
+from simulator.workload.renewal import MAX_CV, MIN_CV
 from simulator.workload.times import LognormalTimes
 
 SampledLength = LognormalMixture | EmpiricalLength
@@ -38,12 +41,24 @@ class ClientLaws:
         Coefficient of variation of the times between its requests.
     prompt, output
         Its lengths.
+
+    Raises
+    ------
+    ConfigError
+        If its share or its gaps make no sense.
     """
 
     share: float
     interarrival_cv: float
     prompt: SampledLength
     output: SampledLength
+
+    def __post_init__(self) -> None:
+        if not (0.0 < self.share < math.inf and MIN_CV <= self.interarrival_cv <= MAX_CV):
+            raise ConfigError(
+                f"a client has share {self.share:g} and interarrival_cv {self.interarrival_cv:g}; "
+                f"give a share above 0 and a coefficient of variation of {MIN_CV:g} to {MAX_CV:g}."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -150,29 +150,30 @@ class _Reader:
         return PresetSessions(
             turns=self.mixture(turns, "sessions.turns"),
             growth=growth,
-            think=LognormalTimes(weights, mu, sigma, longest_s),
+            think=self.made("sessions.think", LognormalTimes, weights, mu, sigma, longest_s),
             **{key: int(self.number(entry, key, "sessions")) for key in counts},
         )
 
     def documents(self, entry: Any) -> DocumentLaws:
-        return DocumentLaws(
-            count=int(self.number(entry, "count", "documents")),
-            zipf=self.number(entry, "zipf", "documents"),
-            tokens=self.law(entry, "tokens", "documents"),
+        count, zipf = (self.number(entry, key, "documents") for key in ("count", "zipf"))
+        tokens = self.law(entry, "tokens", "documents")
+        return self.made(
+            "documents", lambda: DocumentLaws(count=int(count), zipf=zipf, tokens=tokens)
         )
 
     def clients(self, entry: Any) -> tuple[ClientLaws, ...]:
         """Read clients; unit, kind and source stand once, for all their numbers."""
         self.origin(entry, "clients")
-        return tuple(
-            ClientLaws(
-                share=float(self.field(each, "share", where)),
-                interarrival_cv=float(self.field(each, "interarrival_cv", where)),
-                prompt=self.plain(self.field(each, "prompt_tokens", where), f"{where}.prompt"),
-                output=self.plain(self.field(each, "output_tokens", where), f"{where}.output"),
-            )
-            for i, each in enumerate(self.field(entry, "entries", "clients"))
-            for where in (f"clients.entries[{i}]",)
+        entries = self.field(entry, "entries", "clients")
+        return tuple(self.client(each, f"clients.entries[{i}]") for i, each in enumerate(entries))
+
+    def client(self, entry: Any, where: str) -> ClientLaws:
+        share, cv = (float(self.field(entry, k, where)) for k in ("share", "interarrival_cv"))
+        prompt = self.plain(self.field(entry, "prompt_tokens", where), f"{where}.prompt_tokens")
+        output = self.plain(self.field(entry, "output_tokens", where), f"{where}.output_tokens")
+        return self.made(
+            where,
+            lambda: ClientLaws(share=share, interarrival_cv=cv, prompt=prompt, output=output),
         )
 
     def plain(self, entry: Any, where: str) -> SampledLength:

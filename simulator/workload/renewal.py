@@ -25,6 +25,10 @@ from scipy.special import gammaln
 from simulator.streams import Streams
 from simulator.workload.requests import BLOCK_REQUESTS
 
+MIN_CV, MAX_CV = 0.05, 50.0
+"""Accepted coefficients of variation (judgement); nine tenths of ServeGen's traffic have 27 or
+less."""
+
 
 @dataclass(frozen=True)
 class GammaRenewal:

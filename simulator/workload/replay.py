@@ -12,7 +12,7 @@ from simulator.errors import ConfigError, DataError
 from simulator.streams import Streams
 from simulator.workload.readers.policy import ReadPolicy, ReadReport, TraceReader
 from simulator.workload.requests import MAX_TOKENS, RequestBlock
-from simulator.workload.transforms import jittered, recut, scaled, stretched, thinned, windowed
+from simulator.workload.transforms import cut, jittered, recut, scaled, stretched, thinned, windowed
 
 MAX_SKIPPED_SHARE = 0.5
 """Where more of the rows than this are bad, the file is of another format (kind: assumed)."""
@@ -87,12 +87,8 @@ class Replay:
         return report.tick_s if self.jitter_s is None else self.jitter_s
 
     def cut(self, block: RequestBlock) -> RequestBlock:
-        """Cut the lengths of requests."""
-        return replace(
-            block,
-            prompt_tokens=np.minimum(block.prompt_tokens, self.max_prompt_tokens),
-            output_tokens=np.minimum(block.output_tokens, self.max_output_tokens),
-        )
+        """Cut the lengths of requests, and the prefixes of those whose prompts are cut."""
+        return cut(block, self.max_prompt_tokens, self.max_output_tokens)
 
     def sentences(self, report: ReadReport) -> list[str]:
         """Say what was changed, for the report."""
@@ -156,6 +152,11 @@ class TraceWorkload:
         """None: an open loop."""
         return
 
+    @property
+    def told(self) -> frozenset[str]:
+        """What the trace tells of its requests."""
+        return self.report.told
+
     def blocks(self, streams: Streams) -> Iterator[RequestBlock]:
         """Read the requests, block after block; the streams are used for jitter alone.
 
@@ -203,7 +204,7 @@ def open_trace(
     """
     policy = policy or ReadPolicy()
     report = policy.report
-    rows = longest_prompt = longest_output = cut = 0
+    rows = longest_prompt = longest_output = too_long = 0
     first_s, last_s = 0.0, 0.0
     for block in recut(replay.changed(reader(path, policy), report, None), requests):
         if rows == 0:
@@ -213,16 +214,16 @@ def open_trace(
         longest_prompt = max(longest_prompt, int(block.prompt_tokens.max()))
         longest_output = max(longest_output, int(block.output_tokens.max()))
         within = replay.cut(block)
-        cut += int(
+        too_long += int(
             np.count_nonzero(
                 (within.prompt_tokens < block.prompt_tokens)
                 | (within.output_tokens < block.output_tokens)
             )
         )
-    _check_rows(path, rows, report, replay)
+    _check_rows(path, rows, policy, replay)
     notes = [*report.sentences(), *report.notes, *replay.sentences(report)]
-    if cut:
-        notes.append(f"{cut} of {rows} requests are cut to the token limits set")
+    if too_long:
+        notes.append(f"{too_long} of {rows} requests are cut to the token limits set")
     return TraceWorkload(
         title=f"replay of {path.name}",
         requests=rows,
@@ -238,13 +239,19 @@ def open_trace(
     )
 
 
-def _check_rows(path: Path, rows: int, report: ReadReport, replay: Replay) -> None:
+def _check_rows(path: Path, rows: int, policy: ReadPolicy, replay: Replay) -> None:
     """Refuse a trace of which nothing is left, or that is mostly bad."""
+    report = policy.report
     skipped = report.skipped.total()
     if skipped > MAX_SKIPPED_SHARE * (skipped + report.rows):
         raise DataError(
             f"{path}: {skipped:,} bad rows and {report.rows:,} good ones: "
             f"{'; '.join(report.sentences())}. Does workload.format fit the file?"
+        )
+    if policy.hash_tokens is not None and "prefixes" not in report.told:
+        raise ConfigError(
+            f"workload.hash_tokens is {policy.hash_tokens}, but {path} has no prefix hashes; leave "
+            "it null."
         )
     if rows == 0:
         raise ConfigError(

@@ -6,6 +6,10 @@ from simulator.workload.config import WorkloadConfig
 from simulator.workload.preset import Preset
 from simulator.workload.presets import read_preset
 
+SESSION_FORMATS = ("agentic", "bailian", "burstgpt", "csv", "parquet")
+PREFIX_FORMATS = ("agentic", "bailian", "csv", "mooncake", "parquet")
+"""Formats of traces that may tell sessions, and prefixes; a file of theirs need not."""
+
 
 def has_sessions(config: WorkloadConfig) -> bool:
     """Tell whether requests are turns of sessions, which a router may keep together.
@@ -20,6 +24,8 @@ def has_sessions(config: WorkloadConfig) -> bool:
     >>> has_sessions(WorkloadConfig(preset="agentic")), has_sessions(WorkloadConfig(preset="chat"))
     (True, False)
     """
+    if config.kind == "trace":
+        return config.format in SESSION_FORMATS
     return config.sessions is not None or any(one.sessions for one in _presets(config))
 
 
@@ -31,7 +37,11 @@ def shares_prefixes(config: WorkloadConfig) -> bool:
     TableError
         If a preset is unknown.
     """
-    if has_sessions(config) or config.shared_prefix is not None:
+    if config.shared_prefix is not None:
+        return True
+    if config.kind == "trace":
+        return config.format in PREFIX_FORMATS
+    if has_sessions(config):
         return True
     return any(one.documents for one in _presets(config))
 

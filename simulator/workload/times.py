@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from simulator.errors import ConfigError
+
 
 class TimeLaw(Protocol):
     """A distribution of times."""
@@ -64,6 +66,11 @@ class LognormalTimes:
     max_s
         Longest time, s: longer ones are cut to it.
 
+    Raises
+    ------
+    ConfigError
+        If the parameters do not make a distribution.
+
     Examples
     --------
     >>> round(LognormalTimes((1.0,), (2.0,), (1.0,), max_s=1e9).mean(), 2)  # exp(2.5)
@@ -74,6 +81,16 @@ class LognormalTimes:
     mu: tuple[float, ...]
     sigma: tuple[float, ...]
     max_s: float
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.weights), len(self.mu), len(self.sigma)}
+        sound = all(v > 0.0 for v in (*self.weights, *self.sigma, self.max_s))
+        if len(sizes) > 1 or not sound or abs(sum(self.weights) - 1.0) > 1e-6:
+            raise ConfigError(
+                f"times of weights {self.weights}, mu {self.mu}, sigma {self.sigma} up to "
+                f"{self.max_s:g} s: give each component all three, weights above 0 that sum to 1, "
+                "sigma above 0 and a longest time above 0."
+            )
 
     @property
     def assumption(self) -> str:

@@ -21,6 +21,9 @@ from simulator.workload.traits_config import (
     SharedPrefixConfig,
     TrafficClassConfig,
 )
+from simulator.workload.transforms import uniforms
+
+_ONE_CLASS = (TrafficClassConfig(name=""),)
 
 Indices = NDArray[np.int64]
 
@@ -40,12 +43,15 @@ class TraitedWorkload:
         Traffic classes; none: all requests are of one.
     shared_prefix, sessions
         What prompts share; None: nothing.
+    told
+        What the inner workload tells of its requests, names of ``RequestTraits``; it stays.
     """
 
     inner: Workload
     classes: tuple[TrafficClassConfig, ...] = ()
     shared_prefix: SharedPrefixConfig | None = None
     sessions: SessionsConfig | None = None
+    told: frozenset[str] = frozenset()
 
     @property
     def title(self) -> str:
@@ -97,9 +103,13 @@ class TraitedWorkload:
 
         Their ``cancel_after_s`` is yet to be multiplied by the mean of their class (`_patient`).
         """
-        classes = self.classes or (TrafficClassConfig(name=""),)
+        classes = self.classes or _ONE_CLASS
         generator = streams.block("traffic_classes", number)
         which, whose = generator.random((2, BLOCK_REQUESTS))[:, : block.size]
+        if "session" in self.told and block.traits is not None:  # all its turns are of one class
+            session = block.traits.session
+            which = np.where(session < 0, which, uniforms(session))
+            whose = np.where(session < 0, whose, uniforms(~session))
         patience = generator.standard_exponential(BLOCK_REQUESTS)[: block.size]
         index = _choose(which, np.array([one.share for one in classes]))
         tenants = np.array([one.tenants for one in classes])
@@ -113,7 +123,7 @@ class TraitedWorkload:
                 tuple(range(group * STRIDE, group * STRIDE + hashes))
                 for group, hashes in zip(groups.tolist(), shared.tolist(), strict=True)
             ]
-        return RequestTraits(
+        drawn = RequestTraits(
             traffic_class=index,
             tenant=(np.cumsum(tenants) - tenants)[index]
             + (whose * tenants[index]).astype(np.int64),
@@ -124,6 +134,17 @@ class TraitedWorkload:
             hash_tokens=HASH_TOKENS,
             think_s=None if block.traits is None else block.traits.think_s,
         )
+        return drawn if block.traits is None else self._with_told(drawn, block.traits)
+
+    def _with_told(self, drawn: RequestTraits, told: RequestTraits) -> RequestTraits:
+        """Put what is told of requests over what was drawn."""
+        kept = {name: getattr(told, name) for name in self.told}
+        if "prefixes" in self.told:
+            kept["hash_tokens"] = told.hash_tokens
+        if self.classes and "traffic_class" in self.told:
+            priorities = np.array([one.priority for one in self.classes])
+            kept["priority"] = priorities[told.traffic_class]
+        return replace(drawn, follows=told.follows, think_s=told.think_s, **kept)
 
     def _patient(self, traits: RequestTraits) -> RequestTraits:
         """Let clients be as patient as their class: that of the conversation, where it is one."""
@@ -230,7 +251,10 @@ def _assumptions(workload: TraitedWorkload) -> Sequence[str]:
         total = sum(one.share for one in workload.classes)
         shares = ", ".join(f"{one.name} {one.share / total:.0%}" for one in workload.classes)
         found.append(
-            f"each request is of a traffic class by chance ({shares}); all have the same lengths"
+            "each request is of the traffic class that the trace tells"
+            if "traffic_class" in workload.told
+            else f"each request is of a traffic class by chance ({shares}); all have the same "
+            "lengths"
         )
     found += [
         f"clients of class {one.name} give up after {one.cancel_after_s:g} s on average "

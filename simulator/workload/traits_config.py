@@ -13,6 +13,10 @@ MAX_COUNT = 1_000_000
 """Most tenants of a class, groups of prefixes and conversations at once (judgement)."""
 
 
+MOST_TURNS = 10_000
+"""Most turns of a session in a closed loop on average (judgement): they are drawn together."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficClassConfig:
     """One entry of ``workload.traffic_classes``.
@@ -125,6 +129,8 @@ class SessionsConfig:
                 f"workload.sessions.turns is {self.turns:g}; set it above 1 and up to "
                 f"{MAX_COUNT:,}, or sessions to null for single turns."
             )
+        if self.think_s is not None:
+            _within("workload.sessions.turns in a closed loop", self.turns, 1, MOST_TURNS)
         if self.compacted_tokens and self.think_s is None:
             raise ConfigError(
                 "workload.sessions.compacted_tokens compacts conversations of a closed loop only; "

@@ -7,7 +7,7 @@ same requests.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from simulator.errors import DataError
 from simulator.streams import Streams
 from simulator.workload.ragged import Ragged
-from simulator.workload.requests import BLOCK_REQUESTS, RequestBlock, RequestTraits
+from simulator.workload.requests import BLOCK_REQUESTS, MAX_TOKENS, RequestBlock, RequestTraits
 
 MAX_TICK_REQUESTS = 1 << 17
 """Most requests of one instant that are spread over time (kind: assumed): they are in memory."""
@@ -41,7 +41,7 @@ def thinned(blocks: Iterable[RequestBlock], share: float) -> Iterator[RequestBlo
         key = block.first_id + np.arange(block.size)
         if block.traits is not None:
             key = np.where(block.traits.session >= 0, block.traits.session, key)
-        rows = np.flatnonzero(_uniforms(key) < share)
+        rows = np.flatnonzero(uniforms(key) < share)
         if rows.size:
             yield taken(block, rows)
 
@@ -143,12 +143,26 @@ def recut(blocks: Iterable[RequestBlock], requests: int | None = None) -> Iterat
             rest = _part(rest, size, rest.size)
 
 
+def cut(block: RequestBlock, prompt_tokens: int, output_tokens: int) -> RequestBlock:
+    """Cut lengths to these, and the prefixes of those whose prompts are cut."""
+    prompts = np.minimum(block.prompt_tokens, prompt_tokens)
+    traits = block.traits
+    if traits is not None and np.any(prompts < block.prompt_tokens):
+        most = np.where(prompts < block.prompt_tokens, prompts // traits.hash_tokens, MAX_TOKENS)
+        traits = replace(traits, prefixes=_packed(traits.prefixes).cut(most))
+    return RequestBlock(
+        block.first_id,
+        block.arrival_s,
+        prompts,
+        np.minimum(block.output_tokens, output_tokens),
+        traits,
+    )
+
+
 def taken(block: RequestBlock, rows: Ints) -> RequestBlock:
     """Return some rows of a block, in the order given."""
     traits = block.traits
     if traits is not None:
-        prefixes = traits.prefixes
-        packed = prefixes if isinstance(prefixes, Ragged) else Ragged.of(prefixes)
         traits = replace(
             traits,
             traffic_class=traits.traffic_class[rows],
@@ -156,7 +170,7 @@ def taken(block: RequestBlock, rows: Ints) -> RequestBlock:
             priority=traits.priority[rows],
             session=traits.session[rows],
             cancel_after_s=traits.cancel_after_s[rows],
-            prefixes=packed.take(rows),
+            prefixes=_packed(traits.prefixes).take(rows),
         )
     return RequestBlock(
         block.first_id,
@@ -188,11 +202,12 @@ def _joined_traits(parts: list[RequestTraits]) -> RequestTraits | None:
         priority=np.concatenate([one.priority for one in parts]),
         session=np.concatenate([one.session for one in parts]),
         cancel_after_s=np.concatenate([one.cancel_after_s for one in parts]),
-        prefixes=Ragged.joined(
-            one.prefixes if isinstance(one.prefixes, Ragged) else Ragged.of(one.prefixes)
-            for one in parts
-        ),
+        prefixes=Ragged.joined(_packed(one.prefixes) for one in parts),
     )
+
+
+def _packed(prefixes: Sequence[tuple[int, ...]]) -> Ragged:
+    return prefixes if isinstance(prefixes, Ragged) else Ragged.of(prefixes)
 
 
 def _part(block: RequestBlock, first: int, end: int) -> RequestBlock:
@@ -252,11 +267,10 @@ def _other_users(block: RequestBlock, rank: Ints) -> RequestBlock:
     traits = block.traits
     if traits is None or not rank.any():
         return block
-    prefixes = traits.prefixes
-    if isinstance(prefixes, Ragged):
-        prefixes = Ragged(
-            _other(prefixes.values, np.repeat(rank, prefixes.lengths)), prefixes.starts
-        )
+    packed = _packed(traits.prefixes)
+    first, end = packed.starts[0], packed.starts[-1]
+    values = _other(packed.values[first:end], np.repeat(rank, packed.lengths))
+    prefixes = Ragged(values, packed.starts - first)
     session = np.where(traits.session < 0, traits.session, _other(traits.session, rank))
     return replace(block, traits=replace(traits, session=session, prefixes=prefixes))
 
@@ -267,7 +281,7 @@ def _other(numbers: Ints, rank: Ints) -> Ints:
     return (numbers + shift) & _BITS_62
 
 
-def _uniforms(numbers: Ints) -> NDArray[np.float64]:
+def uniforms(numbers: Ints) -> NDArray[np.float64]:
     """Return uniforms in [0, 1) that depend on the numbers alone (splitmix64)."""
     mixed = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(_GOLDEN)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(_MIX_1)

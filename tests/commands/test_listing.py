@@ -30,7 +30,7 @@ def test_all_topics_in_short(moesim):
         assert re.search(rf"^{topic} ", out, re.MULTILINE)
         for name in names.names():
             assert name in out
-    assert len(out.splitlines()) < 25
+    assert len(out.splitlines()) < 30
 
 
 @pytest.mark.parametrize("topic", TOPICS)
@@ -91,7 +91,7 @@ def test_workloads(moesim):
 
 
 def test_every_option_of_the_workload_group_says_what_it_is():
-    options, _ = TOPICS["workloads"].sheets()
+    options, *_ = TOPICS["workloads"].sheets()
     for _, what in options.rows:
         assert what.endswith(".")
         assert ":" not in what.split()[0]

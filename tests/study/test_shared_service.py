@@ -1,5 +1,7 @@
 """Classes, tenants and prefixes from settings to the trace, on the shipped cost model."""
 
+import json
+
 import numpy as np
 import pytest
 from helpers.serving_bench import Bench
@@ -8,6 +10,7 @@ from simulator.compose import compose
 from simulator.errors import ConfigError
 from simulator.scenario import build
 from simulator.study.assumptions import assumptions
+from simulator.study.paired import trace_metadata
 from simulator.trace.schema import CANCELLED, FINISHED, REJECTED, TIMED_OUT
 
 SMALL = ("speculation.gamma=0", "workload.max_prompt_tokens=4000", "workload.max_output_tokens=300")
@@ -112,3 +115,28 @@ def test_what_the_scheduler_knows_or_leaves_out_is_said():
 def test_settings_without_sense_are_refused(settings, words):
     with pytest.raises(ConfigError, match=words):
         build(compose(settings))
+
+
+def test_a_trace_knows_the_classes_of_a_mix():
+    """Reports read names and objectives from the trace, which has no presets to look in."""
+    config = compose(["workload=mix", "workload.mix=[{preset: chat, share: 2}, {preset: code}]"])
+    written = json.loads(trace_metadata(config)["config"])["workload"]["traffic_classes"]
+    assert [(one["name"], one["share"], one["slo"]["ttft_s"]) for one in written] == [
+        ("chat", 2.0, 2.0),
+        ("code", 1.0, 0.45),
+    ]
+
+
+def test_turns_of_agents_find_what_was_said_before():
+    found = serve(
+        "workload=agentic",
+        "workload.rate=0.5",
+        "workload.max_prompt_tokens=20000",
+        "scheduler.prefix_cache=true",
+        "scheduler.router=sticky",
+        "hardware.replicas=2",
+        requests=100,
+    )
+    again = column(found, "cached_tokens") / column(found, "prompt_tokens")
+    # Where nothing is cached when the run starts, the beginning that all share soon is.
+    assert np.median(again) > 0.7

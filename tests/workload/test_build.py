@@ -7,12 +7,20 @@ import pytest
 import yaml
 
 from simulator.errors import ConfigError, DataError, TableError
+from simulator.mapping import from_mapping
 from simulator.streams import Streams
 from simulator.workload.build import WORKLOADS, build_workload
 from simulator.workload.config import WorkloadConfig
+from simulator.workload.mix_config import MixPartConfig
 from simulator.workload.presets import read_preset
+from simulator.workload.sharing import has_sessions, shares_prefixes
+from simulator.workload.traits_config import TrafficClassConfig
 
-SHIPPED = ("chat", "code", "fixed_batch", "trace")
+SHIPPED = tuple(
+    path.name.removesuffix(".yaml")
+    for path in files("simulator.conf.workload").iterdir()
+    if path.name.endswith(".yaml")
+)
 
 
 def shipped(name):
@@ -20,9 +28,11 @@ def shipped(name):
     return yaml.safe_load(text), text
 
 
-@pytest.mark.parametrize("name", ["chat", "code", "fixed_batch"])
+@pytest.mark.parametrize("name", [name for name in SHIPPED if "path" not in shipped(name)[0]])
 def test_shipped_settings_build(name):
-    workload = build_workload(WorkloadConfig(**shipped(name)[0]), 10)
+    config = from_mapping(WorkloadConfig, shipped(name)[0], "workload")
+    workload = build_workload(config, 10)
+    assert sum(block.size for block in workload.blocks(Streams(0))) == 10
     assert workload.requests == 10
     assert workload.assumptions
 
@@ -38,7 +48,7 @@ def test_every_shipped_key_is_explained(name):
     settings, text = shipped(name)
     for key in settings:
         (line,) = [line for line in text.splitlines() if line.startswith(f"{key}:")]
-        assert "#" in line
+        assert "#" in line or isinstance(settings[key], dict)  # then its own lines have some
 
 
 def test_kinds_are_registered():
@@ -78,6 +88,35 @@ def test_a_closed_loop_mixes_fixed_and_drawn_lengths():
     assert workload.max_output_tokens == 100
     assert "4 users" in workload.title
     assert "every output has 100 tokens" in workload.assumptions
+
+
+def test_users_of_a_closed_loop_may_think():
+    loop = {"kind": "closed_loop", "concurrency": 3, "prompt_tokens": 5, "output_tokens": 5}
+    workload = build_workload(WorkloadConfig(**loop, think_s=4.0), 3000)
+    think_s = np.concatenate([block.traits.think_s for block in workload.blocks(Streams(1))])
+    assert think_s.mean() == pytest.approx(4.0, abs=4 * 4.0 / np.sqrt(3000))
+    assert "after a time to think, exponential of mean 4 s" in workload.assumptions[0]
+    classes = (TrafficClassConfig(name="a"),)
+    classed = build_workload(WorkloadConfig(**loop, think_s=4.0, traffic_classes=classes), 3000)
+    assert np.array_equal(next(classed.blocks(Streams(1))).traits.think_s, think_s[:1024])
+    without = build_workload(WorkloadConfig(**loop), 3000)
+    assert next(without.blocks(Streams(1))).traits is None
+
+
+def test_what_requests_share_is_told_from_the_settings():
+    part = MixPartConfig(preset="long_context_rag")
+    rag, agentic = (
+        WorkloadConfig(kind="mix", mix=(part,), rate=1.0),
+        WorkloadConfig(preset="agentic"),
+    )
+    assert (has_sessions(rag), shares_prefixes(rag)) == (False, True)
+    assert (has_sessions(agentic), shares_prefixes(agentic)) == (True, True)
+    assert not shares_prefixes(WorkloadConfig(preset="chat"))
+    traces = {
+        one: WorkloadConfig(kind="trace", path="x", format=one) for one in ("azure", "mooncake")
+    }
+    assert [shares_prefixes(trace) for trace in traces.values()] == [False, True]
+    assert not any(has_sessions(trace) for trace in traces.values())
 
 
 def test_a_trace_is_opened_checked_and_cut(tmp_path):

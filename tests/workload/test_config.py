@@ -5,10 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
-from simulator.workload.config import WorkloadConfig
+from simulator.workload.config import DiurnalConfig, WorkloadConfig
+from simulator.workload.markov import RateState
 
 LOOP = {"kind": "closed_loop", "concurrency": 8, "prompt_tokens": 128, "output_tokens": 16}
 TRACE = {"kind": "trace", "path": "trace.csv"}
+
+STATES = (RateState(rate=1.0, dwell_s=9.0), RateState(rate=2.0, dwell_s=9.0))
 
 
 @pytest.mark.parametrize(
@@ -22,6 +25,11 @@ TRACE = {"kind": "trace", "path": "trace.csv"}
         {**LOOP, "preset": "chat", "prompt_tokens": None},
         TRACE,
         {**TRACE, "rate_scale": 2.5, "max_output_tokens": 9},
+        {**TRACE, "window_s": (0.0, 60.0), "keep_share": 0.5, "time_stretch": 2.0, "jitter_s": 0.0},
+        {**TRACE, "on_bad_row": "skip", "format": "mooncake", "hash_tokens": 256},
+        {**TRACE, "format": "agentic", "concurrency": 4},
+        {**TRACE, "format": "agentic", "rate": 0.1, "on_bad_row": "skip"},
+        {"kind": "servegen", "path": "folder", "rate": 3.0, "window_s": (0.0, 60.0)},
     ],
 )
 def test_possible_settings_are_accepted(settings):
@@ -50,6 +58,12 @@ def test_possible_settings_are_accepted(settings):
         ({**LOOP, "random_range_ratio": 0.0}, ["random_range_ratio is 0.0", "above 0"]),
         ({"random_range_ratio": 0.8}, ["random_range_ratio is 0.8", "prompt_tokens"]),
         ({**LOOP, "arrivals": "poisson"}, ["workload.arrivals is 'poisson'"]),
+        ({"interarrival_cv": 2.0}, ["workload.arrivals=null", "gamma or weibull"]),
+        ({"interarrival_cv": 0.0, "arrivals": "gamma"}, ["interarrival_cv is 0.0", "0.05"]),
+        ({"rate_states": STATES, "arrivals": "poisson"}, ["rate_states", "markov_modulated"]),
+        ({**LOOP, "diurnal": DiurnalConfig(profile="x")}, ["workload.diurnal is set"]),
+        ({**LOOP, "think_s": 0.0}, ["workload.think_s is 0.0"]),
+        ({**TRACE, "think_s": 3.0}, ["workload.think_s is 3.0", "a trace has its own"]),
         ({**LOOP, "concurrency": 0}, ["workload.concurrency is 0", "users"]),
         ({**LOOP, "concurrency": None}, ["workload.concurrency is not set"]),
         ({**LOOP, "output_tokens": None}, ["workload.output_tokens is not set", "preset"]),
@@ -59,6 +73,21 @@ def test_possible_settings_are_accepted(settings):
         ({**TRACE, "rate": 2.0}, ["workload.rate is 2.0", "workload.rate_scale"]),
         ({**TRACE, "rate_scale": 0.0}, ["workload.rate_scale is 0.0"]),
         ({**TRACE, "rate_scale": float("nan")}, ["workload.rate_scale is nan"]),
+        ({**TRACE, "window_s": (9.0, 3.0)}, ["workload.window_s is [9.0, 3.0]", "[0, 600]"]),
+        ({**TRACE, "window_s": (9.0,)}, ["workload.window_s is [9.0]"]),
+        ({**TRACE, "window_s": (0.0, float("nan"))}, ["workload.window_s is [0.0, nan]"]),
+        ({**TRACE, "keep_share": 0.0}, ["workload.keep_share is 0.0", "workload.rate_scale"]),
+        ({**TRACE, "keep_share": 1.5}, ["workload.keep_share is 1.5"]),
+        ({**TRACE, "time_stretch": float("nan")}, ["workload.time_stretch is nan"]),
+        ({**TRACE, "jitter_s": -1.0}, ["workload.jitter_s is -1.0"]),
+        ({**TRACE, "hash_tokens": 0}, ["workload.hash_tokens is 0", "tokens"]),
+        ({**TRACE, "on_bad_row": "skp"}, ["'skp'", "workload.on_bad_row", "Did you mean 'skip'"]),
+        ({**TRACE, "concurrency": 3}, ["workload.concurrency is 3"]),
+        ({**TRACE, "format": "agentic"}, ["no common time", "workload.concurrency"]),
+        ({"keep_share": 0.5}, ["workload.keep_share is 0.5", "workload.rate instead"]),
+        ({**LOOP, "on_bad_row": "skip"}, ["workload.on_bad_row is 'skip'", "traces only"]),
+        ({"format": "csv"}, ["workload.format is 'csv'", "traces only"]),
+        ({"kind": "servegen"}, ["workload.path is not set"]),
         ({**TRACE, "preset": "chat"}, ["workload.preset is 'chat'"]),
         ({**TRACE, "prompt_tokens": 5}, ["workload.prompt_tokens is 5", "max_prompt_tokens"]),
     ],

@@ -1,6 +1,7 @@
 """Presets: complete, sourced, and what the trace they are fitted to says."""
 
 import copy
+import dataclasses
 from importlib.resources import files
 
 import pytest
@@ -9,7 +10,7 @@ import yaml
 from simulator.errors import TableError
 from simulator.quantities import KINDS
 from simulator.workload.arrivals import ARRIVALS
-from simulator.workload.presets import parse_preset, preset_names, read_preset
+from simulator.workload.presets import dump_preset, parse_preset, preset_names, read_preset
 
 
 def content(name):
@@ -58,6 +59,42 @@ def test_presets_are_complete_and_name_a_known_law(name):
     assert preset.provenance["prompt_tokens.max"].value == preset.prompt.max_tokens
 
 
+@pytest.mark.parametrize("name", preset_names())
+def test_a_preset_that_is_written_reads_back_the_same(name):
+    preset = read_preset(name)
+    assert parse_preset(name, yaml.safe_load(dump_preset(preset))) == preset
+
+
+def test_every_way_to_state_a_law_is_written_and_read():
+    data = content("chat")
+    figure = {"value": 2.0, "unit": "-", "kind": "assumed", "source": "a test"}
+    data["arrivals"] |= {
+        "interarrival_cv": figure,
+        "states": [{"rate": figure, "dwell": figure}, {"rate": figure, "dwell": figure}],
+    }
+    del data["output_tokens"]["components"]
+    data["output_tokens"]["quantiles"] = [[0.0, 1], [0.5, 80], [1.0, 900]]
+    preset = parse_preset("mine", data)
+    assert preset.interarrival_cv == 2.0
+    assert preset.output.quantile(0.5) == 80
+    assert parse_preset("mine", yaml.safe_load(dump_preset(preset))) == preset
+
+
+def test_a_number_of_unknown_origin_is_not_written():
+    preset = dataclasses.replace(read_preset("chat"), origins={})
+    with pytest.raises(TableError, match="'chat' does not say where prompt_tokens came from"):
+        dump_preset(preset)
+
+
+def test_a_preset_may_be_a_file_of_the_users(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(dump_preset(read_preset("code")), encoding="utf-8")
+    assert dataclasses.replace(read_preset(str(path)), name="code") == read_preset("code")
+    path.write_text("title: half\n", encoding="utf-8")
+    with pytest.raises(TableError, match=rf"{path} lacks arrivals"):
+        read_preset(str(path))
+
+
 def test_chat_and_code_are_as_different_as_their_traces():
     chat, code = read_preset("chat"), read_preset("code")
     assert code.output.quantile(0.5) < 0.2 * chat.output.quantile(0.5)
@@ -88,6 +125,9 @@ def broken(change):
         (lambda d: d["output_tokens"].pop("max"), "lacks output_tokens.max"),
         (lambda d: d["output_tokens"]["components"][0].pop("mu"), "components.mu"),
         (lambda d: d["output_tokens"]["components"].pop(), "sum to 1"),
+        (lambda d: d["output_tokens"].update(quantiles=[[0, 1, 2]]), "must be pairs"),
+        (lambda d: d["slo"]["share"].update(value=2.0), r"slo: slo\.share=2\.0"),
+        (lambda d: d.pop("acceptance"), "lacks acceptance"),
     ],
 )
 def test_an_incomplete_preset_is_refused_with_file_and_key(change, message):

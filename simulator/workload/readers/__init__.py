@@ -3,7 +3,7 @@
 A reader streams: it holds a chunk of the file at a time, whatever its length.
 """
 
-from simulator.workload.readers import azure, generic
+from simulator.workload.readers import agentic, azure, bailian, burstgpt, generic, mooncake, parquet
 from simulator.workload.readers.policy import (
     ON_BAD_ROW,
     READERS,
@@ -20,6 +20,11 @@ __all__ = [
     "ReadPolicy",
     "ReadReport",
     "TraceReader",
+    "agentic",
     "azure",
+    "bailian",
+    "burstgpt",
     "generic",
+    "mooncake",
+    "parquet",
 ]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
 from simulator.errors import DataError
@@ -19,21 +20,52 @@ from simulator.workload.readers.policy import READERS, BadRow
 def table_of(data: bytes, types: Mapping[str, pa.DataType]) -> pa.Table | None:
     """Parse lines into columns of these types, or return None if any field is not of its type.
 
-    Empty fields and words for missing values are of no type. Quotes, and hexadecimal numbers that
-    pyarrow would take, are left to `fields_of`.
+    Empty fields and words for missing values are of no type. What pyarrow and `fields_of` would
+    read differently is left to that: unusual quotes, hexadecimal numbers.
     """
-    if b'"' in data or b"x" in data or b"X" in data:
+    quoted = b'"' in data
+    if quoted and not _plainly_quoted(data):
         return None
+    table = _parsed(data, types, list(types))
+    if table is None or (quoted and table.num_rows != data.count(b"\n")):
+        return None
+    numbers = [name for name, kind in types.items() if pa.types.is_integer(kind)]
+    if (b"x" in data or b"X" in data) and _hexadecimal(data, types, numbers):
+        return None
+    return table
+
+
+def _parsed(
+    data: bytes, types: Mapping[str, pa.DataType], wanted: Sequence[str]
+) -> pa.Table | None:
     try:
         return arrow_csv.read_csv(
             pa.BufferReader(data),
             read_options=arrow_csv.ReadOptions(
                 use_threads=False, column_names=list(types), block_size=len(data) + 1
             ),
-            convert_options=arrow_csv.ConvertOptions(column_types=dict(types), null_values=[]),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict(types), include_columns=list(wanted), null_values=[]
+            ),
         )
     except pa.ArrowInvalid:
         return None
+
+
+def _plainly_quoted(data: bytes) -> bool:
+    """Tell whether every quote seems to begin or to end a field."""
+    opened = data.count(b',"') + data.count(b'\n"') + data.startswith(b'"')
+    closed = data.count(b'",') + data.count(b'"\n')
+    return opened == closed and 2 * opened == data.count(b'"')
+
+
+def _hexadecimal(data: bytes, types: Mapping[str, pa.DataType], numbers: Sequence[str]) -> bool:
+    """Tell whether a number is written in hexadecimal digits."""
+    texts = _parsed(data, dict.fromkeys(types, pa.string()), numbers)
+    return texts is None or any(
+        pc.any(pc.match_substring(column, "x", ignore_case=True)).as_py()
+        for column in texts.columns
+    )
 
 
 def fields_of(line: str, columns: Sequence[str]) -> list[str] | None:
@@ -84,7 +116,7 @@ def split_header(
         if len(first) > longest_bytes:
             raise DataError(f"{path}, line {line}: {too_long(longest_bytes)}")
         try:
-            fields = next(csv.reader([first.decode("utf-8", "surrogateescape")], strict=True))
+            fields = next(csv.reader([first.decode("utf-8", "replace")], strict=True))
         except csv.Error as error:
             raise DataError(f"{path}, line {line}: not CSV: {error}.") from error
         return line, [name.strip() for name in fields], _and_then(Chunk(line + 1, after), rest)

@@ -63,8 +63,8 @@ def seconds(value: object, column: str) -> float:
     raise BadRow(reason, f"{column} is {shown(value)}; expected a number from 0 on.")
 
 
-def prefix_hashes(values: object, column: str) -> tuple[int, ...]:
-    """Return hashes of a list: whole numbers from 0 to ``MAX_HASH``.
+def prefix_hashes(values: object, column: str, largest: int = MAX_HASH) -> tuple[int, ...]:
+    """Return hashes of a list: whole numbers from 0 to the largest.
 
     Raises
     ------
@@ -74,10 +74,10 @@ def prefix_hashes(values: object, column: str) -> tuple[int, ...]:
     if not isinstance(values, Sequence) or isinstance(values, str):
         raise BadRow(f"{column} is no list", f"{column} is {shown(values)}; expected a list.")
     for value in values:
-        if type(value) is not int or not 0 <= value <= MAX_HASH:
+        if type(value) is not int or not 0 <= value <= largest:
             raise BadRow(
                 f"{column} holds an unknown kind of hash",
-                f"{column} holds {shown(value)}; a hash is a whole number from 0 to {MAX_HASH}.",
+                f"{column} holds {shown(value)}; a hash is a whole number from 0 to {largest}.",
             )
     return tuple(values)
 
@@ -116,9 +116,25 @@ def identity(text: str) -> int:
     return int.from_bytes(digest, "big") >> 2
 
 
+def unquoted(value: object, column: str) -> object:
+    """Return a value of a file that has numbers beside texts.
+
+    Raises
+    ------
+    BadRow
+        If it is a text where a number belongs.
+    """
+    if isinstance(value, str):
+        raise BadRow(f"{column} is a text", f"{column} is the text {shown(value)}, no number.")
+    return value
+
+
 def written(value: object) -> str:
     """Return a value of a JSON file as it may stand there, for checks of its digits."""
-    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return ""
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+    return str(int(value) if whole else value)
 
 
 def shown(value: object) -> str:

@@ -100,6 +100,12 @@ def line_chunks(path: Path, longest_bytes: int) -> Iterator[Chunk]:
         yield Chunk(line, rest + b"\n")
 
 
+def is_compressed(path: Path) -> bool:
+    """Tell whether a file is compressed with gzip, or is named so."""
+    with path.open("rb") as file:
+        return file.read(2) == _GZIP_MAGIC or path.suffix == ".gz"
+
+
 def too_long(longest_bytes: int) -> str:
     """Say that a line is longer than any of a trace."""
     return f"longer than {longest_bytes} bytes; this is not a trace of one request per line."
@@ -120,8 +126,6 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 
 def _open(path: Path) -> BinaryIO:
-    with path.open("rb") as file:
-        compressed = file.read(2) == _GZIP_MAGIC
-    if compressed or path.suffix == ".gz":
+    if is_compressed(path):
         return cast("BinaryIO", gzip.open(path))
     return path.open("rb")

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from simulator.workload.ragged import Ragged
 from simulator.workload.readers.csv_lines import fields_of, split_header, table_of, wrong_header
 from simulator.workload.readers.fields import (
-    MAX_HASH,
     fitting,
     identity,
     prefix_hashes,
@@ -23,8 +20,10 @@ from simulator.workload.readers.fields import (
     tokens,
 )
 from simulator.workload.readers.files import line_chunks
+from simulator.workload.readers.hashes import ragged
+from simulator.workload.readers.names import Names, name_of, numbered
 from simulator.workload.readers.policy import READERS, BadRow, ReadPolicy
-from simulator.workload.readers.rows import Columns, Ints, Row, plausible, read_lines
+from simulator.workload.readers.rows import Columns, Row, plausible, read_lines
 from simulator.workload.requests import RequestBlock
 
 REQUIRED = ("arrival_s", "prompt_tokens", "output_tokens")
@@ -32,9 +31,6 @@ OPTIONAL = ("tenant", "task", "session", "prefix_hashes")
 
 HASH_TOKENS = 16
 """Tokens of a prefix hash unless told otherwise: a block of vLLM."""
-
-MAX_TENANTS = 1_000_000
-"""Most tenants of a trace (kind: assumed); each is numbered, which takes memory."""
 
 CSV_TYPES = {
     "arrival_s": pa.float64(),
@@ -61,9 +57,10 @@ class GenericRows:
     longest_bytes: int = 1 << 20
     hash_tokens: int = field(init=False)
     traits: frozenset[str] = field(init=False)
-    _tenants: dict[str, int] = field(default_factory=dict)
+    names: Names = field(init=False)
 
     def __post_init__(self) -> None:
+        self.names = Names(self.policy.tasks)
         self.hash_tokens = self.policy.hash_tokens or HASH_TOKENS
         named = {"tenant": "tenant", "session": "session", "prefix_hashes": "prefixes"}
         if self.policy.tasks:
@@ -96,9 +93,11 @@ class GenericRows:
             seconds(named["arrival_s"], "arrival_s"),
             prompt,
             tokens(named["output_tokens"], "output_tokens"),
-            self._task(_text(named["task"])) if "traffic_class" in self.traits else 0,
-            self._tenant(_text(named["tenant"])) if "tenant" in self.traits else 0,
-            identity(_text(named["session"])) if "session" in self.traits else -1,
+            self.names.task(name_of(named["task"], "task"))
+            if "traffic_class" in self.traits
+            else 0,
+            self.names.tenant(name_of(named["tenant"], "tenant")) if "tenant" in self.traits else 0,
+            identity(name_of(named["session"], "session")) if "session" in self.traits else -1,
             hashes,
         )
 
@@ -110,49 +109,23 @@ class GenericRows:
             return None
         prefixes = None
         if "prefixes" in self.traits:
-            prefixes = _ragged(table["prefix_hashes"])
-            if prefixes is None or np.any(prefixes.lengths > -(-prompts // self.hash_tokens)):
+            prefixes = ragged(table["prefix_hashes"], prompts, self.hash_tokens)
+            if prefixes is None:
                 return None
-            prefixes = prefixes.cut(prompts // self.hash_tokens)
         try:
             return Columns(
                 time,
                 prompts,
                 outputs,
-                self._numbered(table, "task", "traffic_class", self._task),
-                self._numbered(table, "tenant", "tenant", self._tenant),
-                self._numbered(table, "session", "session", identity),
+                numbered(table["task"], self.names.task)
+                if "traffic_class" in self.traits
+                else None,
+                numbered(table["tenant"], self.names.tenant) if "tenant" in self.traits else None,
+                numbered(table["session"], identity) if "session" in self.traits else None,
                 prefixes,
             )
         except BadRow:
             return None
-
-    def _numbered(
-        self, table: pa.Table, column: str, trait: str, number: Callable[[str], int]
-    ) -> Ints | None:
-        """Return the numbers of the names in a column, asking once for each name."""
-        if trait not in self.traits:
-            return None
-        coded = table[column].cast(pa.string()).combine_chunks().dictionary_encode()
-        if coded.null_count:
-            raise BadRow(f"{column} is missing", f"{column} is null.")
-        numbers = np.array([number(name) for name in coded.dictionary.to_pylist()], dtype=np.int64)
-        return numbers[coded.indices.to_numpy()] if numbers.size else np.empty(0, np.int64)
-
-    def _tenant(self, name: str) -> int:
-        if name not in self._tenants and len(self._tenants) == MAX_TENANTS:
-            raise BadRow("too many tenants", f"tenant {shown(name)} is one too many.")
-        return self._tenants.setdefault(name, len(self._tenants))
-
-    def _task(self, name: str) -> int:
-        if name in self.policy.tasks:
-            return self.policy.tasks.index(name)
-        close = difflib.get_close_matches(name, self.policy.tasks, n=1)
-        raise BadRow(
-            "task without a traffic class",
-            f"task {shown(name)} has no class of its name in workload.traffic_classes"
-            + (f"; did you mean {close[0]!r}?" if close else f" ({', '.join(self.policy.tasks)})."),
-        )
 
 
 @READERS.register("csv")
@@ -205,32 +178,9 @@ def unused_columns(path: Path, header: Sequence[str], policy: ReadPolicy) -> Non
         )
 
 
-def _ragged(column: pa.ChunkedArray) -> Ragged | None:
-    """Return lists of hashes, written with spaces or as lists; None if one is no hash."""
-    try:
-        array = column.combine_chunks()
-        if pa.types.is_string(array.type):
-            array = pc.split_pattern(pc.if_else(pc.equal(array, ""), None, array), " ")
-        lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy()
-        values = array.flatten().cast(pa.int64()).to_numpy()
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return None
-    if values.dtype != np.int64 or (
-        values.size and not 0 <= values.min() <= values.max() <= MAX_HASH
-    ):
-        return None
-    return Ragged(values, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
-
-
 def _split(text: str) -> list[object]:
     """Return the hashes written in a field; what is no number stays text, to be refused."""
     return [
         int(word) if word.isascii() and word.isdigit() and len(word) < 20 else word
         for word in text.split()
     ]
-
-
-def _text(value: object) -> str:
-    if value is None:
-        raise BadRow("a name is missing", "a tenant, session or task is null.")
-    return str(value)

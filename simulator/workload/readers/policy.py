@@ -45,6 +45,8 @@ class ReadReport:
         Good rows read.
     tick_s
         Recorded times are multiples of this, s; 0: exact.
+    told
+        What the file tells of requests: names of ``RequestTraits``.
     notes
         What was assumed, one sentence each, for the report.
     """
@@ -53,6 +55,7 @@ class ReadReport:
     skipped: Counter[str] = field(default_factory=Counter)
     example: dict[str, str] = field(default_factory=dict)
     tick_s: float = 0.0
+    told: frozenset[str] = frozenset()
     notes: list[str] = field(default_factory=list)
 
     def sentences(self) -> list[str]:

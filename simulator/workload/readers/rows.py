@@ -154,6 +154,7 @@ def read_blocks(
     """
     origin = before = None
     first_id = 0
+    policy.report.told = layout.traits
     for piece in pieces:
         columns, refused = piece.columns(), None
         if columns is None or not _in_order(columns.time, before):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from helpers.traces import read_rows
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError, DataError
-from simulator.workload.readers import READERS, ReadPolicy
+from simulator.workload.readers import READERS, ReadPolicy, rows
 from simulator.workload.readers.azure import read_azure
 from simulator.workload.readers.files import existing_file
 
@@ -174,41 +174,31 @@ def read_bytes(content, name="trace.csv"):
         return read_rows(path)
 
 
-def only_data_errors(content, name="trace.csv"):
-    message = None
-    try:
-        rows = read_bytes(content, name)
-    except DataError as error:
-        message = str(error)
-    if message is None:
-        assert rows
-        assert all(r.arrival_s >= 0 and r.prompt_tokens >= 1 for r in rows)
-    else:
-        assert "\n" not in message
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.binary(max_size=300), st.sampled_from(["trace.csv", "trace.csv.gz"]))
-@example(b"\xef\xbb", "trace.csv")
-@example(gzip.compress(HEADER.encode() + b"\xff", mtime=0), "trace.csv.gz")
-def test_random_bytes_raise_nothing_but_data_errors(content, name):
-    only_data_errors(content, name)
-
-
 FIELD = st.sampled_from(
     ["2023-11-16 18:15:46.68", "2023-11-16 18:15:45", "0001-01-01 00:00:00", "7", "0", "-1", '"',
      "9999-12-31 23:59:59.999999999Z", "", "\x00", "\udcff", "1e3", "10000001", "nan", "é", "²"]
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(FIELD, max_size=4).map(",".join), max_size=4))
-def test_nearly_valid_files_raise_nothing_but_data_errors(lines):
-    text = HEADER + "\n".join(lines)
-    only_data_errors(text.encode(errors="surrogateescape"))
+def test_nearly_valid_files_are_read_alike_in_columns_and_row_by_row(lines):
+    """In columns where all is plain, else row by row: the file decides, not the result."""
+    content = (HEADER + "\n".join(lines)).encode(errors="surrogateescape")
+
+    def read():
+        try:
+            return read_bytes(content)
+        except DataError as error:
+            return str(error).partition("trace.csv")[2]
+
+    at_once = read()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows.LinePiece, "columns", lambda self: None)
+        assert read() == at_once
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 10**9), st.integers(1, 10**7), st.integers(1, 10**7)),
