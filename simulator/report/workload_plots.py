@@ -37,7 +37,7 @@ def plot_workload(curves: Curves, destination: Path | str) -> Path:
         If the format is unknown or the file cannot be written.
     """
     panels = [draw for name, draw in _PANELS.items() if name in curves]
-    columns = min(len(panels), 3)
+    columns = 2 if len(panels) == 4 else min(len(panels), 3)
     rows = -(-len(panels) // columns)
     with drawing(destination, width=3.6 * columns, height=2.8 * rows) as figure:
         axes = figure.subplots(rows, columns, squeeze=False).ravel()

@@ -37,6 +37,20 @@ def test_describe_a_file(moesim, trace, tmp_path):
     assert "count_cv2" in figures["figure"].unique().to_pylist()
 
 
+def test_a_file_is_read_as_what_it_looks_like(moesim, tmp_path):
+    rows = [{"timestamp": 3000 * i, "input_length": 1024, "output_length": 9} for i in range(300)]
+    hashed = [row | {"hash_ids": [0, 1 + i]} for i, row in enumerate(rows)]
+    (tmp_path / "trace.jsonl").write_text("\n".join(map(json.dumps, hashed)))
+    words = ("cache_tokens=512", "picture=false", "json=true")
+    code, out, _ = moesim("workload", "describe", "trace.jsonl", *words)
+    assert code == 0
+    assert json.loads(out)["reuse_unlimited"] == pytest.approx(299 / 600)
+    assert json.loads(out)["reuse_512_tokens"] == pytest.approx(299 / 600)
+    code, _, err = moesim("workload", "describe", "trace.jsonl", "workload.format=azure")
+    assert code == 2
+    assert "workload.format=mooncake" in err
+
+
 def test_describe_a_preset_with_settings_of_simulate(moesim):
     words = ("requests=2000", "workload.rate=3", "workload.arrivals=poisson", "picture=false")
     code, out, _ = moesim("workload", "describe", "code", *words, "json=true")

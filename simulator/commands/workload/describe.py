@@ -16,7 +16,8 @@ option of the config group workload."""
 EXAMPLES = (
     "workload describe chat",
     "workload describe AzureLLMInferenceTrace_code.csv",
-    "workload describe conversation_trace.jsonl workload.format=mooncake cache_tokens=500000",
+    "workload describe conversation_trace.jsonl cache_tokens=500000",
+    "workload describe mine.csv.gz workload.window_s=[0,3600] workload.on_bad_row=skip",
 )
 
 

@@ -17,7 +17,7 @@ says of the second. A minute or so."""
 
 EXAMPLES = (
     "workload fit AzureLLMInferenceTrace_conv.csv",
-    "workload fit mine.csv workload.format=csv name=mine like=code",
+    "workload fit mine.csv name=mine like=code",
     "simulate workload.preset=runs/.../mine.yaml",
 )
 

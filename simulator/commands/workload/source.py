@@ -11,12 +11,16 @@ from simulator.errors import ConfigError, unknown
 from simulator.quantities import names_a_file
 from simulator.workload.build import build_workload
 from simulator.workload.presets import preset_names
+from simulator.workload.readers.likely import likely_format
 from simulator.workload.requests import Workload
 
 DRAWN_REQUESTS = 20_000
 """Requests drawn of a workload that has no end, unless told otherwise."""
 
 _ALL_ROWS = 10**12
+
+_SAYS_HOW = ("workload.format=", "workload.kind=")
+"""Settings that say how a file is read; without them it is read as what it looks like."""
 
 
 def open_source(
@@ -27,8 +31,9 @@ def open_source(
     Parameters
     ----------
     what
-        A trace file or folder; a preset of ours or a YAML file of one; or an option of the config
-        group ``workload``. A file that has such a name is ``./NAME``.
+        A trace file or folder, whose format is told by its first line unless a setting says it; a
+        preset of ours or a YAML file of one; or an option of the config group ``workload``. A file
+        that has such a name is ``./NAME``.
     requests
         How many requests to take at most. None: a trace whole, ``DRAWN_REQUESTS`` of others.
     overrides
@@ -41,7 +46,11 @@ def open_source(
     SimulatorError
         If nothing is called so, it cannot be read, or a setting makes no sense.
     """
-    config = composed([*_chosen(what), *overrides], command).workload
+    chosen = _chosen(what)
+    if chosen[0] == "workload=trace" and not any(word.startswith(_SAYS_HOW) for word in overrides):
+        likely = likely_format(Path(what).expanduser())
+        chosen += [f"workload.format={likely}"] if likely else []
+    config = composed([*chosen, *overrides], command).workload
     most = _ALL_ROWS if config.kind == "trace" else DRAWN_REQUESTS
     return build_workload(config, requests or most)
 
