@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from simulator.errors import InvariantError
 from simulator.workload.config import WorkloadConfig
 from simulator.workload.merged import MergedWorkload, Part
 from simulator.workload.open_loop import open_loop
@@ -44,13 +45,16 @@ def build_mix(config: WorkloadConfig, requests: int) -> MergedWorkload:
     requests
         How many requests.
     """
-    rate = config.rate or 0.0
+    rate = config.rate
+    if rate is None:
+        raise InvariantError("a mix without a rate was accepted.")
     total = sum(part.share for part in config.mix)
     alone = replace(config, kind="preset", mix=())
-    parts, notes = [], []
+    parts, notes, tasks = [], [], []
     for index, part in enumerate(config.mix):
-        share = part.share / total
-        workload = open_loop(alone, read_preset(part.preset), rate * share, requests)
+        share, preset = part.share / total, read_preset(part.preset)
+        tasks.append(preset.acceptance)
+        workload = open_loop(alone, preset, rate * share, requests)
         notes += [f"{part.title} ({share:.0%}): {line}" for line in workload.assumptions]
         parts.append(
             Part(
@@ -67,6 +71,10 @@ def build_mix(config: WorkloadConfig, requests: int) -> MergedWorkload:
                 f"clients of class {part.title} give up after {part.cancel_after_s:g} s on average "
                 "(exponential), however far their request is"
             )
+    notes.append(
+        f"drafts are accepted alike in all classes ({', '.join(dict.fromkeys(tasks))}), as the "
+        "settings of speculation say"
+    )
     shares = " + ".join(f"{part.share / total:.0%} {part.title}" for part in config.mix)
     return MergedWorkload(
         title=f"mix of {shares}, {rate:g} requests/s",
