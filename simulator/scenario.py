@@ -22,6 +22,7 @@ from simulator.costs.forward import ForwardCost
 from simulator.costs.memory import plan_memory
 from simulator.costs.step import StepModel
 from simulator.drafting import (
+    acceptance_of,
     check_drafter,
     drafter_parallelism,
     drafting_of,
@@ -43,7 +44,7 @@ from simulator.serving.deployment import ClusterPlan, Deployment
 from simulator.serving.queues import QUEUES
 from simulator.serving.router import ROUTERS, NewRouter
 from simulator.serving.scheduler import Limits
-from simulator.speculation.acceptance import ACCEPTANCE, Acceptance
+from simulator.speculation.acceptance import Acceptance
 from simulator.speculation.policies import FIXED, POLICIES
 from simulator.workload.build import build_workload
 from simulator.workload.mix import traffic_classes
@@ -215,7 +216,7 @@ def _build(
     ROUTERS.get(config.scheduler.router, "scheduler.router")
     QUEUES.get(config.scheduler.queue, "scheduler.queue")
     POLICIES.get(config.speculation.policy, "speculation.policy")
-    acceptance = ACCEPTANCE.get(config.speculation.acceptance, "speculation.acceptance")
+    acceptance = acceptance_of(config)
     law = ROUTING_LAWS.get(config.routing.law, "routing.law")
     _check_context(target, workload)
     _check_queue(config, workload)
@@ -245,7 +246,7 @@ def _build(
         drafter,
         parallelism,
         step_model,
-        acceptance(config.speculation),
+        acceptance,
         workload,
     )
 

@@ -6,9 +6,13 @@ from simulator.experts.overlaps import measured_overlap
 from simulator.models.parallelism import Parallelism
 from simulator.scenario import Scenario
 from simulator.serving.cluster_config import PREFILL
+from simulator.speculation.by_class import ClassAcceptance
+from simulator.speculation.profiled import ProfiledAcceptance
+from simulator.speculation.profiles import choose_shape, read_profile
 from simulator.speculation.regime import RegimeAcceptance
 from simulator.study.cluster_assumptions import cluster_assumptions
 from simulator.trace.json_file import Json
+from simulator.workload.mix import tasks
 from simulator.workload.sharing import shares_prefixes
 
 WINDOW_ROUNDS = 10
@@ -27,7 +31,7 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
         nothing decoded.
     """
     config = scenario.config
-    found = [_acceptance(scenario), *_drafting(scenario), _routing(scenario)]
+    found = [_acceptance(scenario), *_profile(scenario), *_drafting(scenario), _routing(scenario)]
     if terms is not None:
         found.append(
             f"{terms['measured_share']:.0%} of a step's time comes from kernel tables measured on "
@@ -87,6 +91,9 @@ def _queueing(scenario: Scenario) -> list[str]:
     """Say where the scheduler knows more than a real one, or less."""
     scheduler, workload = scenario.config.scheduler, scenario.config.workload
     found = []
+    drafts = scenario.config.speculation.gamma > 0
+    if drafts and workload.mix and not isinstance(scenario.acceptance, ClassAcceptance):
+        found.append("drafts are accepted alike in all classes of the mix, whatever their texts")
     if scheduler.queue == "fair":
         found.append(
             "tenants are charged for prompt and output when a request comes in, as if the length "
@@ -139,6 +146,10 @@ def _acceptance(scenario: Scenario) -> str:
             f"average (the mean of {WINDOW_ROUNDS} rounds varies {inflation:.1f} times as much as "
             f"that of independent ones)"
         )
+    if isinstance(scenario.acceptance, (ProfiledAcceptance, ClassAcceptance)):
+        length = scenario.acceptance.tokens_per_round(speculation.gamma)
+        classes = _by_class(scenario)
+        return f"{drafts} as in profile {speculation.profile}, {length:.2f} tokens a round{classes}"
     if speculation.acceptance == "recorded":
         return f"{drafts} as in the rounds of {speculation.path}, each request as a recorded one"
     if speculation.acceptance == "iid":
@@ -146,6 +157,38 @@ def _acceptance(scenario: Scenario) -> str:
     else:
         rate = ", ".join(f"{alpha:g}" for alpha in speculation.alphas) + " by position"
     return f"{drafts} with rate {rate}, on every request"
+
+
+def _by_class(scenario: Scenario) -> str:
+    """Say how long drafts are accepted in each class of a mix, where they differ."""
+    if not isinstance(scenario.acceptance, ClassAcceptance):
+        return ""
+    gamma, named = scenario.config.speculation.gamma, tasks(scenario.config.workload)
+    lengths = [
+        f"{part.tokens_per_round(gamma):.2f} in {name} ({task})"
+        for (name, task), part in zip(named.items(), scenario.acceptance.parts, strict=True)
+    ]
+    return f": {', '.join(lengths)}"
+
+
+def _profile(scenario: Scenario) -> list[str]:
+    """Say what a profile takes for granted: its assumed figures, and the task asked for."""
+    speculation = scenario.config.speculation
+    if not speculation.gamma or speculation.profile is None:
+        return []
+    found = read_profile(speculation.profile)
+    kinds = {key: found.provenance[f"shape.{key}"].kind for key in ("gain", "spread")}
+    asked: set[str | None] = {speculation.task}
+    if isinstance(scenario.acceptance, ClassAcceptance):
+        asked = {*tasks(scenario.config.workload).values()}
+    notes = [
+        note
+        for task in sorted(asked, key=str)
+        for note in choose_shape(found, task, speculation.temperature)[1]
+    ]
+    if "assumed" in kinds.values():
+        notes.append("how acceptance varies between texts and requests is that of another drafter")
+    return list(dict.fromkeys(notes))
 
 
 def _drafting(scenario: Scenario) -> list[str]:

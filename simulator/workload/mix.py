@@ -35,6 +35,19 @@ def traffic_classes(config: WorkloadConfig) -> tuple[TrafficClassConfig, ...]:
     return tuple(part.traffic_class(read_preset(part.preset).slo) for part in config.mix)
 
 
+def tasks(config: WorkloadConfig) -> dict[str, str]:
+    """Return the task of acceptance profiles that each part of a mix is, by what reports call it.
+
+    Examples
+    --------
+    >>> from simulator.workload.mix_config import MixPartConfig
+    >>> mix = MixPartConfig(preset="code", name="editors"), MixPartConfig(preset="long_context_rag")
+    >>> tasks(WorkloadConfig(kind="mix", mix=mix, rate=4.0))
+    {'editors': 'coding', 'long_context_rag': 'retrieval'}
+    """
+    return {part.title: read_preset(part.preset).acceptance for part in config.mix}
+
+
 def build_mix(config: WorkloadConfig, requests: int) -> MergedWorkload:
     """Build a mix of presets.
 
@@ -50,10 +63,9 @@ def build_mix(config: WorkloadConfig, requests: int) -> MergedWorkload:
         raise InvariantError("a mix without a rate was accepted.")
     total = sum(part.share for part in config.mix)
     alone = replace(config, kind="preset", mix=())
-    parts, notes, tasks = [], [], []
+    parts, notes = [], []
     for index, part in enumerate(config.mix):
         share, preset = part.share / total, read_preset(part.preset)
-        tasks.append(preset.acceptance)
         workload = open_loop(alone, preset, rate * share, requests)
         notes += [f"{part.title} ({share:.0%}): {line}" for line in workload.assumptions]
         parts.append(
@@ -71,10 +83,6 @@ def build_mix(config: WorkloadConfig, requests: int) -> MergedWorkload:
                 f"clients of class {part.title} give up after {part.cancel_after_s:g} s on average "
                 "(exponential), however far their request is"
             )
-    notes.append(
-        f"drafts are accepted alike in all classes ({', '.join(dict.fromkeys(tasks))}), as the "
-        "settings of speculation say"
-    )
     shares = " + ".join(f"{part.share / total:.0%} {part.title}" for part in config.mix)
     return MergedWorkload(
         title=f"mix of {shares}, {rate:g} requests/s",

@@ -13,8 +13,10 @@ FOLDERS = [
     "hardware_specs.engines",
     "hardware_specs.machines",
     "hardware_specs.moesd",
+    "workloads.acceptance",
     "workloads.presets",
     "workloads.routing",
+    "workloads.tasks",
 ]
 
 DATA = [

@@ -129,7 +129,6 @@ def test_what_was_assumed_is_said_for_each_part():
     assert "agents (30%): sessions of 70.8 turns" in said
     assert "50,000 documents" in said
     assert "clients of class agents give up after 50 s" in said
-    assert "accepted alike in all classes (chat, agentic, retrieval)" in said
 
 
 @pytest.mark.parametrize(

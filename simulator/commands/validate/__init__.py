@@ -5,6 +5,9 @@ from __future__ import annotations
 from simulator.commands.subjects import Subject, run_subject
 
 SUBJECTS = {
+    "acceptance": Subject(
+        f"{__name__}.acceptance", "acceptance profiles against published acceptance lengths"
+    ),
     "engine": Subject(f"{__name__}.engine", "a real engine: calibrated, predicted, replayed"),
     "kernels": Subject(f"{__name__}.kernels", "kernel tables, each measured shape left out once"),
     "moesd": Subject(f"{__name__}.moesd", "the curves of MoESD, simulated end to end"),
