@@ -24,6 +24,7 @@ from simulator.costs.offload import ExpertTransfers, check_offload, expert_trans
 from simulator.costs.step import StepModel
 from simulator.dispatching import check_drawn, dispatch_plan
 from simulator.drafting import (
+    acceptance_of,
     check_drafter,
     drafter_parallelism,
     drafting_of,
@@ -49,7 +50,7 @@ from simulator.serving.deployment import ClusterPlan, Deployment, DispatchPlan
 from simulator.serving.queues import QUEUES
 from simulator.serving.router import ROUTERS, NewRouter
 from simulator.serving.scheduler import Limits
-from simulator.speculation.acceptance import ACCEPTANCE, Acceptance
+from simulator.speculation.acceptance import Acceptance
 from simulator.speculation.policies import FIXED, POLICIES
 from simulator.workload.build import build_workload
 from simulator.workload.mix import traffic_classes
@@ -233,7 +234,7 @@ def _build(
     ROUTERS.get(config.scheduler.router, "scheduler.router")
     QUEUES.get(config.scheduler.queue, "scheduler.queue")
     POLICIES.get(config.speculation.policy, "speculation.policy")
-    acceptance = ACCEPTANCE.get(config.speculation.acceptance, "speculation.acceptance")
+    acceptance = acceptance_of(config)
     law = ROUTING_LAWS.get(config.routing.law, "routing.law")
     _check_context(target, workload)
     _check_queue(config, workload)
@@ -268,7 +269,7 @@ def _build(
         drafter,
         parallelism,
         step_model,
-        acceptance(config.speculation),
+        acceptance,
         workload,
     )
 

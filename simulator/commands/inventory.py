@@ -43,7 +43,7 @@ from simulator.speculation.profiles import profile_names, read_profile
 from simulator.units import GIB, GIGA, MEGA, TERA, US
 from simulator.workload.arrivals import ARRIVALS
 from simulator.workload.build import WORKLOADS
-from simulator.workload.diurnal import profile_names, read_profile
+from simulator.workload.diurnal import diurnal_names, read_diurnal
 from simulator.workload.presets import preset_names, read_preset
 from simulator.workload.readers import READERS
 
@@ -167,8 +167,8 @@ def workloads() -> list[Sheet]:
         rows.append((name, f"{preset.rate:g}", preset.arrivals, *means))
         sources[name] = preset.trace
     columns = ("name", "rate/s>", "arrivals", "mean prompt>", "mean output>")
-    hours = [(name, read_profile(name).title) for name in profile_names()]
-    origins = {name: read_profile(name).trace for name in profile_names()}
+    hours = [(name, read_diurnal(name).title) for name in diurnal_names()]
+    origins = {name: read_diurnal(name).trace for name in diurnal_names()}
     options = [(name, _headline("workload", name)) for name in group_options("workload")]
     return [
         Sheet("Workloads (workload=NAME)", ("name", "what it is"), options, {}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from simulator.scenario import Scenario
 from simulator.serving.cluster_config import PREFILL
+from simulator.speculation.by_class import ClassAcceptance
 from simulator.speculation.profiled import ProfiledAcceptance
 from simulator.speculation.profiles import choose_shape, read_profile
 from simulator.speculation.regime import RegimeAcceptance
@@ -12,6 +13,7 @@ from simulator.study.dispatch_assumptions import dispatch_assumptions
 from simulator.study.expert_assumptions import placement_assumptions, routing_assumption
 from simulator.study.offload_assumptions import offload_assumptions
 from simulator.trace.json_file import Json
+from simulator.workload.mix import tasks
 from simulator.workload.sharing import shares_prefixes
 
 WINDOW_ROUNDS = 10
@@ -91,6 +93,9 @@ def _queueing(scenario: Scenario) -> list[str]:
     """Say where the scheduler knows more than a real one, or less."""
     scheduler, workload = scenario.config.scheduler, scenario.config.workload
     found = []
+    drafts = scenario.config.speculation.gamma > 0
+    if drafts and workload.mix and not isinstance(scenario.acceptance, ClassAcceptance):
+        found.append("drafts are accepted alike in all classes of the mix, whatever their texts")
     if scheduler.queue == "fair":
         found.append(
             "tenants are charged for prompt and output when a request comes in, as if the length "
@@ -151,9 +156,10 @@ def _acceptance(scenario: Scenario) -> str:
             f"average (the mean of {WINDOW_ROUNDS} rounds varies {inflation:.1f} times as much as "
             f"that of independent ones)"
         )
-    if isinstance(scenario.acceptance, ProfiledAcceptance):
+    if isinstance(scenario.acceptance, (ProfiledAcceptance, ClassAcceptance)):
         length = scenario.acceptance.tokens_per_round(speculation.gamma)
-        return f"{drafts} as in profile {speculation.profile}, {length:.2f} tokens a round"
+        classes = _by_class(scenario)
+        return f"{drafts} as in profile {speculation.profile}, {length:.2f} tokens a round{classes}"
     if speculation.acceptance == "recorded":
         return f"{drafts} as in the rounds of {speculation.path}, each request as a recorded one"
     if speculation.acceptance == "iid":
@@ -163,6 +169,18 @@ def _acceptance(scenario: Scenario) -> str:
     return f"{drafts} with rate {rate}, on every request"
 
 
+def _by_class(scenario: Scenario) -> str:
+    """Say how long drafts are accepted in each class of a mix, where they differ."""
+    if not isinstance(scenario.acceptance, ClassAcceptance):
+        return ""
+    gamma, named = scenario.config.speculation.gamma, tasks(scenario.config.workload)
+    lengths = [
+        f"{part.tokens_per_round(gamma):.2f} in {name} ({task})"
+        for (name, task), part in zip(named.items(), scenario.acceptance.parts, strict=True)
+    ]
+    return f": {', '.join(lengths)}"
+
+
 def _profile(scenario: Scenario) -> list[str]:
     """Say what a profile takes for granted: its assumed figures, and the task asked for."""
     speculation = scenario.config.speculation
@@ -170,10 +188,17 @@ def _profile(scenario: Scenario) -> list[str]:
         return []
     found = read_profile(speculation.profile)
     kinds = {key: found.provenance[f"shape.{key}"].kind for key in ("gain", "spread")}
-    _, notes = choose_shape(found, speculation.task, speculation.temperature)
+    asked: set[str | None] = {speculation.task}
+    if isinstance(scenario.acceptance, ClassAcceptance):
+        asked = {*tasks(scenario.config.workload).values()}
+    notes = [
+        note
+        for task in sorted(asked, key=str)
+        for note in choose_shape(found, task, speculation.temperature)[1]
+    ]
     if "assumed" in kinds.values():
-        notes += ("how acceptance varies between texts and requests is that of another drafter",)
-    return list(notes)
+        notes.append("how acceptance varies between texts and requests is that of another drafter")
+    return list(dict.fromkeys(notes))
 
 
 def _drafting(scenario: Scenario) -> list[str]:
