@@ -18,8 +18,8 @@ from simulator.serving.collector import collector_paused
 from simulator.serving.deployment import ClusterPlan, Deployment
 from simulator.serving.disaggregation import HandOver, KvLink, Wire
 from simulator.serving.failures import Failures
-from simulator.serving.following import DispatchTraces, Following
 from simulator.serving.follow_ups import FollowUps
+from simulator.serving.following import DispatchTraces, Following
 from simulator.serving.front_end import FrontEnd
 from simulator.serving.incoming import incoming
 from simulator.serving.kv_cache import KvCache
