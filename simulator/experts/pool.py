@@ -177,4 +177,4 @@ class PoolWalk:
         self._prompt = int(np.searchsorted(prompts.starts, last, side="right")) % len(
             prompts.starts
         )
-        return prompts.chosen.take(rows, axis=1).reshape(prompts.layers, -1)
+        return np.asarray(prompts.chosen.take(rows, axis=1).reshape(prompts.layers, -1))
