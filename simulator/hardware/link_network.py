@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import simpy
@@ -244,6 +245,11 @@ class LinkNetwork:
             self._carried(together.bundle.loads)
         together.arrived()
 
+    @staticmethod
+    def _end_beside(together: Together, _: simpy.Event) -> None:
+        """Say that a bundle is there that went on as a flow."""
+        together.arrived()
+
     def _join(self, mask: int) -> None:
         """Let bundles on channels of a mask go on as flows, with what is left of them."""
         now_s = self._env.now
@@ -254,7 +260,7 @@ class LinkNetwork:
                 continue  # sent: only the latency is to come
             del self._alone[together]
             there = self._env.event()
-            there.callbacks.append(lambda _, together=together: together.arrived())
+            there.callbacks.append(partial(self._end_beside, together))
             route = np.flatnonzero(bundle.loads).tolist()
             weights = (bundle.loads[route] / (bundle.mean_bytes or 1.0)).tolist()
             flow = together.flow = Flow(route, weights, bundle.mean_bytes, together.delay_s, there)

@@ -92,6 +92,7 @@ def test_a_trace_that_skips_an_iteration_of_a_replica_is_noticed(benchmarks, tmp
         engine._check(scenario, shifted)
 
 
+@pytest.mark.slow
 def test_events_measures_event_fidelity_against_simpy(benchmarks):
     figures = benchmarks["events"].measure(rounds=1, iterations=8)
     assert figures["alone_events_per_iteration"] == pytest.approx(48 * (8 + 8 + 2) + 2, abs=1)

@@ -1,4 +1,4 @@
-"""Expected, sampled and event in whole runs: they agree where they must, and say why they differ."""
+"""Expected, sampled and event in whole runs: where they agree, and why they differ elsewhere."""
 
 import json
 
