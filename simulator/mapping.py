@@ -65,7 +65,8 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
     if get_origin(hint) in (list, tuple):
         if not isinstance(value, (list, tuple)):
             raise ConfigError(f"{path}={value!r} must be a list.")
-        items = (_convert(choices[0], item, f"{path}[{i}]") for i, item in enumerate(value))
+        kind = get_args(hint)[0]
+        items = (_convert(kind, item, f"{path}[{i}]") for i, item in enumerate(value))
         return get_origin(hint)(items)
     accepted = (int, float) if hint is float else hint
     if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):

@@ -191,13 +191,19 @@ def open_sessions(
         If a session is malformed; the message names the file.
     """
     policy = policy or ReadPolicy()
-    found = sessions = longest_prompt = longest_output = hash_tokens = 0
+    found = sessions = longest_prompt = longest_output = hash_tokens = too_long = 0
     for block in reader(path, policy):
         found += block.size
         sessions += 1
         longest_prompt = max(longest_prompt, int(block.prompt_tokens.max()))
         longest_output = max(longest_output, int(block.output_tokens.max()))
         hash_tokens = block.traits.hash_tokens if block.traits else 1
+        too_long += int(
+            np.count_nonzero(
+                (block.prompt_tokens > max_prompt_tokens)
+                | (block.output_tokens > max_output_tokens)
+            )
+        )
     began = f"{users} users have one each, the next after the one before"
     if rate is not None:
         began = f"they begin by chance, {rate:g} a second"
@@ -208,6 +214,8 @@ def open_sessions(
         "sessions share no system prompt",
         *policy.report.sentences(),
     ]
+    if too_long:
+        notes.append(f"{too_long} of {found} requests are cut to the token limits set")
     return SessionWorkload(
         title=f"sessions of {path.name}",
         requests=min(found, requests),

@@ -6,9 +6,11 @@ from simulator.workload.config import WorkloadConfig
 from simulator.workload.preset import Preset
 from simulator.workload.presets import read_preset
 
+HASHED_FORMATS = ("agentic", "bailian", "csv", "mooncake", "parquet")
+"""Formats of traces whose requests may have prefix hashes."""
+
 SESSION_FORMATS = ("agentic", "bailian", "burstgpt", "csv", "parquet")
-PREFIX_FORMATS = ("agentic", "bailian", "csv", "mooncake", "parquet")
-"""Formats of traces that may tell sessions, and prefixes; a file of theirs need not."""
+"""Formats of traces whose requests may be turns of sessions."""
 
 
 def has_sessions(config: WorkloadConfig) -> bool:
@@ -40,7 +42,7 @@ def shares_prefixes(config: WorkloadConfig) -> bool:
     if config.shared_prefix is not None:
         return True
     if config.kind == "trace":
-        return config.format in PREFIX_FORMATS
+        return config.format in HASHED_FORMATS
     if has_sessions(config):
         return True
     return any(one.documents for one in _presets(config))

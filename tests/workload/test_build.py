@@ -28,7 +28,7 @@ def shipped(name):
     return yaml.safe_load(text), text
 
 
-@pytest.mark.parametrize("name", [name for name in SHIPPED if "path" not in shipped(name)[0]])
+@pytest.mark.parametrize("name", sorted({*SHIPPED} - {"servegen", "trace"}))
 def test_shipped_settings_build(name):
     config = from_mapping(WorkloadConfig, shipped(name)[0], "workload")
     workload = build_workload(config, 10)
@@ -37,8 +37,9 @@ def test_shipped_settings_build(name):
     assert workload.assumptions
 
 
-def test_the_shipped_trace_settings_ask_for_a_file():
-    settings, _ = shipped("trace")
+@pytest.mark.parametrize("name", ["servegen", "trace"])
+def test_shipped_settings_of_recordings_ask_for_a_file(name):
+    settings, _ = shipped(name)
     with pytest.raises(ConfigError, match=r"workload\.path is not set"):
         WorkloadConfig(**settings)
 
@@ -168,3 +169,13 @@ def test_fixed_lengths_can_be_spread_as_load_generators_do():
     assert prompts.max() == 1024
     assert prompts.mean() == pytest.approx((819 + 1024) / 2, rel=0.01)
     assert any("0.8 to 1 times 1024" in note for note in loop.assumptions)
+
+
+def test_traces_may_share_prefixes_and_sessions_as_their_format_has_them():
+    def trace(name, **settings):
+        return WorkloadConfig(kind="trace", path="x", format=name, **settings)
+
+    assert not shares_prefixes(trace("azure"))
+    assert (has_sessions(trace("mooncake")), shares_prefixes(trace("mooncake"))) == (False, True)
+    agentic = trace("agentic", concurrency=2)
+    assert (has_sessions(agentic), shares_prefixes(agentic)) == (True, True)

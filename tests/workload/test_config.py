@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
+from simulator.mapping import from_mapping
 from simulator.workload.config import DiurnalConfig, WorkloadConfig
 from simulator.workload.markov import RateState
 
@@ -125,3 +126,12 @@ def test_any_numbers_are_accepted_or_refused_with_one_line(**settings):
     else:
         assert message.startswith("workload.")
         assert "\n" not in message
+
+
+def test_a_list_that_may_be_null_comes_through_a_mapping():
+    config = from_mapping(WorkloadConfig, {**TRACE, "window_s": [0, 60]}, "workload")
+    assert config.window_s == (0.0, 60.0)
+    with pytest.raises(ConfigError, match=r"workload\.window_s\[1\]='x' must be a number"):
+        from_mapping(WorkloadConfig, {**TRACE, "window_s": [0, "x"]}, "workload")
+    with pytest.raises(ConfigError, match=r"workload\.window_s=60 must be a list"):
+        from_mapping(WorkloadConfig, {**TRACE, "window_s": 60}, "workload")

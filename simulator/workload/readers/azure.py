@@ -13,7 +13,7 @@ from simulator.workload.readers.csv_lines import fields_of, split_header, table_
 from simulator.workload.readers.fields import shown, tokens
 from simulator.workload.readers.files import line_chunks
 from simulator.workload.readers.policy import READERS, BadRow, ReadPolicy
-from simulator.workload.readers.rows import Columns, Row, plausible, read_lines
+from simulator.workload.readers.rows import Columns, Row, read_lines
 from simulator.workload.requests import RequestBlock
 
 AZURE_COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
@@ -42,11 +42,7 @@ class AzureLines:
             table = table_of(data, types)
             # pyarrow also takes dates, hours and minutes alone
             if table is not None and data.count(b":") in [n * table.num_rows for n in colons]:
-                time, prompts, outputs = (
-                    column.cast(pa.int64()).to_numpy() for column in table.columns
-                )
-                if plausible(prompts, outputs):
-                    return Columns(time, prompts, outputs)
+                return Columns(*(column.cast(pa.int64()).to_numpy() for column in table.columns))
         return None
 
     def row(self, line: str) -> Row | None:

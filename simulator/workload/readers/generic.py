@@ -104,8 +104,7 @@ class GenericRows:
     def of_table(self, table: pa.Table) -> Columns | None:
         """Check all rows of a table at once; None if any may be bad."""
         time, prompts, outputs = (table[name].to_numpy() for name in REQUIRED)
-        fine = plausible(prompts, outputs) and bool(np.all(np.isfinite(time) & (time >= 0)))
-        if not fine:
+        if not plausible(Columns(time, prompts, outputs)).all() or np.any(time < 0):
             return None
         prefixes = None
         if "prefixes" in self.traits:

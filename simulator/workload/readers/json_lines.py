@@ -87,8 +87,10 @@ class JsonRows:
             table[name].to_numpy() for name in (self.time, self.prompt, self.output)
         )
         prefixes = self.prefixes(table, prompts)
-        fine = plausible(prompts, outputs) and bool(np.all(np.isfinite(time) & (time >= 0)))
-        return Columns(time, prompts, outputs, prefixes=prefixes) if fine and prefixes else None
+        if prefixes is None or np.any(time < 0):
+            return None
+        columns = Columns(time, prompts, outputs, prefixes=prefixes)
+        return columns if plausible(columns).all() else None
 
     def prefixes(self, table: pa.Table, prompts: np.ndarray[Any, Any]) -> Ragged | None:
         """Return the hashes of whole blocks, None if some cannot be."""

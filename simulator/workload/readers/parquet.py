@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from simulator.errors import DataError, unknown
 from simulator.workload.readers.generic import OPTIONAL, REQUIRED, GenericRows, unused_columns
 from simulator.workload.readers.policy import READERS, BadRow, ReadPolicy
-from simulator.workload.readers.rows import Columns, Row, plausible, read_blocks
+from simulator.workload.readers.rows import Columns, Row, read_blocks
 from simulator.workload.requests import RequestBlock
 
 BATCH_ROWS = 1 << 15
@@ -65,10 +65,13 @@ class TablePiece:
         """Check all rows."""
         return self.at_once(self.table)
 
-    def rows(self) -> Iterator[tuple[str, Callable[[], Row | None]]]:
-        """Yield the number and the reader of each row."""
-        for number, row in enumerate(self.table.to_pylist(), self.first):
-            yield f"{self.what} {number}", partial(self.one, row)
+    def items(self) -> Iterable[tuple[int, dict[str, Any]]]:
+        """Return the rows and their numbers."""
+        return enumerate(self.table.to_pylist(), self.first)
+
+    def read(self, item: dict[str, Any]) -> Row:
+        """Check one row."""
+        return self.one(item)
 
 
 @READERS.register("parquet")
@@ -185,8 +188,7 @@ def _run_columns(policy: ReadPolicy, table: pa.Table) -> Columns | None:
     time, prompts, outputs, classes, tenants = (
         numbers[name].to_numpy() for name in RUN_COLUMNS[1:]
     )
-    fine = plausible(prompts, outputs) and bool((time >= 0).all() and (time < float("inf")).all())
-    if not fine or min(classes.min(initial=0), tenants.min(initial=0)) < 0:
+    if any(np.any(column < 0) for column in (time, classes, tenants)):
         return None
     if policy.tasks and classes.max(initial=0) >= len(policy.tasks):
         return None

@@ -7,9 +7,8 @@ well, with the same values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -102,14 +101,30 @@ class LineFormat(Layout, Protocol):
 
 
 class Piece(Protocol):
-    """A part of a file."""
+    """A part of a file.
+
+    Attributes
+    ----------
+    what
+        What is numbered in it ("line").
+    """
+
+    @property
+    def what(self) -> str: ...  # noqa: D102
 
     def columns(self) -> Columns | None:
-        """Return its rows at once, or None to have them read one at a time."""
+        """Return its rows at once, or None to have them read one at a time.
+
+        Lengths and times may be out of range.
+        """
         ...
 
-    def rows(self) -> Iterator[tuple[str, Callable[[], Row | None]]]:
-        """Yield the place of each row and what reads it, or raises ``BadRow``."""
+    def items(self) -> Iterable[tuple[int, Any]]:
+        """Return the number of each row, and what `read` takes."""
+        ...
+
+    def read(self, item: Any) -> Row | None:
+        """Return one row, None where there is none; raise ``BadRow``."""
         ...
 
 
@@ -119,20 +134,21 @@ class LinePiece:
 
     chunk: Chunk
     lines: LineFormat
+    what: str = "line"
 
     def columns(self) -> Columns | None:
         """Parse all lines."""
         return self.lines.parse(self.chunk.data)
 
-    def rows(self) -> Iterator[tuple[str, Callable[[], Row | None]]]:
-        """Yield the number and the reader of each line."""
-        for number, line in enumerate(self.chunk.data.split(b"\n"), self.chunk.first_line):
-            yield f"line {number}", partial(self._row, line)
+    def items(self) -> Iterable[tuple[int, bytes]]:
+        """Return the lines and their numbers."""
+        return enumerate(self.chunk.data.split(b"\n"), self.chunk.first_line)
 
-    def _row(self, line: bytes) -> Row | None:
-        if len(line) > self.lines.longest_bytes:
+    def read(self, item: bytes) -> Row | None:
+        """Read one line."""
+        if len(item) > self.lines.longest_bytes:
             raise BadRow("line too long", too_long(self.lines.longest_bytes))
-        return self.lines.row(line.decode("utf-8", "surrogateescape"))
+        return self.lines.row(item.decode("utf-8", "surrogateescape"))
 
 
 def read_lines(
@@ -156,8 +172,8 @@ def read_blocks(
     first_id = 0
     policy.report.told = layout.traits
     for piece in pieces:
-        columns, refused = piece.columns(), None
-        if columns is None or not _in_order(columns.time, before):
+        columns, refused = _at_once(piece, path, policy, before), None
+        if columns is None:
             columns, refused = _row_by_row(piece, path, policy, layout, before)
         if columns.time.size:
             before = columns.time[-1]
@@ -204,12 +220,64 @@ def block_of(
     return RequestBlock(first_id, arrival_s, columns.prompt_tokens, columns.output_tokens, traits)
 
 
-def plausible(*token_columns: Ints) -> bool:
-    """Tell whether all lengths are from 1 to ``MAX_TOKENS``."""
-    return all(
-        column.size == 0 or (column.min() >= 1 and column.max() <= MAX_TOKENS)
-        for column in token_columns
+def plausible(columns: Columns) -> NDArray[np.bool_]:
+    """Tell of each row whether its lengths are from 1 to ``MAX_TOKENS`` and its time is finite."""
+    good: NDArray[np.bool_] = np.isfinite(columns.time)
+    for tokens in (columns.prompt_tokens, columns.output_tokens):
+        good &= (tokens >= 1) & (tokens <= MAX_TOKENS)
+    return good
+
+
+def _at_once(piece: Piece, path: Path, policy: ReadPolicy, before: float | None) -> Columns | None:
+    """Return the rows of a piece, bad ones given to the policy; None to read them one at a time.
+
+    Only rows out of range are told apart here, and only where they are skipped.
+    """
+    columns = piece.columns()
+    if columns is None:
+        return None
+    good = plausible(columns)
+    kept = columns if good.all() else _kept(columns, good)
+    if not _in_order(kept.time, before):
+        return None
+    if not good.all():
+        found = _verdicts(piece, good) if policy.on_bad_row == "skip" else None
+        if found is None:
+            return None
+        for where, bad in found:
+            policy.reject(where, bad, path)
+    return kept
+
+
+def _kept(columns: Columns, good: NDArray[np.bool_]) -> Columns:
+    def of(column: Ints | None) -> Ints | None:
+        return None if column is None else column[good]
+
+    prefixes = columns.prefixes
+    return Columns(
+        time=columns.time[good],
+        prompt_tokens=columns.prompt_tokens[good],
+        output_tokens=columns.output_tokens[good],
+        traffic_class=of(columns.traffic_class),
+        tenant=of(columns.tenant),
+        session=of(columns.session),
+        prefixes=None if prefixes is None else prefixes.take(np.flatnonzero(good)),
     )
+
+
+def _verdicts(piece: Piece, good: NDArray[np.bool_]) -> list[tuple[str, BadRow]] | None:
+    """Return place and fault of the rows that are not good; None if they cannot be told."""
+    items = list(piece.items())
+    if len(items) - good.size not in (0, 1):  # blank lines; one is what follows the last line feed
+        return None
+    found = []
+    for index in np.flatnonzero(~good):
+        number, item = items[index]
+        try:
+            piece.read(item)
+        except BadRow as bad:
+            found.append((f"{piece.what} {number}", bad))
+    return found if len(found) == good.size - np.count_nonzero(good) else None
 
 
 def _in_order(time: NDArray[Any], before: float | None) -> bool:
@@ -224,14 +292,14 @@ def _row_by_row(
     """Read a piece row by row, up to one that is refused; bad rows go to the policy."""
     found = []
     refused = None
-    for where, read in piece.rows():
+    for number, item in piece.items():
         try:
-            row = read()
+            row = piece.read(item)
             if row is None:
                 continue
             _check_order(row.time, before, layout)
         except BadRow as bad:
-            refused = policy.reject(where, bad, path)
+            refused = policy.reject(f"{piece.what} {number}", bad, path)
             if refused is not None:
                 break
             continue
