@@ -239,12 +239,10 @@ def tables() -> list[Sheet]:
 
 def formats() -> list[Sheet]:
     """List the formats of traces that can be replayed, and where traces of them come from."""
-    readers: dict[str, Callable[..., object]] = {
-        f"workload.format={name}": READERS.get(name) for name in READERS
-    }
-    readers["workload.kind=servegen"] = WORKLOADS.get("servegen")
-    rows = [(name, _first_line(one).removeprefix("Read ")) for name, one in readers.items()]
-    sources = {name: _source(one) for name, one in readers.items()}
+    parts: dict[str, object] = {f"workload.format={name}": READERS.get(name) for name in READERS}
+    parts["workload.kind=servegen"] = WORKLOADS.get("servegen")
+    rows = [(name, _first_line(one).removeprefix("Read ")) for name, one in parts.items()]
+    sources = {name: _source(one) for name, one in parts.items()}
     title = "Traces (workload=trace workload.path=FILE workload.format=NAME)"
     return [Sheet(title, ("setting", "what it is"), rows, sources)]
 

@@ -188,9 +188,8 @@ def _profile(scenario: Scenario) -> list[str]:
         return []
     found = read_profile(speculation.profile)
     kinds = {key: found.provenance[f"shape.{key}"].kind for key in ("gain", "spread")}
-    asked: set[str | None] = {speculation.task}
-    if isinstance(scenario.acceptance, ClassAcceptance):
-        asked = {*tasks(scenario.config.workload).values()}
+    own = set() if speculation.task else {*tasks(scenario.config.workload).values()}
+    asked: set[str | None] = own or {speculation.task}
     notes = [
         note
         for task in sorted(asked, key=str)
