@@ -42,7 +42,10 @@ class Settings:
     max_components: int = field(
         default=16, metadata={"help": "most lognormals in a law of lengths"}
     )
-    recordings: int = field(default=100, metadata={"help": "recordings drawn to judge by"})
+    recordings: int = field(
+        default=100,
+        metadata={"help": "most recordings drawn to judge by; fewer of long traces"},
+    )
     seed: int = field(default=0, metadata={"help": "of what is drawn"})
     picture: bool = field(default=True, metadata={"help": "draw it"})
     json: bool = field(default=False, metadata={"help": "print metrics as JSON, not tables"})
@@ -67,7 +70,12 @@ def run(settings: Settings, folder: Path) -> None:
     from simulator.commands.workload.source import open_source  # noqa: PLC0415
     from simulator.report.progress import progress  # noqa: PLC0415
     from simulator.report.workload_fit import plot_fit, print_fit  # noqa: PLC0415
-    from simulator.study.workloads.fit import fit_workload, steps, summary  # noqa: PLC0415
+    from simulator.study.workloads.fit import (  # noqa: PLC0415
+        affordable,
+        fit_workload,
+        steps,
+        summary,
+    )
     from simulator.study.workloads.fitted_preset import (  # noqa: PLC0415
         fitted_preset,
         write_preset,
@@ -78,11 +86,12 @@ def run(settings: Settings, folder: Path) -> None:
     name = settings.name or re.sub(r"\W+", "_", Path(trace).name.partition(".")[0])
     read_preset(settings.like)  # a name that is wrong is wrong before the work, not after
     workload = open_source(trace, settings.requests, list(settings.workload), "workload fit")
-    with progress(steps(settings.recordings), "fitting") as bar:
+    recordings = affordable(settings.recordings, workload.requests)
+    with progress(steps(recordings), "fitting") as bar:
         fit = fit_workload(
             workload,
             max_components=settings.max_components,
-            recordings=settings.recordings,
+            recordings=recordings,
             seed=settings.seed,
             advance=bar.advance,
         )

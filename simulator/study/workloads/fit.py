@@ -29,6 +29,9 @@ FEWEST_REQUESTS = 200
 _ENDLESS = 10**12
 """Requests of a workload that is drawn up to a time."""
 
+_DRAWN_REQUESTS, _FEWEST_RECORDINGS = 3_000_000, 10
+"""Requests drawn to judge by, about, in at least so many recordings (judgement)."""
+
 _STEPS = 2 + 2 * 3
 """Steps of progress beside recordings: two passes, and three fits of the whole and of a half."""
 
@@ -123,6 +126,17 @@ class Fit:
         """The figure, of those that a preset must reproduce, that is furthest off."""
         compared = [one for one in self.own.figures if one.name in COMPARED]
         return max(compared, key=lambda one: abs(one.deviation))
+
+
+def affordable(recordings: int, requests: int) -> int:
+    """Return how many recordings are drawn: fewer of long traces, whose means are sharp anyway.
+
+    Examples
+    --------
+    >>> affordable(100, 9_739), affordable(100, 1_000_000)
+    (100, 10)
+    """
+    return min(recordings, max(_DRAWN_REQUESTS // requests, _FEWEST_RECORDINGS))
 
 
 def steps(recordings: int) -> int:
