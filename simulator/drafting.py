@@ -44,8 +44,8 @@ def drafting_of(speculation: SpeculationConfig, drafter: Drafter) -> Drafting:
 def acceptance_of(config: Config) -> Acceptance:
     """Return how much of a draft is accepted.
 
-    Under a profile, a preset has the acceptance of its task, and each part of a mix that of its own,
-    unless the settings name one for all.
+    Under a profile, a preset has the acceptance of its task, and so has each part of a mix, unless
+    the settings name one for all.
 
     Raises
     ------
