@@ -43,11 +43,3 @@ def test_experts_that_stay_cost_nothing(routes):
     draws = WalkedLoads(routes.walk(Streams(seed=2)), placed)
     assert draws.ranks == 4
     assert draws.passed(1e9) == 0.0
-
-
-def test_parts_of_a_step_are_all_of_it(routes):
-    whole, cut = (WalkedLoads(routes.walk(Streams(seed=2)), contiguous(8, 4)) for _ in range(2))
-    (alone,), (all_of_it, *parts) = whole.draw(5, 2, 7), cut.draw(5, 2, 7, parts=2)
-    assert len(parts) == 2
-    for found in (all_of_it.expert_tokens, sum(part.expert_tokens for part in parts)):
-        assert found.tolist() == alone.expert_tokens.tolist()
