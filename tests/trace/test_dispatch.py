@@ -100,8 +100,8 @@ def test_rows_and_reasons_of_a_report(files):
     off, on = dispatch_notes(summary)
     assert off == (
         "SD off: the busiest rank has 1.25x the mean tokens, and steps take 10.0% longer than with "
-        "even routing; others on their links, or slower links, hold exchanges up for 12.0% of the "
-        "time of steps."
+        "even routing; others on their links, or slower links, hold exchanges up for 10.0% of the "
+        "time of steps; moving experts to other ranks takes 16.67% of the time of steps."
     )
     assert on == "SD on: two batches that overlap take 5.0% shorter than one after another."
 
