@@ -159,7 +159,7 @@ def _draws(
     topology, nodes = None, 1
     if config.hardware.topology is not None or experts.rebalance_period_s is not None:
         topology = replica_topology(config, gpu, spread)
-        nodes = max(spread.stage_gpus // topology.island_gpus, 1)
+        nodes = _whole_nodes(spread, topology)
     moe = experts_of(model)
     placement = place_experts(experts, moe, spread.expert, routes, nodes)
     rebalancing = None
@@ -175,10 +175,20 @@ def _draws(
     return WalkedLoads(routes.walk(streams, replica), placement, rebalancing)
 
 
+def _whole_nodes(spread: Parallelism, topology: Topology) -> int:
+    """Return the nodes that the GPUs of a stage fill; 1 where they fill none, or some in part."""
+    nodes, left = divmod(spread.stage_gpus, topology.island_gpus)
+    return nodes if nodes and not left and spread.expert % nodes == 0 else 1
+
+
 def _moving_s(
     model: Architecture, spread: Parallelism, topology: Topology, old: Placement, new: Placement
 ) -> float:
-    """Return what going over to a new placement takes, alone on the links, s."""
+    """Return what going over to a new placement takes, alone on the links, s.
+
+    The stages of a pipeline move their own layers at the same time.
+    """
     ranks_close = max(topology.island_gpus // spread.expert_tensor, 1)
     moved = moves(old, new, model.moe_layers, ranks_close)
-    return moving_s(moved, expert_bytes(model), topology, spread.expert_tensor)
+    seconds = moving_s(moved, expert_bytes(model), topology, spread.expert_tensor)
+    return seconds / spread.pipeline

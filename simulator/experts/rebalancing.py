@@ -85,7 +85,7 @@ def moving_s(moved: Ints, expert_bytes: float, topology: Topology, gpus_per_rank
     """
     part = expert_bytes / gpus_per_rank
     sent = [
-        Sent(int(one) * gpus_per_rank + gpu, int(other) * gpus_per_rank + gpu, count * part)
+        Sent(one * gpus_per_rank + gpu, other * gpus_per_rank + gpu, float(count * part))
         for (one, other), count in np.ndenumerate(moved)
         if count
         for gpu in range(gpus_per_rank)

@@ -71,6 +71,9 @@ def reasons_of(figures: Json, *, overlapping: bool) -> Iterator[str]:
             f"others on their links, or slower links, hold exchanges up for {contention:.1%} of "
             "the time of steps"
         )
+    moving = figures.get("moving")
+    if moving:
+        yield f"moving experts to other ranks takes {moving:.2%} of the time of steps"
     if rest is not None and abs(rest) > AGREE:
         what = "two batches that overlap take" if overlapping else "exchanges at peak take steps"
         yield f"{what} {_change(rest)} than one after another"

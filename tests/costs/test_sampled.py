@@ -145,3 +145,19 @@ def test_prices_do_not_grow_with_steps(model):
         steps.decode_window(256, 256 * context)
     assert prices.times.priced == before
     assert next(op.calls for op in model.target.operators if isinstance(op, Experts)) == LAYERS
+
+
+def test_moving_experts_takes_its_time_behind_a_step(model):
+    class Moved(Draws):
+        def passed(self, seconds):
+            self.passed_s = seconds
+            return 0.25
+
+    draws = Moved()
+    stays, moves = sampled(model, Draws()), sampled(model, draws)
+    before_s, after_s = (steps.decode_window(64, 64 * 500).base_s for steps, _ in (stays, moves))
+    assert draws.passed_s == pytest.approx(before_s)
+    assert after_s == pytest.approx(before_s + 0.25)
+    (moved,), (stayed,) = moves[1], stays[1]
+    assert (moved.drawn_s, moved.moving_s) == (stayed.drawn_s, 0.25)
+    assert moved.once_s == pytest.approx(stayed.once_s + 0.25)

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError, DataError
@@ -16,6 +16,7 @@ shapes = st.tuples(st.integers(1, 40), st.integers(1, 40)).filter(lambda s: s[1]
 
 
 @pytest.mark.parametrize("place", [contiguous, round_robin])
+@settings(max_examples=25)
 @given(shapes)
 def test_every_expert_lies_on_one_rank_and_ranks_differ_by_one(place, shape):
     placed = place(*shape)
@@ -62,6 +63,7 @@ def slowest(loads, placed):
     return max(by_rank) * placed.ranks / sum(loads)
 
 
+@settings(max_examples=40)
 @given(st.data())
 def test_load_aware_places_what_is_asked_for_and_leaves_no_rank_a_whole_slot_above_the_mean(data):
     experts, ranks = data.draw(shapes)

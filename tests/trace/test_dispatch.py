@@ -43,8 +43,8 @@ def files(tmp_path_factory):
         "expert_loads": (EXPERT_LOADS, loads(5, 3.0), loads(5, 2.0)),
         "step_times": (
             STEP_TIMES,
-            [(0, 0, 1.0, 1.2, 1.5, 0.3), (0, 1, 1.0, 1.0, 1.0, 0.0)],
-            [(0, 0, 2.0, 2.0, 1.9, 0.0)],
+            [(0, 0, 1.0, 1.2, 1.5, 0.3, 0.0), (0, 1, 1.0, 1.0, 1.5, 0.0, 0.5)],
+            [(0, 0, 2.0, 2.0, 1.9, 0.0, 0.0)],
         ),
         "links": (
             LINKS,
@@ -68,7 +68,8 @@ def test_the_figures_are_those_of_their_definitions(files):
     assert off["imbalance"] == pytest.approx((1.5 + 1.0) / 2)
     assert on["imbalance"] == 1.0
     assert off["skew"] == pytest.approx(2.2 / 2.0 - 1)
-    assert off["contention"] == pytest.approx(0.3 / 2.5)
+    assert off["contention"] == pytest.approx(0.3 / 3.0)
+    assert off["moving"] == pytest.approx(0.5 / 3.0)
     assert off["rest"] == pytest.approx(0.0)
     assert on["rest"] == pytest.approx(-0.05)
     assert (off["busiest_link"], off["busiest_link_utilisation"]) == ("gpu1-hub0", 0.5)

@@ -16,7 +16,7 @@ experts.placement takes."""
 
 EXAMPLES = (
     "show experts",
-    "show experts model=deepseek_v3 archetype=glm_5 ranks=32 redundant=0,32 popularity_sd=1",
+    "show experts model=deepseek_v3 archetype=glm_5 ranks=32 topology=rails_infiniband_h100",
     "show experts routes=routes.parquet ranks=4",
 )
 
