@@ -8,11 +8,12 @@ attention groups of a replica (``models.parallelism``), everything else those of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from simulator.costs.engine import Engine
+from simulator.costs.exchange import exchange_time
 from simulator.costs.work import Load, operator_work, prompt_work
 from simulator.experts.imbalance import slowest_rank_experts, slowest_rank_share
 from simulator.experts.laws import distinct_experts
@@ -218,29 +219,12 @@ class ForwardCost:
             timing = tables.reduce_scatter(message_bytes, scatter.gpus, topology)
             self._add(parts, scatter, timing)
         for there in self._each(Dispatch):
-            timing = self._sent(there, tables.dispatch, busiest_tokens)
+            timing = exchange_time(there, busiest_tokens / there.gpus, tables, topology)
             self._add(parts, there, timing)
         for back in self._each(Combine):
-            timing = self._sent(back, tables.combine, busiest_tokens)
+            timing = exchange_time(back, busiest_tokens / back.gpus, tables, topology)
             self._add(parts, back, timing)
         return parts
-
-    def _sent(
-        self, op: Dispatch | Combine, price: Callable[..., Timing], busiest_tokens: float
-    ) -> Timing:
-        """Price one call of DeepEP, every GPU as loaded as the busiest."""
-        topology = self.topology
-        return price(
-            busiest_tokens / op.gpus,
-            hidden=op.hidden,
-            top_k=op.top_k,
-            experts=op.experts,
-            gpus=op.gpus,
-            nodes=1 if topology is None else topology.first(op.gpus).islands,
-            mode=op.backend,
-            dtype_bytes=op.bytes_per_token / op.hidden,
-            topology=topology,
-        )
 
     def rank_experts(self, tokens: float, active_experts: float) -> Parts:
         """Price the routed experts of one rank, whose load is known, in all layers.

@@ -5,16 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from simulator.experts.loads import RankLoads, rank_loads
+from simulator.experts.loads import RankLoads, spread_loads
 from simulator.experts.placement import Placement
 from simulator.experts.pool import PoolWalk
 from simulator.experts.rebalancing import Rebalancing
-
-Picked = NDArray[np.unsignedinteger]
-"""Experts picked, of shape (layers, copies)."""
 
 
 class LoadDraws(Protocol):
@@ -80,26 +74,9 @@ class WalkedLoads:
         self, requests: int, query_tokens: int, prompt_tokens: int, parts: int = 1
     ) -> list[RankLoads]:
         """Return the loads of the next step; see `LoadDraws`."""
-        chosen = self.walk.step(requests, query_tokens, prompt_tokens)
         rebalancing = self.rebalancing
         placement = self.placement if rebalancing is None else rebalancing.placement
-        batches = self._cut(chosen, requests, query_tokens, prompt_tokens, parts)
-        found = [rank_loads(batch, placement) for batch in batches]
+        counts = self.walk.counts(requests, query_tokens, prompt_tokens, parts)
         if rebalancing is not None:
-            rebalancing.see(found[0].expert_tokens)
-        return found
-
-    def _cut(
-        self, chosen: Picked, requests: int, query_tokens: int, prompt_tokens: int, parts: int
-    ) -> list[Picked]:
-        """Return the routes of a step, and of each part of it if there are several."""
-        if parts == 1:
-            return [chosen]
-        top_k, decoding = self.walk.pool.top_k, requests * query_tokens
-        cuts = [requests * part // parts * query_tokens for part in range(parts + 1)]
-        prompts = [decoding + prompt_tokens * part // parts for part in range(parts + 1)]
-        batches = [chosen]
-        for part in range(parts):
-            spans = [slice(cut[part] * top_k, cut[part + 1] * top_k) for cut in (cuts, prompts)]
-            batches.append(np.concatenate([chosen[:, span] for span in spans], axis=1))
-        return batches
+            rebalancing.see(counts[0])
+        return [spread_loads(one, placement) for one in counts]

@@ -101,24 +101,41 @@ def rank_loads(
     >>> loads.sent.tolist(), loads.received.tolist()
     ([[0.0, 1.0]], [[1.0, 0.0]])
     """
+    if sources is None:
+        return spread_loads(count_experts(chosen, placement.experts), placement)
     layers, copies = chosen.shape
-    ranks = placement.ranks
+    _check_layers(layers, placement)
+    flows = _flows(chosen, placement, np.repeat(sources, copies // len(sources)))
+    counts = flows.sum(axis=1)
+    tokens, active = _brought(counts, placement)
+    home = flows.sum(axis=2).astype(float)
+    local = np.einsum("lre,lre->lr", flows, _each_layer(placement.shares, layers))
+    return RankLoads(tokens, active, home - local, tokens - local, counts)
+
+
+def spread_loads(counts: Ints, placement: Placement) -> RankLoads:
+    """Return what the copies of each expert bring to each rank, tokens spread over all ranks.
+
+    Parameters
+    ----------
+    counts
+        Token copies by logical expert, shape (layers, experts).
+    placement
+        As in `rank_loads`, whose notes and errors hold here.
+    """
+    _check_layers(len(counts), placement)
+    tokens, active = _brought(counts, placement)
+    home = counts.sum(axis=1, keepdims=True) / placement.ranks
+    local = tokens / placement.ranks
+    return RankLoads(tokens, active, home - local, tokens - local, counts)
+
+
+def _check_layers(layers: int, placement: Placement) -> None:
     if placement.layers not in (1, layers):
         raise ConfigError(
             f"the placement has {placement.layers} layers, but the routes have {layers}; place all "
             f"layers alike or each of them."
         )
-    if sources is None:
-        counts = count_experts(chosen, placement.experts)
-        tokens, active = _brought(counts, placement)
-        home, local = np.full((1, ranks), copies / ranks), tokens / ranks
-    else:
-        flows = _flows(chosen, placement, np.repeat(sources, copies // len(sources)))
-        counts = flows.sum(axis=1)
-        tokens, active = _brought(counts, placement)
-        home = flows.sum(axis=2).astype(float)
-        local = np.einsum("lre,lre->lr", flows, _each_layer(placement.shares, layers))
-    return RankLoads(tokens, active, home - local, tokens - local, counts)
 
 
 def _each_layer(table: NDArray[Any], layers: int) -> NDArray[Any]:

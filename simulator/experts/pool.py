@@ -14,9 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import ConfigError
+from simulator.experts.loads import count_experts
 from simulator.streams import Streams
 
 Ints = NDArray[np.int64]
+
+_STRETCHES = 256
+"""Places in a pool before which the copies of each expert are known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +64,49 @@ class RoutePool:
     def top_k(self) -> int:
         """Experts that a token picks in a layer, K."""
         return int(self.chosen.shape[2])
+
+    def count(self, first: int, tokens: int) -> Ints:
+        """Count the copies of each expert that tokens bring which follow one another.
+
+        In the time of some tokens, however many there are: sums over what is before are kept.
+
+        Parameters
+        ----------
+        first, tokens
+            The first of them, and how many; after the last of the pool comes its first.
+
+        Returns
+        -------
+        ndarray of int, shape (layers, experts)
+
+        Examples
+        --------
+        >>> pool = RoutePool(3, np.array([[[0], [2]]], dtype=np.uint8), np.array([2]))
+        >>> pool.count(1, 4).tolist()
+        [[2, 0, 2]]
+        """
+        total = self.chosen.shape[1]
+        cycles, last = divmod(first + tokens, total)
+        counted = cycles * self._before(total) + self._before(last) - self._before(first)
+        return np.asarray(counted)
+
+    def _before(self, token: int) -> Ints:
+        """Count the copies of each expert of all tokens before one."""
+        stride, sums = self._sums
+        known = token // stride
+        rest = self.chosen[:, known * stride : token].reshape(self.layers, -1)
+        return np.asarray(sums[known] + count_experts(rest, self.experts))
+
+    @cached_property
+    def _sums(self) -> tuple[int, Ints]:
+        """Tokens of a stretch, and the copies of each expert before each stretch."""
+        total = self.chosen.shape[1]
+        stride = max(-(-total // _STRETCHES), 1)
+        counted = [
+            count_experts(self.chosen[:, at : at + stride].reshape(self.layers, -1), self.experts)
+            for at in range(0, total, stride)
+        ]
+        return stride, np.cumsum([np.zeros_like(counted[0]), *counted], axis=0)
 
     @cached_property
     def starts(self) -> Ints:
@@ -147,6 +194,42 @@ class PoolWalk:
         prompt = self._prompt_routes(prompt_tokens)
         return np.concatenate([chosen, prompt], axis=1) if requests else prompt
 
+    def counts(
+        self, requests: int, query_tokens: int, prompt_tokens: int, parts: int = 1
+    ) -> list[Ints]:
+        """Return the copies of each expert in the next step, and in each part of it.
+
+        Parameters
+        ----------
+        requests, query_tokens, prompt_tokens
+            As in `step`, of which this is the sum.
+        parts
+            Batches that the step is cut into, as equal as requests and prompt tokens allow.
+
+        Returns
+        -------
+        list of ndarray of int, shape (layers, experts)
+            Of the whole step, then of each part if there are several.
+        """
+        pool, prompts = self.pool, self.prompts
+        chosen = self.step(requests, query_tokens, 0)
+        first = int(prompts.starts[self._prompt])
+        self._prompt = self._next_prompt(first, prompt_tokens)
+        cuts = [requests * part // parts for part in range(parts + 1)]
+        ends = [prompt_tokens * part // parts for part in range(parts + 1)]
+        copies = query_tokens * pool.top_k
+        found = []
+        for part in range(parts):
+            counted = count_experts(
+                chosen[:, cuts[part] * copies : cuts[part + 1] * copies], pool.experts
+            )
+            tokens = ends[part + 1] - ends[part]
+            if tokens:
+                at = (first + ends[part]) % prompts.chosen.shape[1]
+                counted = counted + prompts.count(at, tokens)
+            found.append(counted)
+        return found if parts == 1 else [np.sum(found, axis=0), *found]
+
     def _decode_rows(self, requests: int, query_tokens: int) -> Ints:
         """Return the tokens of the pool that the requests are at, one after another."""
         pool, count = self.pool, len(self.pool.lengths)
@@ -173,8 +256,13 @@ class PoolWalk:
         total = prompts.chosen.shape[1]
         first = int(prompts.starts[self._prompt])
         rows = np.arange(first, first + tokens) % total
-        last = rows[-1]
-        self._prompt = int(np.searchsorted(prompts.starts, last, side="right")) % len(
-            prompts.starts
-        )
+        self._prompt = self._next_prompt(first, tokens)
         return np.asarray(prompts.chosen.take(rows, axis=1).reshape(prompts.layers, -1))
+
+    def _next_prompt(self, first: int, tokens: int) -> int:
+        """Return the sequence at whose head the prompt tokens of the next step begin."""
+        if not tokens:
+            return self._prompt
+        starts = self.prompts.starts
+        last = (first + tokens - 1) % self.prompts.chosen.shape[1]
+        return int(np.searchsorted(starts, last, side="right")) % len(starts)

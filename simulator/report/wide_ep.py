@@ -96,11 +96,12 @@ def _explained(one: Modelled) -> Iterator[str]:
     whole_s = total_s(one.parts)
     serial, overlapped = one.variants[:2]
     sent = sum(one.parts[part].seconds for part in COMMUNICATION)
+    does = "overlaps them" if one.reported.overlapped else "does not overlap them"
     low, high = sorted((serial.ratio, overlapped.ratio))
     lies = f"What was reported lies {'between' if low <= 1.0 <= high else 'beyond'}"
     yield (
         f"Dispatch and combine are {percent(sent / whole_s)} of a step that overlaps nothing; the "
-        f"deployment overlaps them. {lies} no overlap ({factor(serial.ratio)}) and perfect overlap "
+        f"deployment {does}. {lies} no overlap ({factor(serial.ratio)}) and perfect overlap "
         f"({factor(overlapped.ratio)})."
     )
     yield (

@@ -16,11 +16,8 @@ from simulator.study.topology import deviation
 SIZES_BYTES = (4096.0, 1e6, 1e9)
 """Of messages: latency rules the first, bandwidth the last."""
 
-MOST_GPUS = 72
-"""With more GPUs than a rack, some islands stand for all: every pair is a transfer."""
-
-ISLANDS = 3
-"""Islands that stand for all; with three, neighbours around a ring differ."""
+MANY_GPUS = 72
+"""From here on the middle size stands for all: every pair is a transfer."""
 
 TOP_K, EXPERTS = 8, 256
 """The routing of DeepSeek-V3, for exchanges."""
@@ -35,7 +32,7 @@ class Agreement:
     topology
         Its name.
     gpus
-        How many of its GPUs took part.
+        How many it has.
     collectives_error, exchanges_error
         Largest relative difference over collectives, and over exchanges of experts' tokens.
     two_flows
@@ -53,9 +50,7 @@ class Agreement:
 def agreement(name: str) -> Agreement:
     """Compare every closed form on a topology with its transfers."""
     topology = load_topology(name)
-    if topology.gpus > MOST_GPUS:
-        topology = topology.first(ISLANDS * topology.island_gpus)
-    sizes = SIZES_BYTES if topology.gpus < MOST_GPUS else SIZES_BYTES[1:2]
+    sizes = SIZES_BYTES if topology.gpus < MANY_GPUS else SIZES_BYTES[1:2]
     exchanges = (
         abs(simulated_s(topology, steps) / alone_s(topology, steps) - 1)
         for size_bytes in sizes
