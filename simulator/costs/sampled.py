@@ -143,6 +143,8 @@ class DrawnStep(NamedTuple):
         The MoE layers of the step.
     parts
         Those of the batches that it is cut into; the whole unless two overlap.
+    moving_s
+        What moving experts to other ranks takes behind it, part of `once_s` but not of `drawn_s`.
     """
 
     expected_s: float
@@ -151,6 +153,12 @@ class DrawnStep(NamedTuple):
     layers_s: float
     whole: RoutedPart
     parts: list[RoutedPart]
+    moving_s: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """What it takes where nothing overlaps and nobody else is on the links, s."""
+        return self.drawn_s + self.moving_s
 
 
 class SampledSteps:
@@ -192,12 +200,12 @@ class SampledSteps:
 
     def decode_window(self, requests: int, context_tokens: int) -> Window:
         """Draw a step without prefill; the window holds for no other, so that each is drawn."""
-        seconds = self._draw(requests, context_tokens, ()).drawn_s
+        seconds = self._draw(requests, context_tokens, ()).seconds
         return Window(seconds, 0.0, 1, 0, self._active)
 
     def mixed_s(self, requests: int, context_tokens: int, chunks: Sequence[Chunk]) -> float:
         """Draw a step with prefill and return its time, s."""
-        return self._draw(requests, context_tokens, chunks).drawn_s
+        return self._draw(requests, context_tokens, chunks).seconds
 
     def active_experts(self, requests: int, prompt_tokens: int) -> float:
         """Return the mean over layers of the experts active in the step that was drawn last."""
@@ -228,7 +236,7 @@ class SampledSteps:
         whole, *cut = [self._prices.routed(one) for one in loads]
         drawn_s = expected_s - routed_s + whole.seconds
         moving_s = self._draws.passed(drawn_s)
-        drawn_s, once_s = drawn_s + moving_s, once_s + moving_s
-        drawn = DrawnStep(expected_s, drawn_s, once_s, layers_s, whole, cut or [whole])
+        once_s += moving_s
+        drawn = DrawnStep(expected_s, drawn_s, once_s, layers_s, whole, cut or [whole], moving_s)
         self._taken(drawn)
         return drawn

@@ -58,7 +58,7 @@ def reasons_of(figures: Json, *, overlapping: bool) -> Iterator[str]:
     --------
     >>> figures = {"imbalance": 1.5, "skew": 0.08, "rest": 0.0, "contention": 0.02}
     >>> list(reasons_of(figures, overlapping=False))[0]
-    'the busiest rank has 1.50x the mean tokens, and steps take 8.0% longer than with even routing'
+    'the busiest rank has 1.50x the mean tokens, and steps are 8.0% longer than with even routing'
     """
     skew, rest, contention = (figures.get(key) for key in ("skew", "rest", "contention"))
     if skew is not None and abs(skew) > AGREE:
@@ -71,9 +71,17 @@ def reasons_of(figures: Json, *, overlapping: bool) -> Iterator[str]:
             f"others on their links, or slower links, hold exchanges up for {contention:.1%} of "
             "the time of steps"
         )
+    moving = figures.get("moving")
+    if moving:
+        yield f"moving experts to other ranks takes {moving:.2%} of the time of steps"
     if rest is not None and abs(rest) > AGREE:
-        what = "two batches that overlap take" if overlapping else "exchanges at peak take steps"
-        yield f"{what} {_change(rest)} than one after another"
+        if overlapping:
+            yield f"steps of two overlapping batches are {_change(rest)} than of one"
+        else:
+            yield (
+                f"steps are {_change(rest)} since exchanges take their links longer, at peak "
+                "bandwidth, than was measured in all"
+            )
 
 
 def _change(share: float) -> str:

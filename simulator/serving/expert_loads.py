@@ -55,7 +55,7 @@ class LoadRows:
         """
         iteration, self._ended = self._ended, self._ended + 1
         if self._times is not None:
-            times_s = (drawn.expected_s, drawn.drawn_s, duration_s, held_up_s)
+            times_s = (drawn.expected_s, drawn.drawn_s, duration_s, held_up_s, drawn.moving_s)
             self._times.rows.append((self._replica, iteration, *times_s))
             _flush(self._times)
         if self._loads is not None and iteration % self._every == 0:

@@ -88,7 +88,9 @@ EXPERT_DEFINITIONS = {
 
 STEP_TIME_DEFINITIONS = {
     "skew": "sum(drawn_s) / sum(expected_s) - 1",
-    "rest": "sum(duration_s - held_up_s) / sum(drawn_s) - 1: what overlapping batches change",
+    "rest": "sum(duration_s - held_up_s - moving_s) / sum(drawn_s) - 1: what overlapping batches "
+    "change",
+    "moving": "sum(moving_s) / sum(duration_s)",
     "contention": "sum(held_up_s) / sum(duration_s)",
 }
 """Figures that stand on the table of step times, by their key under ``experts`` of an arm."""

@@ -31,9 +31,9 @@ def summarise_dispatch(files: Mapping[str, Path]) -> Figures:
     Returns
     -------
     dict
-        By arm ``imbalance``, ``skew``, ``rest`` and ``contention`` (`trace.definitions`), and
-        with links ``busiest_link`` and its ``busiest_link_utilisation``: that of the interval in
-        which a link was used most.
+        By arm ``imbalance``, ``skew``, ``rest``, ``contention`` and ``moving``
+        (`trace.definitions`), and with links ``busiest_link`` and its
+        ``busiest_link_utilisation``: that of the interval in which a link was used most.
 
     Raises
     ------
@@ -43,11 +43,12 @@ def summarise_dispatch(files: Mapping[str, Path]) -> Figures:
     found: Figures = {arm: {} for arm in ARMS}
     imbalance, times = _imbalance(files["expert_loads"]), _times(files["step_times"])
     for arm, figures in found.items():
-        expected_s, drawn_s, duration_s, held_up_s = times.get(arm, np.zeros(4)).tolist()
+        expected_s, drawn_s, duration_s, held_up_s, moving_s = times.get(arm, np.zeros(5)).tolist()
         figures["imbalance"] = imbalance.get(arm)
         figures["skew"] = ratio(drawn_s - expected_s, expected_s)
-        figures["rest"] = ratio(duration_s - held_up_s - drawn_s, drawn_s)
+        figures["rest"] = ratio(duration_s - held_up_s - moving_s - drawn_s, drawn_s)
         figures["contention"] = ratio(held_up_s, duration_s)
+        figures["moving"] = ratio(moving_s, duration_s)
     if "links" in files:
         for arm, (link, utilisation) in _busiest_links(files["links"]).items():
             found[arm] |= {"busiest_link": link, "busiest_link_utilisation": utilisation}
@@ -94,8 +95,8 @@ def _imbalance(path: Path) -> dict[str, float]:
 
 
 def _times(path: Path) -> dict[str, Floats]:
-    """Return the sums of the four times of steps by arm, s."""
-    names = ("expected_s", "drawn_s", "duration_s", "held_up_s")
+    """Return the sums of the five times of steps by arm, s."""
+    names = ("expected_s", "drawn_s", "duration_s", "held_up_s", "moving_s")
     sums: dict[str, Floats] = defaultdict(lambda: np.zeros(len(names)))
     for run, columns in chunks(path, "step_times", names):
         sums[run.arm] += [columns[name].sum() for name in names]

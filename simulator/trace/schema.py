@@ -165,6 +165,7 @@ _STEP_TIMES = (
     Column(
         "held_up_s", pa.float64(), "s", "Of this, what exchanges lost to others on their links."
     ),
+    Column("moving_s", pa.float64(), "s", "Of this, what moving experts to other ranks took."),
 )
 
 _LINKS = (

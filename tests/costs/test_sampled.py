@@ -158,4 +158,6 @@ def test_moving_experts_takes_its_time_behind_a_step(model):
     before_s, after_s = (steps.decode_window(64, 64 * 500).base_s for steps, _ in (stays, moves))
     assert draws.passed_s == pytest.approx(before_s)
     assert after_s == pytest.approx(before_s + 0.25)
-    assert moves[1][0].once_s == pytest.approx(stays[1][0].once_s + 0.25)
+    (moved,), (stayed,) = moves[1], stays[1]
+    assert (moved.drawn_s, moved.moving_s) == (stayed.drawn_s, 0.25)
+    assert moved.once_s == pytest.approx(stayed.once_s + 0.25)

@@ -1,53 +1,54 @@
-"""Loads of steps drawn from pooled routes, with experts that stay and that are placed anew."""
+"""Loads drawn step by step: counted from the routes of the step, whatever its prompts."""
 
 import numpy as np
 import pytest
 
 from simulator.experts.draws import WalkedLoads
-from simulator.experts.load_aware import load_aware
-from simulator.experts.loads import imbalance
-from simulator.experts.placement import contiguous
-from simulator.experts.rebalancing import Rebalancing
-from simulator.experts.routes import Routes, sample_pool
-from simulator.experts.sampling import Archetype
+from simulator.experts.loads import count_experts, rank_loads
+from simulator.experts.placement import round_robin
+from simulator.experts.pool import PoolWalk, RoutePool
 from simulator.streams import Streams
 
-
-@pytest.fixture(scope="module")
-def routes():
-    """Strongly skewed routes through two layers."""
-    archetype = Archetype(experts=8, top_k=2, popularity_sd=2.0)
-    return Routes(*(sample_pool((archetype,), 2, 64, 16, seed=4) for _ in range(2)))
+EXPERTS, TOP_K, LAYERS = 12, 3, 2
+STEPS = [(5, 1, 0), (7, 2, 30), (0, 1, 999), (3, 4, 2000), (1, 1, 1), (40, 1, 700), (2, 2, 0)]
+"""Requests, query tokens, prompt tokens; prompts go around a pool of 700 tokens."""
 
 
-def slowest(draws, steps=20):
-    loads = [draws.draw(12, 2, 0)[0].tokens for _ in range(steps)]
-    return float(np.mean([imbalance(one) for one in loads]))
+def pool(sequences, tokens, seed):
+    chosen = np.random.default_rng(seed).integers(0, EXPERTS, (LAYERS, sequences * tokens, TOP_K))
+    return RoutePool(EXPERTS, chosen.astype(np.uint8), np.full(sequences, tokens))
 
 
-def test_experts_placed_anew_by_what_was_seen_even_out_what_comes(routes):
-    first = contiguous(8, 4)
-    rebalancing = Rebalancing(
-        first, 1.0, redundant=4, groups=1, nodes=1, moving_s=lambda old, new: 0.25
-    )
-    draws = WalkedLoads(routes.walk(Streams(seed=2)), first, rebalancing)
-    before = slowest(draws)
-    assert draws.passed(0.5) == 0.0
-    assert draws.passed(0.5) == 0.25
-    assert slowest(draws) < 0.75 * before
-    assert rebalancing.placement.replicas.sum() == 2 * 12
+def walk():
+    return PoolWalk(pool(20, 10, 1), Streams(1), pool(7, 100, 2))
 
 
-def test_experts_that_stay_cost_nothing(routes):
-    placed = load_aware(np.ones(8), 4)
-    draws = WalkedLoads(routes.walk(Streams(seed=2)), placed)
+@pytest.mark.parametrize("parts", [1, 2])
+def test_counts_are_those_of_the_routes(parts):
+    routes, counted = walk(), walk()
+    for step in STEPS:
+        whole, *cut = counted.counts(*step, parts)
+        assert (whole == count_experts(routes.step(*step), EXPERTS)).all()
+        assert not cut if parts == 1 else (sum(cut) == whole).all()
+
+
+def test_two_parts_have_half_of_the_requests_and_of_the_prompts():
+    counted = walk()
+    for requests, query_tokens, prompt_tokens in STEPS:
+        _, *cut = counted.counts(requests, query_tokens, prompt_tokens, 2)
+        tokens = [part[0].sum() / TOP_K for part in cut]
+        assert tokens == [
+            requests // 2 * query_tokens + prompt_tokens // 2,
+            -(-requests // 2) * query_tokens + -(-prompt_tokens // 2),
+        ]
+
+
+def test_loads_are_those_of_the_ranks():
+    placement = round_robin(EXPERTS, 4)
+    routes, draws = walk(), WalkedLoads(walk(), placement)
+    for step in STEPS:
+        [found] = draws.draw(*step)
+        expected = rank_loads(routes.step(*step), placement)
+        assert all((one == other).all() for one, other in zip(found, expected, strict=True))
     assert draws.ranks == 4
-    assert draws.passed(1e9) == 0.0
-
-
-def test_parts_of_a_step_are_all_of_it(routes):
-    whole, cut = (WalkedLoads(routes.walk(Streams(seed=2)), contiguous(8, 4)) for _ in range(2))
-    (alone,), (all_of_it, *parts) = whole.draw(5, 2, 7), cut.draw(5, 2, 7, parts=2)
-    assert len(parts) == 2
-    for found in (all_of_it.expert_tokens, sum(part.expert_tokens for part in parts)):
-        assert found.tolist() == alone.expert_tokens.tolist()
+    assert draws.passed(1.0) == 0.0

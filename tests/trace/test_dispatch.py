@@ -43,8 +43,8 @@ def files(tmp_path_factory):
         "expert_loads": (EXPERT_LOADS, loads(5, 3.0), loads(5, 2.0)),
         "step_times": (
             STEP_TIMES,
-            [(0, 0, 1.0, 1.2, 1.5, 0.3), (0, 1, 1.0, 1.0, 1.0, 0.0)],
-            [(0, 0, 2.0, 2.0, 1.9, 0.0)],
+            [(0, 0, 1.0, 1.2, 1.5, 0.3, 0.0), (0, 1, 1.0, 1.0, 1.5, 0.0, 0.5)],
+            [(0, 0, 2.0, 2.0, 1.9, 0.0, 0.0)],
         ),
         "links": (
             LINKS,
@@ -68,7 +68,8 @@ def test_the_figures_are_those_of_their_definitions(files):
     assert off["imbalance"] == pytest.approx((1.5 + 1.0) / 2)
     assert on["imbalance"] == 1.0
     assert off["skew"] == pytest.approx(2.2 / 2.0 - 1)
-    assert off["contention"] == pytest.approx(0.3 / 2.5)
+    assert off["contention"] == pytest.approx(0.3 / 3.0)
+    assert off["moving"] == pytest.approx(0.5 / 3.0)
     assert off["rest"] == pytest.approx(0.0)
     assert on["rest"] == pytest.approx(-0.05)
     assert (off["busiest_link"], off["busiest_link_utilisation"]) == ("gpu1-hub0", 0.5)
@@ -98,16 +99,18 @@ def test_rows_and_reasons_of_a_report(files):
     ]
     off, on = dispatch_notes(summary)
     assert off == (
-        "SD off: the busiest rank has 1.25x the mean tokens, and steps take 10.0% longer than with "
-        "even routing; others on their links, or slower links, hold exchanges up for 12.0% of the "
-        "time of steps."
+        "SD off: the busiest rank has 1.25x the mean tokens, and steps are 10.0% longer than with "
+        "even routing; others on their links, or slower links, hold exchanges up for 10.0% of the "
+        "time of steps; moving experts to other ranks takes 16.67% of the time of steps."
     )
-    assert on == "SD on: two batches that overlap take 5.0% shorter than one after another."
+    assert on == "SD on: steps of two overlapping batches are 5.0% shorter than of one."
 
 
 def test_steps_that_agree_say_so():
     even = {"imbalance": 1.01, "skew": 0.003, "rest": 0.0, "contention": 0.0}
     assert not list(reasons_of(even, overlapping=False))
+    [reason] = reasons_of(even | {"rest": 0.02}, overlapping=False)
+    assert reason.startswith("steps are 2.0% longer since exchanges")
     summary = {"experts": {"baseline": even, "speculative": even, "two_batch_overlap": False}}
     assert all("within 1 %" in note for note in dispatch_notes(summary))
     assert not list(dispatch_rows({}))
