@@ -32,8 +32,8 @@ def summarise_dispatch(files: Mapping[str, Path]) -> Figures:
     -------
     dict
         By arm ``imbalance``, ``skew``, ``rest``, ``contention`` and ``moving``
-        (`trace.definitions`), and with links ``busiest_link`` and its ``busiest_link_utilisation``: that of the interval in
-        which a link was used most.
+        (`trace.definitions`), and with links ``busiest_link`` and its
+        ``busiest_link_utilisation``: that of the interval in which a link was used most.
 
     Raises
     ------
