@@ -1,4 +1,4 @@
-"""What a result rests on where dispatch is followed event by event, in words."""
+"""What a result rests on where loads are drawn, or dispatch is followed in events, in words."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from simulator.scenario import Scenario
 
 
 def dispatch_assumptions(scenario: Scenario) -> list[str]:
-    """List what was assumed of devices and exchanges; nothing where they are no events."""
+    """List what was assumed of drafters, devices and exchanges; nothing under closed forms."""
     config = scenario.config
+    found: list[str] = []
+    drafter = scenario.step_model.drafter
+    if config.experts.drawn and drafter is not None and drafter.active_experts(1.0):
+        found.append(f"the experts of {scenario.drafter.title} are priced by closed forms")
     if not config.experts.events:
-        return []
-    found = [
+        return found
+    found.append(
         "a GPU computes one thing at a time, and kernels of an exchange take nothing from it; "
         "attention takes every GPU as long as the busiest, host work and drafting come before the "
         "first layer"
-    ]
+    )
     if scenario.parallelism.data > 1:
         found.append(
             f"an exchange begins when the last GPU is ready and ends for all at once; it takes "
