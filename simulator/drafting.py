@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from simulator.config import Config
 from simulator.costs.drafting import Drafting
 from simulator.costs.memory import MemoryPlan
 from simulator.errors import CapacityError, ConfigError
@@ -11,8 +14,11 @@ from simulator.models.catalog import default_drafter
 from simulator.models.draft_tree import DraftTree
 from simulator.models.drafters import Drafter, shares_vocabulary
 from simulator.models.parallelism import Parallelism
+from simulator.speculation.acceptance import ACCEPTANCE, Acceptance
+from simulator.speculation.by_class import ClassAcceptance
 from simulator.speculation.config import SpeculationConfig
 from simulator.units import GIGA
+from simulator.workload.mix import tasks
 
 
 def drafting_of(speculation: SpeculationConfig, drafter: Drafter) -> Drafting:
@@ -33,6 +39,27 @@ def drafting_of(speculation: SpeculationConfig, drafter: Drafter) -> Drafting:
         own_gpus=speculation.drafter_gpus == "own",
         link_s=speculation.link_s or 0.0,
     )
+
+
+def acceptance_of(config: Config) -> Acceptance:
+    """Return how much of a draft is accepted.
+
+    Under a profile, a preset has the acceptance of its task, and so has each part of a mix, unless
+    the settings name one for all.
+
+    Raises
+    ------
+    ConfigError
+        If the acceptance model, a profile or a task is unknown.
+    """
+    given, workload = config.speculation, config.workload
+    make = ACCEPTANCE.get(given.acceptance, "speculation.acceptance")
+    if given.profile is None or given.task is not None:
+        return make(given)
+    parts = [make(replace(given, task=task)) for task in tasks(workload).values()]
+    if workload.mix:
+        return ClassAcceptance(parts, [part.share for part in workload.mix])
+    return parts[0] if parts else make(given)
 
 
 def drafter_parallelism(

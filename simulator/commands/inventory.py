@@ -12,6 +12,8 @@ from typing import Any
 from simulator.commands.settings import group_options
 from simulator.costs.engine import engine_names, load_engine
 from simulator.experts.laws import ROUTING_LAWS
+from simulator.experts.placing import PLACEMENTS
+from simulator.experts.prefetch import PREFETCHERS
 from simulator.hardware.gpu import gpu_names, load_gpu
 from simulator.hardware.topology import load_topology, topology_names
 from simulator.kernels.schema import ENGINES, OPERATORS
@@ -37,14 +39,17 @@ from simulator.serving.queues import QUEUES
 from simulator.serving.router import ROUTERS
 from simulator.speculation.acceptance import ACCEPTANCE
 from simulator.speculation.policies import POLICIES
+from simulator.speculation.profiles import profile_names, read_profile
 from simulator.units import GIB, GIGA, MEGA, TERA, US
 from simulator.workload.arrivals import ARRIVALS
 from simulator.workload.build import WORKLOADS
-from simulator.workload.diurnal import profile_names, read_profile
+from simulator.workload.diurnal import diurnal_names, read_diurnal
 from simulator.workload.presets import preset_names, read_preset
 from simulator.workload.readers import READERS
 
 PARTS: dict[str, Registry[Any]] = {
+    "experts.offload.prefetch": PREFETCHERS,
+    "experts.placement": PLACEMENTS,
     "scheduler.queue": QUEUES,
     "scheduler.router": ROUTERS,
     "routing.law": ROUTING_LAWS,
@@ -162,8 +167,8 @@ def workloads() -> list[Sheet]:
         rows.append((name, f"{preset.rate:g}", preset.arrivals, *means))
         sources[name] = preset.trace
     columns = ("name", "rate/s>", "arrivals", "mean prompt>", "mean output>")
-    hours = [(name, read_profile(name).title) for name in profile_names()]
-    origins = {name: read_profile(name).trace for name in profile_names()}
+    hours = [(name, read_diurnal(name).title) for name in diurnal_names()]
+    origins = {name: read_diurnal(name).trace for name in diurnal_names()}
     options = [(name, _headline("workload", name)) for name in group_options("workload")]
     return [
         Sheet("Workloads (workload=NAME)", ("name", "what it is"), options, {}),
@@ -171,6 +176,21 @@ def workloads() -> list[Sheet]:
             "Presets (workload.preset=NAME); tokens, of a session its first", columns, rows, sources
         ),
         Sheet("Hours (workload.diurnal.profile=NAME)", ("name", "what it is"), hours, origins),
+    ]
+
+
+def acceptance() -> list[Sheet]:
+    """List the acceptance profiles, task by task, with their acceptance lengths."""
+    rows, sources = [], {}
+    for name in profile_names():
+        profile = read_profile(name)
+        for task, measured in profile.tasks.items():
+            lengths = " ".join(f"{length:.2f}" for length in measured.lengths.values())
+            rows.append((name, task, f"{measured.shape.decay:.2f}", lengths))
+        sources[name] = f"{profile.title}: {_joined(t.source for t in profile.tasks.values())}"
+    columns = ("name", "task", "decay>", "acceptance length at draft lengths 1, 2, ...")
+    return [
+        Sheet("Acceptance (speculation=profile speculation.profile=NAME)", columns, rows, sources)
     ]
 
 
@@ -250,6 +270,7 @@ TOPICS = {
     "gpus": Topic(gpu_names, gpus),
     "topologies": Topic(topology_names, topologies),
     "drafters": Topic(drafter_names, drafters),
+    "acceptance": Topic(profile_names, acceptance),
     "workloads": Topic(partial(group_options, "workload"), workloads),
     "formats": Topic(lambda: READERS, formats),
     "scenarios": Topic(partial(group_options, "scenario"), scenarios),

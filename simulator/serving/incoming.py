@@ -16,6 +16,7 @@ from simulator.serving.trajectories import (
     spans,
 )
 from simulator.speculation.acceptance import Acceptance
+from simulator.speculation.by_class import ClassAcceptance
 from simulator.streams import Streams
 from simulator.workload.requests import RequestTraits, Workload
 
@@ -28,7 +29,10 @@ def incoming(
         generator = streams.block("acceptance", number)
         for span in spans(block.output_tokens):
             prompts, outputs = block.prompt_tokens[span], block.output_tokens[span]
-            runs = draw_runs(outputs, deployment.max_gamma, acceptance, generator)
+            its = acceptance
+            if isinstance(acceptance, ClassAcceptance) and block.traits is not None:
+                its = acceptance.of(block.traits.traffic_class[span])
+            runs = draw_runs(outputs, deployment.max_gamma, its, generator)
             trajectories: Iterable[Trajectory | None] = repeat(None, len(outputs))
             if deployment.new_policy is None:
                 laid = runs, outputs
@@ -43,12 +47,12 @@ def incoming(
                 )
             columns = (block.arrival_s[span].tolist(), prompts.tolist(), outputs.tolist())
             request_id, end = block.first_id + span.start, 0
-            for arrival_s, prompt, output, trajectory, its in zip(
+            for arrival_s, prompt, output, trajectory, traits in zip(
                 *columns, trajectories, _traits(block.traits, span, deployment), strict=True
             ):
                 start, end = end, end + output
                 yield Request(
-                    request_id, arrival_s, prompt, output, runs[start:end], trajectory, its
+                    request_id, arrival_s, prompt, output, runs[start:end], trajectory, traits
                 )
                 request_id += 1
 

@@ -18,6 +18,8 @@ from simulator.speculation.candidates import candidates_of
 from simulator.speculation.config import SpeculationConfig
 from simulator.speculation.heterogeneous import HeterogeneousAcceptance
 from simulator.speculation.position import PositionAcceptance
+from simulator.speculation.profiled import ProfiledAcceptance
+from simulator.speculation.profiles import choose_shape, read_profile
 from simulator.speculation.recorded import RecordedAcceptance, read_recorded
 from simulator.speculation.regime import RegimeAcceptance
 
@@ -98,6 +100,14 @@ def regime(config: SpeculationConfig) -> RegimeAcceptance:
 def recorded(config: SpeculationConfig) -> RecordedAcceptance:
     """Accept what was accepted in recorded rounds."""
     return read_recorded(_given(config.path), config.gamma)
+
+
+@ACCEPTANCE.register("profile")
+def profile(config: SpeculationConfig) -> ProfiledAcceptance:
+    """Accept as published acceptance lengths have it: decay, easy and hard text, own requests."""
+    found = read_profile(_given(config.profile))
+    shape, _ = choose_shape(found, config.task, config.temperature)
+    return ProfiledAcceptance(shape, candidates_of(config))
 
 
 def _given(value: T | None) -> T:

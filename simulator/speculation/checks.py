@@ -21,8 +21,15 @@ _OF_KIND = {
     "alpha_spread": ("heterogeneous", "speculation.alpha_spread=0.28"),
     "regime": ("regime", "the measured ones of speculation=regime"),
     "path": ("recorded", "speculation.path=accepted.csv"),
+    "profile": ("profile", "speculation.profile=qwen3_5_mtp"),
 }
-"""By setting the acceptance model that it belongs to, and an example."""
+"""By setting the acceptance model that it belongs to and that needs it, and an example."""
+
+_OPTIONAL = {"task": "profile", "temperature": "profile"}
+"""By setting the acceptance model that it belongs to, and that does without."""
+
+_HOTTEST = 5.0
+"""Highest sampling temperature (kind: assumed); servers take up to 2."""
 
 _SHIPPED = {"iid", *(kind for kind, _ in _OF_KIND.values())}
 
@@ -51,18 +58,25 @@ def check_acceptance(config: SpeculationConfig) -> None:
         )
     for key, (owner, example) in _OF_KIND.items():
         value = getattr(config, key)
-        given = value is not None and value != []
-        if kind == owner and not given:
+        if kind == owner and (value is None or value == []):
             raise ConfigError(
                 f"speculation.{key}={written(value)} but speculation.acceptance={kind} needs it; "
                 f"for example {example}."
             )
-        if given and kind in _SHIPPED - {owner}:
+    owners = {key: owner for key, (owner, _) in _OF_KIND.items()} | _OPTIONAL
+    for key, owner in owners.items():
+        value = getattr(config, key)
+        if value is not None and value != [] and kind in _SHIPPED - {owner}:
             raise ConfigError(
                 f"speculation.{key}={value!r} has no effect with speculation.acceptance={kind}; "
                 f"choose speculation.acceptance={owner}."
             )
     _check_spread(config)
+    if config.temperature is not None and not 0.0 <= config.temperature <= _HOTTEST:
+        raise ConfigError(
+            f"speculation.temperature={config.temperature!r} must lie in [0, {_HOTTEST:g}]: it is "
+            f"the sampling temperature; 0 is greedy."
+        )
 
 
 def _check_spread(config: SpeculationConfig) -> None:

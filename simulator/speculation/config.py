@@ -65,8 +65,8 @@ class SpeculationConfig:
         Time of a message between these GPUs and the target's, s; a round waits for two. Only with
         ``drafter_gpus: own``.
     acceptance
-        Kind of the acceptance model: ``iid``, ``by_position``, ``heterogeneous``, ``regime`` or
-        ``recorded``.
+        Kind of the acceptance model: ``iid``, ``by_position``, ``heterogeneous``, ``regime``,
+        ``recorded`` or ``profile``.
     alpha
         Acceptance rate of ``iid``, and of the median request of ``heterogeneous``; other kinds do
         not look at it.
@@ -79,6 +79,13 @@ class SpeculationConfig:
         The two states of ``regime``.
     path
         File of ``recorded``: accepted tokens by request and round, CSV or Parquet.
+    profile
+        Name in ``workloads/acceptance`` of ``profile``, or path of a profile of the same form.
+    task
+        What the requests of ``profile`` are about, such as ``coding``; null: what the workload's
+        preset is about, and what was measured where there is none.
+    temperature
+        Sampling temperature of ``profile``; null: that of the measurement.
     tree
         Candidates after each node of a draft by depth, at least ``gamma`` of them; empty drafts a
         chain. All nodes are verified.
@@ -109,6 +116,9 @@ class SpeculationConfig:
     alpha_spread: float | None = None
     regime: RegimeConfig | None = None
     path: str | None = None
+    profile: str | None = None
+    task: str | None = None
+    temperature: float | None = None
     tree: list[int] = field(default_factory=list)
     tree_ranks: list[float] = field(default_factory=list)
     proposal_rate: float = 1.0

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from simulator.experts.overlaps import measured_overlap
-from simulator.models.parallelism import Parallelism
 from simulator.scenario import Scenario
 from simulator.serving.cluster_config import PREFILL
+from simulator.speculation.by_class import ClassAcceptance
+from simulator.speculation.profiled import ProfiledAcceptance
+from simulator.speculation.profiles import choose_shape, read_profile
 from simulator.speculation.regime import RegimeAcceptance
 from simulator.study.cluster_assumptions import cluster_assumptions
+from simulator.study.dispatch_assumptions import dispatch_assumptions
+from simulator.study.expert_assumptions import placement_assumptions, routing_assumption
+from simulator.study.offload_assumptions import offload_assumptions
 from simulator.trace.json_file import Json
+from simulator.workload.mix import tasks
 from simulator.workload.sharing import shares_prefixes
 
 WINDOW_ROUNDS = 10
@@ -27,7 +32,8 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
         nothing decoded.
     """
     config = scenario.config
-    found = [_acceptance(scenario), *_drafting(scenario), _routing(scenario)]
+    found = [_acceptance(scenario), *_profile(scenario), *_drafting(scenario)]
+    found += [routing_assumption(scenario), *offload_assumptions(scenario)]
     if terms is not None:
         found.append(
             f"{terms['measured_share']:.0%} of a step's time comes from kernel tables measured on "
@@ -38,7 +44,7 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
         found.append(
             f"tensor parallel {scenario.parallelism.tensor}: the fewest GPUs that hold the model"
         )
-    found += _spread(scenario.parallelism)
+    found += _spread(scenario)
     engine = scenario.engine
     found.append(
         f"engine {engine.title}: {engine.plain_step_s * 1e3:.2f} ms of host time a step and "
@@ -87,6 +93,9 @@ def _queueing(scenario: Scenario) -> list[str]:
     """Say where the scheduler knows more than a real one, or less."""
     scheduler, workload = scenario.config.scheduler, scenario.config.workload
     found = []
+    drafts = scenario.config.speculation.gamma > 0
+    if drafts and workload.mix and not isinstance(scenario.acceptance, ClassAcceptance):
+        found.append("drafts are accepted alike in all classes of the mix, whatever their texts")
     if scheduler.queue == "fair":
         found.append(
             "tenants are charged for prompt and output when a request comes in, as if the length "
@@ -101,13 +110,10 @@ def _queueing(scenario: Scenario) -> list[str]:
     return found
 
 
-def _spread(parallelism: Parallelism) -> list[str]:
-    found = []
-    if parallelism.expert > 1:
-        found.append(
-            f"experts are spread over {parallelism.expert} GPUs, each on one; all are equally "
-            f"popular, and a step waits for the GPU that chance loads most"
-        )
+def _spread(scenario: Scenario) -> list[str]:
+    parallelism = scenario.parallelism
+    found = [*_beyond_node(scenario), *placement_assumptions(scenario)]
+    found += dispatch_assumptions(scenario)
     if parallelism.data > 1:
         found.append(
             f"requests are dealt out evenly to {parallelism.data} attention groups; a step waits "
@@ -119,6 +125,17 @@ def _spread(parallelism: Parallelism) -> list[str]:
             f"and drafting slow no stage down"
         )
     return found
+
+
+def _beyond_node(scenario: Scenario) -> list[str]:
+    """Say what exchanges between nodes rest on, where a layer spans several."""
+    topology, spread = scenario.step_model.target.topology, scenario.parallelism
+    if topology is None or spread.stage_gpus <= scenario.gpu.node_gpus:
+        return []
+    return [
+        f"exchanges over {spread.stage_gpus} GPUs are alone on the links of {topology.title}; "
+        f"where so many were not measured, measured ones are scaled by its latencies and peaks"
+    ]
 
 
 def _acceptance(scenario: Scenario) -> str:
@@ -139,6 +156,10 @@ def _acceptance(scenario: Scenario) -> str:
             f"average (the mean of {WINDOW_ROUNDS} rounds varies {inflation:.1f} times as much as "
             f"that of independent ones)"
         )
+    if isinstance(scenario.acceptance, (ProfiledAcceptance, ClassAcceptance)):
+        length = scenario.acceptance.tokens_per_round(speculation.gamma)
+        classes = _by_class(scenario)
+        return f"{drafts} as in profile {speculation.profile}, {length:.2f} tokens a round{classes}"
     if speculation.acceptance == "recorded":
         return f"{drafts} as in the rounds of {speculation.path}, each request as a recorded one"
     if speculation.acceptance == "iid":
@@ -146,6 +167,37 @@ def _acceptance(scenario: Scenario) -> str:
     else:
         rate = ", ".join(f"{alpha:g}" for alpha in speculation.alphas) + " by position"
     return f"{drafts} with rate {rate}, on every request"
+
+
+def _by_class(scenario: Scenario) -> str:
+    """Say how long drafts are accepted in each class of a mix, where they differ."""
+    if not isinstance(scenario.acceptance, ClassAcceptance):
+        return ""
+    gamma, named = scenario.config.speculation.gamma, tasks(scenario.config.workload)
+    lengths = [
+        f"{part.tokens_per_round(gamma):.2f} in {name} ({task})"
+        for (name, task), part in zip(named.items(), scenario.acceptance.parts, strict=True)
+    ]
+    return f": {', '.join(lengths)}"
+
+
+def _profile(scenario: Scenario) -> list[str]:
+    """Say what a profile takes for granted: its assumed figures, and the task asked for."""
+    speculation = scenario.config.speculation
+    if not speculation.gamma or speculation.profile is None:
+        return []
+    found = read_profile(speculation.profile)
+    kinds = {key: found.provenance[f"shape.{key}"].kind for key in ("gain", "spread")}
+    own = set() if speculation.task else {*tasks(scenario.config.workload).values()}
+    asked: set[str | None] = own or {speculation.task}
+    notes = [
+        note
+        for task in sorted(asked, key=str)
+        for note in choose_shape(found, task, speculation.temperature)[1]
+    ]
+    if "assumed" in kinds.values():
+        notes.append("how acceptance varies between texts and requests is that of another drafter")
+    return list(dict.fromkeys(notes))
 
 
 def _drafting(scenario: Scenario) -> list[str]:
@@ -173,35 +225,3 @@ def _drafting(scenario: Scenario) -> list[str]:
             f"verification, and a round waits for two messages of {speculation.link_s:.0e} s"
         )
     return found
-
-
-def _routing(scenario: Scenario) -> str:
-    routing, target = scenario.config.routing, scenario.config.model
-    if target.moe is None:
-        return f"{target.title} is dense: every weight is read in every step"
-    calibrated = scenario.engine.routing_within_request
-    if routing.law == "overlap" and routing.within_request is None and calibrated is not None:
-        across = routing.across_requests or scenario.engine.routing_across_requests or 1.0
-        return (
-            f"tokens share experts as calibrated with engine profile {scenario.engine.title} "
-            f"(exponent {calibrated:g} within a request, {across:g} across requests)"
-        )
-    if routing.law == "overlap" and routing.within_request is None:
-        measured = measured_overlap(target.name)
-        if measured is None:
-            return (
-                f"tokens route independently: no overlap was measured on {target.title} "
-                f"(an upper bound of the experts read)"
-            )
-        return (
-            f"tokens of one request share experts as measured on {target.title} "
-            f"(exponent {measured.value:g}); requests route independently of each other"
-        )
-    if routing.law == "uniform":
-        return (
-            "tokens route to experts independently and uniformly (an upper bound of experts read)"
-        )
-    return (
-        f"routing law {routing.law}: exponent {routing.within_request or 1:g} within a request, "
-        f"{routing.across_requests or 1:g} across requests"
-    )

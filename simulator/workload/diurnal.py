@@ -28,7 +28,7 @@ STEPS_AN_HOUR = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class DiurnalProfile:
     """Rates of the hours of a day, relative to the mean of the week.
 
     Parameters
@@ -55,18 +55,18 @@ class Profile:
         return relative
 
 
-def profile_names() -> list[str]:
+def diurnal_names() -> list[str]:
     """List the profiles in ``workloads/diurnal``.
 
     Examples
     --------
-    >>> profile_names()
+    >>> diurnal_names()
     ['azure_code_2024', 'azure_conversation_2024']
     """
     return data_names(_PACKAGE)
 
 
-def read_profile(name: str) -> Profile:
+def read_diurnal(name: str) -> DiurnalProfile:
     """Read a profile by name.
 
     Raises
@@ -76,7 +76,7 @@ def read_profile(name: str) -> Profile:
     """
     data = read_data(_PACKAGE, name, "diurnal profile")
     days = {part: _hours(data.get(part), name, part) for part in ("weekday", "weekend")}
-    return Profile(name, str(data["title"]), str(data["trace"]), **days)
+    return DiurnalProfile(name, str(data["title"]), str(data["trace"]), **days)
 
 
 def _hours(entry: Any, name: str, part: str) -> tuple[float, ...]:
@@ -106,9 +106,9 @@ class Diurnal:
     settings: DiurnalConfig
 
     @cached_property
-    def profile(self) -> Profile:
+    def profile(self) -> DiurnalProfile:
         """The profile."""
-        return read_profile(self.settings.profile)
+        return read_diurnal(self.settings.profile)
 
     @property
     def cycle(self) -> Cycle:

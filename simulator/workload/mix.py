@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from simulator.errors import InvariantError
 from simulator.workload.config import WorkloadConfig
 from simulator.workload.merged import MergedWorkload, Part
 from simulator.workload.open_loop import open_loop
-from simulator.workload.presets import read_preset
+from simulator.workload.presets import DEFAULT_PRESET, read_preset
 from simulator.workload.sessions import SessionWorkload
 from simulator.workload.traits_config import TrafficClassConfig
 
@@ -34,6 +35,26 @@ def traffic_classes(config: WorkloadConfig) -> tuple[TrafficClassConfig, ...]:
     return tuple(part.traffic_class(read_preset(part.preset).slo) for part in config.mix)
 
 
+def tasks(config: WorkloadConfig) -> dict[str, str]:
+    """Return the tasks of acceptance profiles that a workload's texts are, by what reports call it.
+
+    One for each part of a mix, one of a preset, none of what has no preset.
+
+    Examples
+    --------
+    >>> from simulator.workload.mix_config import MixPartConfig
+    >>> mix = MixPartConfig(preset="code", name="editors"), MixPartConfig(preset="long_context_rag")
+    >>> tasks(WorkloadConfig(kind="mix", mix=mix, rate=4.0))
+    {'editors': 'coding', 'long_context_rag': 'retrieval'}
+    >>> tasks(WorkloadConfig(preset="chat"))
+    {'chat': 'chat'}
+    """
+    if config.mix:
+        return {part.title: read_preset(part.preset).acceptance for part in config.mix}
+    name = config.preset or (DEFAULT_PRESET if config.kind == "preset" else None)
+    return {} if name is None else {name: read_preset(name).acceptance}
+
+
 def build_mix(config: WorkloadConfig, requests: int) -> MergedWorkload:
     """Build a mix of presets.
 
@@ -44,13 +65,15 @@ def build_mix(config: WorkloadConfig, requests: int) -> MergedWorkload:
     requests
         How many requests.
     """
-    rate = config.rate or 0.0
+    rate = config.rate
+    if rate is None:
+        raise InvariantError("a mix without a rate was accepted.")
     total = sum(part.share for part in config.mix)
     alone = replace(config, kind="preset", mix=())
     parts, notes = [], []
     for index, part in enumerate(config.mix):
-        share = part.share / total
-        workload = open_loop(alone, read_preset(part.preset), rate * share, requests)
+        share, preset = part.share / total, read_preset(part.preset)
+        workload = open_loop(alone, preset, rate * share, requests)
         notes += [f"{part.title} ({share:.0%}): {line}" for line in workload.assumptions]
         parts.append(
             Part(

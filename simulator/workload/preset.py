@@ -95,7 +95,7 @@ class Preset:
     slo
         What such traffic is usually promised: its SLO class.
     acceptance
-        Name of the acceptance profile of such texts.
+        Which such texts are of the tasks that acceptance profiles tell apart.
     assumptions
         What the preset leaves out.
     provenance

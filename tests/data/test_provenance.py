@@ -13,8 +13,11 @@ FOLDERS = [
     "hardware_specs.engines",
     "hardware_specs.machines",
     "hardware_specs.moesd",
+    "hardware_specs.wide_ep",
+    "workloads.acceptance",
     "workloads.presets",
     "workloads.routing",
+    "workloads.tasks",
 ]
 
 DATA = [

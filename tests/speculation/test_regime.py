@@ -9,6 +9,7 @@ from simulator.speculation.candidates import Candidates
 from simulator.speculation.config import RegimeConfig, SpeculationConfig
 from simulator.speculation.position import PositionAcceptance
 from simulator.speculation.regime import RegimeAcceptance
+from simulator.speculation.text_states import TextStates
 
 MEASURED = RegimeConfig(alpha_high=0.836, alpha_low=0.524, high_tokens=40, low_tokens=97)
 TOKENS = 400_000
@@ -28,7 +29,7 @@ def in_rounds(regime, gamma, seed):
 
 def test_stretches_have_the_given_lengths_and_share():
     lengths = np.array([TOKENS, TOKENS])
-    high = model().states(lengths, np.random.default_rng(3))
+    high = TextStates(40, 97).draw(lengths, np.random.default_rng(3))
     assert high.mean() == pytest.approx(40 / 137, abs=0.01)
     ends = np.flatnonzero(np.diff(high[:TOKENS])) + 1
     stretches = np.diff(ends)
@@ -41,7 +42,7 @@ def test_stretches_have_the_given_lengths_and_share():
 
 def test_every_request_begins_in_the_stationary_distribution():
     lengths = np.full(100_000, 3)
-    high = model().states(lengths, np.random.default_rng(3)).reshape(-1, 3)
+    high = TextStates(40, 97).draw(lengths, np.random.default_rng(3)).reshape(-1, 3)
     assert high.mean(axis=0) == pytest.approx([40 / 137] * 3, abs=0.006)
     same = (high[1:, 0] == high[:-1, -1]).mean()
     share = 40 / 137

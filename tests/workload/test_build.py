@@ -113,6 +113,11 @@ def test_what_requests_share_is_told_from_the_settings():
     assert (has_sessions(rag), shares_prefixes(rag)) == (False, True)
     assert (has_sessions(agentic), shares_prefixes(agentic)) == (True, True)
     assert not shares_prefixes(WorkloadConfig(preset="chat"))
+    traces = {
+        one: WorkloadConfig(kind="trace", path="x", format=one) for one in ("azure", "mooncake")
+    }
+    assert [shares_prefixes(trace) for trace in traces.values()] == [False, True]
+    assert not any(has_sessions(trace) for trace in traces.values())
 
 
 def test_a_trace_is_opened_checked_and_cut(tmp_path):

@@ -10,7 +10,7 @@ from simulator.streams import Streams
 from simulator.workload.arrivals import Poisson
 from simulator.workload.config import DiurnalConfig, SwingConfig, WorkloadConfig
 from simulator.workload.cycles import Cycle
-from simulator.workload.diurnal import Diurnal, profile_names, read_profile
+from simulator.workload.diurnal import Diurnal, diurnal_names, read_diurnal
 
 CODE = DiurnalConfig(profile="azure_code_2024", day_s=240.0)
 
@@ -20,7 +20,7 @@ CODE = DiurnalConfig(profile="azure_code_2024", day_s=240.0)
     [("azure_code_2024", 0.3, 9.5), ("azure_conversation_2024", 0.55, 1.9)],
 )
 def test_profiles_are_as_published(name, weekend, ratio):
-    profile = read_profile(name)
+    profile = read_diurnal(name)
     days = np.array(profile.weekday), np.array(profile.weekend)
     assert (5 * days[0].mean() + 2 * days[1].mean()) / 7 == pytest.approx(1.0, abs=0.005)
     assert days[1].mean() / days[0].mean() == pytest.approx(weekend, abs=0.01)
@@ -68,7 +68,7 @@ def test_a_cycle_keeps_order_and_the_mean():
         (lambda: DiurnalConfig(profile="x", start_day="mon"), ConfigError, "Did you mean 'monday'"),
         (lambda: DiurnalConfig(profile="x", start_hour=24.0), ConfigError, "start_hour is 24"),
         (lambda: DiurnalConfig(profile="x", day_s=0.0), ConfigError, r"diurnal\.day_s is 0"),
-        (lambda: read_profile("azure_code"), TableError, "Did you mean 'azure_code_2024'"),
+        (lambda: read_diurnal("azure_code"), TableError, "Did you mean 'azure_code_2024'"),
         (
             lambda: WorkloadConfig(diurnal=CODE, swing=SwingConfig()),
             ConfigError,
@@ -82,4 +82,4 @@ def test_what_makes_no_sense_is_refused(make, error, words):
 
 
 def test_all_profiles_read():
-    assert all(read_profile(name).title for name in profile_names())
+    assert all(read_diurnal(name).title for name in diurnal_names())

@@ -12,6 +12,7 @@ from simulator.workload.build import build_workload
 from simulator.workload.config import WorkloadConfig
 from simulator.workload.counts import GeometricCount
 from simulator.workload.lengths import FixedLength, LognormalMixture
+from simulator.workload.presets import read_preset
 from simulator.workload.sessions import SessionLaws, SessionWorkload
 from simulator.workload.spans import HASH_TOKENS
 from simulator.workload.times import ExponentialTimes
@@ -162,6 +163,28 @@ def test_the_agentic_preset_brings_sessions():
     found = whole(workload)
     assert found["prompt_tokens"].max() <= workload.max_prompt_tokens == 30_000
     assert (found["follows"] >= 0).mean() > 0.7
+
+
+def test_the_agentic_preset_is_like_its_trace():
+    """kv-cache-tester: 96.3 % of the input was said before, the median prompt has 104k tokens."""
+    blocks = list(build_workload(config(preset="agentic", rate=1.0), 4000).blocks(Streams(0)))
+    prompts, outputs = (
+        np.concatenate([getattr(block, name) for block in blocks])
+        for name in ("prompt_tokens", "output_tokens")
+    )
+    follows = np.concatenate([block.traits.follows for block in blocks])
+    texts = np.concatenate([block.traits.prefixes.columns[:, 2] for block in blocks])
+    later = np.flatnonzero(follows >= 0)
+    before = follows[later]
+    known = np.where(texts[later] == texts[before], prompts[before] + outputs[before], 15_200)
+    # Sessions under way are cut off by the beginning of the run: one first turn belongs to 70.
+    laws = read_preset("agentic")
+    firsts = later.size / (laws.sessions.turns.mean() - 1.0)
+    said = known.sum() + firsts * 15_200
+    asked = prompts[later].sum() + firsts * laws.prompt.mean()
+    assert said / asked == pytest.approx(0.963, abs=0.015)
+    assert np.median(prompts) == pytest.approx(104_000, rel=0.15)
+    assert np.median(outputs) == pytest.approx(216, rel=0.05)
 
 
 @pytest.mark.parametrize(
