@@ -54,11 +54,10 @@ class Replay:
         Parameters
         ----------
         report
-            Of the reader, which says how coarse times are.
+            Of the reader, which says how coarse times are as soon as it has read something.
         streams
             Where jitter is drawn from; None: times stay coarse, everything else is the same.
         """
-        # The reader fills its report as it begins to read.
         if self.keep_share < 1.0:
             blocks = thinned(blocks, self.keep_share)
         if self.window_s is not None:
