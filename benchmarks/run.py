@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import engine
+import events
 import memory
 import million
 import peer
@@ -22,6 +23,7 @@ from simulator.errors import unknown
 
 BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "engine": engine.measure,
+    "events": events.measure,
     "w1": w1.measure,
     "memory": memory.measure,
     "million": million.measure,

@@ -24,6 +24,7 @@ _OVERRIDES = (
     "data_parallel",
     "expert_parallel",
     "pipeline_parallel",
+    "all2all_backend",
 )
 """Settings of a pool that replace those of ``hardware``."""
 
@@ -36,11 +37,15 @@ _WITHOUT_THRESHOLDS = frozenset(
 def pool_configs(config: Config) -> list[Config]:
     """Return the configuration of each pool: its hardware in a cluster without pools.
 
-    What changes the cluster belongs to the whole of it.
+    What changes the cluster belongs to the whole of it. Where transfers are events, replicas lie
+    on its topology.
     """
     plain = ClusterConfig(prefix_affinity=config.cluster.prefix_affinity)
+    hardware = config.hardware
+    if config.experts.events and hardware.topology is None:
+        hardware = replace(hardware, topology=config.cluster.topology)
     return [
-        replace(config, hardware=_hardware(config.hardware, pool), cluster=plain)
+        replace(config, hardware=_hardware(hardware, pool), cluster=plain)
         for pool in config.cluster.pools
     ]
 

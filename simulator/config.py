@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, unknown
 from simulator.experts.config import ExpertsConfig, RoutingConfig
 from simulator.models.architecture import Architecture
+from simulator.models.parallelism import ALL2ALL_BACKENDS, ALLGATHER
 from simulator.serving.cluster_config import ClusterConfig
 from simulator.serving.config import SchedulerConfig
 from simulator.slo import SloConfig
@@ -41,6 +42,13 @@ class HardwareConfig:
         Replicas behind the router.
     engine
         Name in ``hardware_specs/engines``, or path of a profile of the same form.
+    topology
+        Name in ``hardware_specs/links``, or path of a file of the same form: the GPUs that a
+        replica lies on, the first of them. Null is one node, with collectives as measured.
+    all2all_backend
+        How tokens get to experts on other GPUs and back, by vLLM's names:
+        ``allgather_reducescatter`` (every GPU gets all tokens), ``deepep_high_throughput`` or
+        ``deepep_low_latency`` (only those that chose its experts).
     """
 
     gpu: str = "a100_sxm"
@@ -50,9 +58,14 @@ class HardwareConfig:
     pipeline_parallel: int = 1
     replicas: int = 1
     engine: str = "vllm"
+    topology: str | None = None
+    all2all_backend: str = ALLGATHER
 
     def __post_init__(self) -> None:
         sizes = ("tensor_parallel", "data_parallel", "expert_parallel", "pipeline_parallel")
+        if self.all2all_backend not in ALL2ALL_BACKENDS:
+            key = "hardware.all2all_backend"
+            raise ConfigError(unknown(key, self.all2all_backend, ALL2ALL_BACKENDS))
         for key in (*sizes, "replicas"):
             size = getattr(self, key)
             if size is not None and not 1 <= size <= 4096:
@@ -134,6 +147,12 @@ class Config:
 
     def __post_init__(self) -> None:
         self.cluster.check_beside(self.hardware.replicas)
+        here, there = self.hardware.topology, self.cluster.topology
+        if here is not None and there is not None and here != there:
+            raise ConfigError(
+                f"hardware.topology={here}, but cluster.topology={there}: a replica lies on the "
+                f"topology of its cluster. Name one for both."
+            )
         query_tokens = self.speculation.draft_tokens + 1
         tokens = self.scheduler.max_num_seqs * query_tokens
         if tokens > self.scheduler.max_batched_tokens:

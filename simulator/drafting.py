@@ -44,8 +44,8 @@ def drafting_of(speculation: SpeculationConfig, drafter: Drafter) -> Drafting:
 def acceptance_of(config: Config) -> Acceptance:
     """Return how much of a draft is accepted.
 
-    Under a profile, each part of a mix has the acceptance of its preset's task, unless the settings
-    name one for all.
+    Under a profile, a preset has the acceptance of its task, and so has each part of a mix, unless
+    the settings name one for all.
 
     Raises
     ------
@@ -54,10 +54,12 @@ def acceptance_of(config: Config) -> Acceptance:
     """
     given, workload = config.speculation, config.workload
     make = ACCEPTANCE.get(given.acceptance, "speculation.acceptance")
-    if not workload.mix or given.profile is None or given.task is not None:
+    if given.profile is None or given.task is not None:
         return make(given)
     parts = [make(replace(given, task=task)) for task in tasks(workload).values()]
-    return ClassAcceptance(parts, [part.share for part in workload.mix])
+    if workload.mix:
+        return ClassAcceptance(parts, [part.share for part in workload.mix])
+    return parts[0] if parts else make(given)
 
 
 def drafter_parallelism(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 from simulator.config import Config, HardwareConfig
 from simulator.costs.engine import Engine
 from simulator.costs.memory import plan_memory
+from simulator.costs.offload import spared_bytes
 from simulator.drafting import check_own_memory
 from simulator.errors import CapacityError, ConfigError, SimulatorError
+from simulator.experts.config import OffloadConfig
 from simulator.hardware.gpu import Gpu
+from simulator.hardware.topology import Topology
 from simulator.models.drafters import Drafter
 from simulator.models.parallelism import COMMON_SIZES, Parallelism, check_parallelism
 from simulator.units import GIGA
@@ -18,7 +23,12 @@ RESIDENT_REQUESTS = 8
 
 
 def place(
-    config: Config, gpu: Gpu, engine: Engine, drafter: Drafter | None, workload: Workload
+    config: Config,
+    gpu: Gpu,
+    engine: Engine,
+    drafter: Drafter | None,
+    workload: Workload,
+    topology: Topology | None = None,
 ) -> Parallelism:
     """Choose or check how a replica is spread over GPUs.
 
@@ -33,6 +43,8 @@ def place(
         Loaded beside the model; None for none.
     workload
         Bounds the longest request, which must fit.
+    topology
+        Where the replica lies; None for nodes apart, one for each stage.
 
     Raises
     ------
@@ -42,13 +54,17 @@ def place(
     longest = _longest_tokens(config, workload)
     chosen = config.hardware.tensor_parallel
     if chosen is not None:
-        return _check_placement(config, gpu, engine, drafter, chosen, longest)
+        return _check_placement(config, gpu, engine, drafter, topology, chosen, longest)
     failure: SimulatorError | None = None
+    reach, several = (
+        gpu.node_gpus if topology is None else topology.gpus,
+        RESIDENT_REQUESTS * longest,
+    )
     for size in COMMON_SIZES:
-        if failure and size * config.hardware.data_parallel > gpu.node_gpus:
+        if failure and size * config.hardware.data_parallel > reach:
             break
         try:
-            return _check_placement(config, gpu, engine, drafter, size, RESIDENT_REQUESTS * longest)
+            return _check_placement(config, gpu, engine, drafter, topology, size, several)
         except ConfigError as error:
             failure = error
     raise CapacityError(
@@ -66,16 +82,27 @@ def _longest_tokens(config: Config, workload: Workload) -> int:
 
 
 def _check_placement(
-    config: Config, gpu: Gpu, engine: Engine, drafter: Drafter | None, size: int, tokens: int
+    config: Config,
+    gpu: Gpu,
+    engine: Engine,
+    drafter: Drafter | None,
+    topology: Topology | None,
+    size: int,
+    tokens: int,
 ) -> Parallelism:
-    """Refuse sizes that do not fit model or node, or leave an attention group too little cache.
-
-    The stages of a pipeline may lie on different nodes.
-    """
-    settings = _settings(config.hardware, size)
+    """Refuse sizes that do not fit model or GPUs, or leave an attention group too little cache."""
+    hardware = config.hardware
+    settings = _settings(hardware, size)
     try:
-        parallelism = Parallelism(*settings.values())
-        _check_node(gpu, parallelism)
+        parallelism = Parallelism(
+            size,
+            hardware.data_parallel,
+            hardware.expert_parallel,
+            hardware.pipeline_parallel,
+            config.experts.redundant,
+            hardware.all2all_backend,
+        )
+        check_reach(gpu, parallelism, topology)
         check_parallelism(config.model, parallelism)
     except ConfigError as error:
         raise ConfigError(f"{_overrides(settings)}: {error}") from error
@@ -89,6 +116,7 @@ def _check_placement(
         max_num_seqs=seqs,
         draft_tokens=config.speculation.draft_tokens,
         own_gpus=own,
+        offload=config.experts.offload,
     )
     if drafter is not None and memory.drafter is not None:
         check_own_memory(gpu, drafter, memory.drafter, tokens)
@@ -99,21 +127,65 @@ def _check_placement(
             f" and state of scheduler.max_num_seqs={seqs} requests" if memory.state_bytes else ""
         )
         held_bytes = memory.weight_bytes + memory.state_bytes
+        short_bytes = held_bytes + tokens * memory.kv_bytes_per_token - memory.usable_bytes
         raise CapacityError(
             f"{what} needs {held_bytes / GIGA:.1f} GB of weights{state} per GPU at "
             f"{_overrides(settings)}; {gpu.title} offers {memory.usable_bytes / GIGA:.1f} GB, "
             f"which leaves {memory.kv_capacity_tokens} tokens of KV cache where {tokens} are "
-            f"needed. Use more or larger GPUs, or shorter requests (workload.max_prompt_tokens, "
-            f"workload.max_output_tokens)."
+            f"needed. Use more or larger GPUs, {_fewer_experts(config, parallelism, short_bytes)}"
+            f"or shorter requests (workload.max_prompt_tokens, workload.max_output_tokens)."
         )
     return parallelism
 
 
-def _check_node(gpu: Gpu, parallelism: Parallelism) -> None:
-    if parallelism.stage_gpus > gpu.node_gpus:
+def _fewer_experts(config: Config, parallelism: Parallelism, short_bytes: float) -> str:
+    """Name the experts of a layer that fit where bytes are short; nothing where too few would."""
+    moe, offload = config.model.moe, config.experts.offload
+    if moe is None or parallelism.expert > 1:
+        return ""
+    all_but_one = OffloadConfig(resident_experts=moe.experts - 1)
+    each_bytes = spared_bytes(config.model, parallelism, all_but_one)
+    held = moe.experts if offload is None else offload.resident_experts
+    fitting = held - math.ceil(short_bytes / each_bytes)
+    if fitting < moe.top_k:
+        return ""
+    return f"experts in host memory (experts.offload={{resident_experts:{fitting}}}), "
+
+
+def check_reach(gpu: Gpu, parallelism: Parallelism, topology: Topology | None) -> None:
+    """Refuse a replica that reaches beyond its node or its topology.
+
+    Without a topology the stages of a pipeline may lie on different nodes, but none on several.
+
+    Raises
+    ------
+    ConfigError
+        If it does, fills no whole nodes, or an attention group lies astride two of them.
+    """
+    if topology is None:
+        if parallelism.stage_gpus > gpu.node_gpus:
+            raise ConfigError(
+                f"{parallelism.stage_gpus} GPUs share a layer, which exceeds the {gpu.node_gpus} "
+                f"GPUs of one {gpu.title} node. Say how nodes are joined: hardware.topology=NAME "
+                f"with at least {parallelism.gpus} GPUs (moesim list topologies)."
+            )
+        return
+    if parallelism.gpus > topology.gpus:
         raise ConfigError(
-            f"{parallelism.stage_gpus} GPUs share a layer, which exceeds the {gpu.node_gpus} GPUs "
-            f"of one {gpu.title} node."
+            f"the replica takes {parallelism.gpus} GPUs, but hardware.topology={topology.name} has "
+            f"{topology.gpus}. Take a larger one (moesim list topologies), or a file of your own: "
+            f"a copy of it with gpus raised."
+        )
+    node, group = topology.island_gpus, parallelism.tensor
+    if parallelism.stage_gpus > node and parallelism.stage_gpus % node:
+        raise ConfigError(
+            f"{parallelism.stage_gpus} GPUs share a layer, which fill no nodes of {node} on "
+            f"hardware.topology={topology.name}. Take a multiple of {node}, or fewer."
+        )
+    if parallelism.stage_gpus > node and node % group and group % node:
+        raise ConfigError(
+            f"attention groups of {group} GPUs would lie astride nodes of {node} on "
+            f"hardware.topology={topology.name}. Take a tensor parallel size that divides {node}."
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -20,7 +20,9 @@ from simulator.costs.compiled import CompiledSteps, windows_by_length
 from simulator.costs.engine import Engine, load_engine
 from simulator.costs.forward import ForwardCost
 from simulator.costs.memory import plan_memory
+from simulator.costs.offload import ExpertTransfers, check_offload, expert_transfers
 from simulator.costs.step import StepModel
+from simulator.dispatching import check_drawn, dispatch_plan
 from simulator.drafting import (
     acceptance_of,
     check_drafter,
@@ -30,9 +32,13 @@ from simulator.drafting import (
 )
 from simulator.errors import ConfigError, SimulatorError, TableError
 from simulator.experts.config import RoutingConfig
+from simulator.experts.heterogeneity import layer_archetypes
 from simulator.experts.laws import ROUTING_LAWS
 from simulator.experts.overlaps import measured_overlap
+from simulator.experts.routes import archetype_of
+from simulator.experts.sampling import Archetype, archetype_names, measured_archetype
 from simulator.hardware.gpu import Gpu, load_gpu
+from simulator.hardware.topology import load_topology
 from simulator.kernels.tables import KernelTables
 from simulator.models.architecture import Architecture
 from simulator.models.catalog import default_drafter, load_drafter
@@ -40,7 +46,7 @@ from simulator.models.drafters import Drafter, drafter_operators
 from simulator.models.forward import forward_operators
 from simulator.models.parallelism import Parallelism
 from simulator.placement import place
-from simulator.serving.deployment import ClusterPlan, Deployment
+from simulator.serving.deployment import ClusterPlan, Deployment, DispatchPlan
 from simulator.serving.queues import QUEUES
 from simulator.serving.router import ROUTERS, NewRouter
 from simulator.serving.scheduler import Limits
@@ -113,13 +119,15 @@ class Scenario:
             max_num_seqs=scheduler.max_num_seqs,
             draft_tokens=drafting.tree.nodes(gamma),
             own_gpus=drafting.own_gpus,
+            offload=self.config.experts.offload,
         )
         # A drafter on GPUs of its own reads the prompt itself, wherever the target prefills.
         sent = None if drafting.own_gpus else drafter
         token_bytes, state_bytes = sent_bytes(self.config.model, sent)
         block = scheduler.block_tokens
+        costs = [CompiledSteps(self.step_model, gamma)]
         deployment = Deployment(
-            costs=[CompiledSteps(self.step_model, gamma)],
+            costs=costs,
             replicas=self.config.hardware.replicas,
             limits=Limits(
                 max_num_seqs=spread.data * scheduler.max_num_seqs,
@@ -139,6 +147,7 @@ class Scenario:
             gpus=spread.gpus + (self.drafter_gpus if gamma else 0),
             kv_bytes_per_token=token_bytes,
             state_bytes=state_bytes,
+            dispatch=self._dispatch(costs),
         )
         if gamma == 0 or self.config.speculation.policy == FIXED:
             return deployment
@@ -151,7 +160,16 @@ class Scenario:
         speculation = replace(self.config.speculation, gamma=gamma)
         new_policy = POLICIES.get(speculation.policy, "speculation.policy")
         price = windows_by_length(costs)
-        return replace(deployment, costs=costs, new_policy=partial(new_policy, speculation, price))
+        return replace(
+            deployment,
+            costs=costs,
+            new_policy=partial(new_policy, speculation, price),
+            dispatch=self._dispatch(costs),
+        )
+
+    def _dispatch(self, costs: Sequence[CompiledSteps]) -> DispatchPlan | None:
+        """Return how loads of experts are drawn; None where they are not."""
+        return dispatch_plan(self.config, self.gpu, self.step_model, costs)
 
     @property
     def drafter_gpus(self) -> int:
@@ -222,21 +240,26 @@ def _build(
     _check_queue(config, workload)
     if config.speculation.gamma:
         check_drafter(config.speculation, drafter, target)
+    check_offload(target, config.experts, config.routing.law, config.hardware.expert_parallel)
+    on = config.hardware.topology
+    topology = None if on is None else _load(load_topology, "hardware.topology", on)
     parallelism = place(
-        config, gpu, engine, drafter if config.speculation.gamma else None, workload
+        config, gpu, engine, drafter if config.speculation.gamma else None, workload, topology
     )
+    check_drawn(config, gpu, parallelism)
     tables = KernelTables.load(gpu, engine.tables)
     draft_grid = drafter_parallelism(config.speculation, drafter, parallelism)
     draft_operators = drafter_operators(drafter, target, draft_grid)
     step_model = StepModel(
-        target=ForwardCost(forward_operators(target, parallelism), tables, engine),
-        drafter=ForwardCost(draft_operators, tables, engine) if draft_operators else None,
-        law=law(routing_of(config, engine)),
+        target=ForwardCost(forward_operators(target, parallelism), tables, engine, topology),
+        drafter=ForwardCost(draft_operators, tables, engine, topology) if draft_operators else None,
+        law=law(routing_of(config, engine), target, config.run.seed),
         engine=engine,
         vocab=target.vocab,
         parallelism=parallelism,
         layers=target.layers,
         drafting=drafting_of(config.speculation, drafter),
+        offload=_offload(config, gpu, parallelism),
     )
     _check_measured(config, gpu, step_model)
     return Scenario(
@@ -267,6 +290,25 @@ def routing_of(config: Config, engine: Engine) -> RoutingConfig:
         across_requests=_known(routing.across_requests, engine.routing_across_requests),
         prompt=_known(routing.prompt, engine.routing_prompt),
     )
+
+
+def _offload(config: Config, gpu: Gpu, parallelism: Parallelism) -> ExpertTransfers | None:
+    """Return what experts in host memory cost; None where all are on the GPUs."""
+    offload, target = config.experts.offload, config.model
+    if offload is None:
+        return None
+    return expert_transfers(offload, _popularity(config), gpu, target, parallelism)
+
+
+def _popularity(config: Config) -> Archetype | None:
+    """Return how tokens prefer experts under the routing law; None where all are alike to it."""
+    routing, target = config.routing, config.model
+    if routing.law == "sampled":
+        archetype, overlap, _ = archetype_of(routing, target)
+        return layer_archetypes(archetype, overlap, 0.0, 1)[0]
+    if routing.law == "overlap" and target.name in archetype_names():
+        return measured_archetype(target.name).archetype
+    return None
 
 
 def _known(*choices: float | None) -> float | None:

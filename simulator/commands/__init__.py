@@ -20,6 +20,7 @@ COMMANDS = {
         "validate", "how far off predictions are: kernels, deployments, MoESD, an engine"
     ),
     "calibrate": Command("calibrate", "fit to measurements; what measurements can determine"),
+    "workload": Command("workload", "traffic described; presets fitted to traces"),
     "list": Command("listing", "known models, GPUs, drafters, workloads and parts, with sources"),
     "show": Command("show", "a topology: drawn, with its links, routes and collectives"),
     "kernels": Command("kernels", "measured kernel tables: import them again from their source"),

@@ -9,6 +9,7 @@ from simulator.commands.arguments import Parser
 from simulator.commands.calibrate import SUBJECTS as CALIBRATE
 from simulator.commands.show import SUBJECTS as SHOW
 from simulator.commands.validate import SUBJECTS as VALIDATE
+from simulator.commands.workload import SUBJECTS as WORKLOAD
 
 BASH = r"""\
 _moesim_complete() {
@@ -32,6 +33,8 @@ _moesim_complete() {
         replies="@CALIBRATE@ --help"
     elif [[ "$command" == show ]]; then
         replies="@SHOW@ --help"
+    elif [[ "$command" == workload ]]; then
+        replies="@WORKLOAD@ --help"
     elif [[ "$command" == list ]]; then
         replies="models gpus topologies drafters workloads scenarios engines tables parts"
     elif [[ "$command" == kernels ]]; then
@@ -66,6 +69,7 @@ def main(arguments: list[str]) -> int:
         ("VALIDATE", list(VALIDATE)),
         ("CALIBRATE", list(CALIBRATE)),
         ("SHOW", list(SHOW)),
+        ("WORKLOAD", list(WORKLOAD)),
     ):
         script = script.replace(f"@{mark}@", " ".join(names))
     sys.stdout.write(script)

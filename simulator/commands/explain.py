@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.commands.arguments import Parser
-from simulator.errors import ConfigError, SimulatorError
 
 if TYPE_CHECKING:
-    from simulator.config import Config
     from simulator.study.explain import Explanation, Step
 
 _EPILOG = """\
@@ -68,6 +66,7 @@ def _parser() -> Parser:
 
 def _explain(options: Namespace) -> None:
     # Slow to import, and `--help` does without.
+    from simulator.commands.composed import composed  # noqa: PLC0415
     from simulator.commands.screen import screen  # noqa: PLC0415
     from simulator.report.explain import print_explanation  # noqa: PLC0415
     from simulator.report.step_chart import plot_steps  # noqa: PLC0415
@@ -75,7 +74,9 @@ def _explain(options: Namespace) -> None:
     from simulator.study.explain import explain  # noqa: PLC0415
     from simulator.trace.json_file import write_json  # noqa: PLC0415
 
-    explanation = explain(build(_compose(options.overrides)), options.batch, options.context)
+    explanation = explain(
+        build(composed(options.overrides, "explain")), options.batch, options.context
+    )
     files = {}
     if options.picture is not None:
         files["picture"] = plot_steps(explanation, options.picture)
@@ -117,31 +118,6 @@ def _step_figures(step: Step) -> dict[str, Any]:
         "experts": step.experts,
         "active_experts": step.active_experts,
         "tokens_per_expert": step.tokens_per_expert,
+        "missing_experts": step.missing_experts,
         "parts": parts,
     }
-
-
-def _compose(overrides: list[str]) -> Config:
-    """Compose the configuration, whatever Hydra raises turned into one message."""
-    from simulator.commands.messages import explain as worded  # noqa: PLC0415 - slow, see above
-    from simulator.compose import compose  # noqa: PLC0415
-
-    try:
-        _refuse_sweeps(overrides)
-        return compose(overrides)
-    except SimulatorError:
-        raise
-    except Exception as error:
-        raise ConfigError(worded(error, overrides)) from error
-
-
-def _refuse_sweeps(overrides: list[str]) -> None:
-    """Refuse several values of a setting: composing would advise a flag that is not here."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser  # noqa: PLC0415
-
-    for override in OverridesParser.create().parse_overrides(overrides):
-        if override.is_sweep_override():
-            raise ConfigError(
-                f"{override.input_line} is a sweep, and moesim explain takes one point; "
-                f"give {override.key_or_group} one value."
-            )

@@ -18,7 +18,8 @@ from simulator.report.progress import progress
 from simulator.report.terminal import print_summary
 from simulator.report.timeline import plot_timeline
 from simulator.scenario import Scenario, build
-from simulator.study.paired import run_count, simulate
+from simulator.serving.following import DispatchTraces
+from simulator.study.paired import dispatch_tables, run_count, simulate
 from simulator.study.result import conclude
 
 
@@ -63,16 +64,19 @@ def _results(scenario: Scenario, folder: Path) -> dict[str, Any]:
     events = folder / "events.parquet"
     if scenario.config.cluster.changes:
         files["events"] = events
+    tables = {name: folder / f"{name}.parquet" for name in DispatchTraces._fields}
+    dispatch = {name: tables[name] for name in dispatch_tables(scenario.config)}
+    files |= dispatch
     files["summary"] = folder / "summary.json"
     pictures = {"picture": folder / "latencies.png", "timeline": folder / "timeline.png"}
     if settings.picture:
         files |= pictures
-    for path in (*files.values(), events, *pictures.values()):
+    for path in (*files.values(), events, *tables.values(), *pictures.values()):
         path.unlink(missing_ok=True)  # nothing stale beside new results
     with progress(run_count(scenario.config), "simulating") as bar:
-        simulate(scenario, files["requests"], files["iterations"], bar.advance, files.get("events"))
+        trace = files["requests"], files["iterations"]
+        simulate(scenario, *trace, bar.advance, files.get("events"), tuple(dispatch.values()))
     if settings.picture:
-        tables, warmup = (files["requests"], files["iterations"]), settings.warmup_fraction
-        plot_latencies(tables[0], pictures["picture"], warmup)
-        plot_timeline(*tables, pictures["timeline"], warmup)
+        plot_latencies(trace[0], pictures["picture"], settings.warmup_fraction)
+        plot_timeline(*trace, pictures["timeline"], settings.warmup_fraction)
     return dict(conclude(scenario, files))

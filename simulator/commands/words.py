@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from types import NoneType
@@ -46,7 +46,9 @@ def read_words(words: Sequence[str], schema: type[T], command: str) -> Words[T]:
     words
         As typed. A value is YAML; a list may go without brackets (``gpu=h100_sxm,l40s``).
     schema
-        Dataclass of the command's settings, each documented by ``metadata={"help": ...}``.
+        Dataclass of the command's settings, each documented by ``metadata={"help": ...}``. One that
+        has ``"bare": True`` there is also set by a word without ``=``; one that has a
+        ``"prefix"`` takes the words whose keys begin so, whole, as a tuple.
     command
         The command ("validate kernels"), for messages and the name of the folder.
 
@@ -65,13 +67,21 @@ def read_words(words: Sequence[str], schema: type[T], command: str) -> Words[T]:
     """
     hints = get_type_hints(schema)
     folder = f"runs/{datetime.now():%Y-%m-%d/%H-%M-%S-%f}-{command.replace(' ', '-')}"
+    bare, prefixes = _bare(schema), _prefixes(schema)
     values: dict[str, Any] = {}
     for word in words:
         key, equals, text = word.partition("=")
-        if not equals:
+        passed_on = next(
+            (name for prefix, name in prefixes.items() if key.startswith(prefix)), None
+        )
+        if not equals and bare is not None and bare not in values:
+            values[bare] = word
+        elif not equals:
             raise ConfigError(f"{word!r} is no key=value. {_try(command)}")
-        if key == RUN_FOLDER:
+        elif key == RUN_FOLDER:
             folder = text
+        elif passed_on is not None:
+            values.setdefault(passed_on, []).append(word)
         elif key in hints:
             values[key] = _value(hints[key], key, text)
         else:
@@ -82,6 +92,20 @@ def read_words(words: Sequence[str], schema: type[T], command: str) -> Words[T]:
         return Words(from_mapping(schema, values, ""), Path(folder))
     except SimulatorError as error:
         raise ConfigError(f"{error} {_try(command)}") from error
+
+
+def _bare(schema: type) -> str | None:
+    """Return the setting that a word without ``=`` sets."""
+    return next((field.name for field in fields(schema) if field.metadata.get("bare")), None)
+
+
+def _prefixes(schema: type) -> dict[str, str]:
+    """Return the setting that takes words whose keys begin in a way, by how they begin."""
+    return {
+        field.metadata["prefix"]: field.name
+        for field in fields(schema)
+        if "prefix" in field.metadata
+    }
 
 
 def _try(command: str) -> str:
@@ -131,15 +155,21 @@ def help_text(command: str, purpose: str, schema: type, examples: Sequence[str])
         if field.default_factory is MISSING
     }
     entries = {
-        f"{field.name}={_shown(defaults.get(field.name))}": field.metadata.get("help", "")
+        _key(field, _shown(defaults.get(field.name))): field.metadata.get("help", "")
         for field in fields(schema)
     }
     entries[f"{RUN_FOLDER}=DIR"] = "folder of the files (default: runs/DATE/TIME-...)"
     lines = "\n".join(f"  moesim {example}" for example in examples)
-    return (
-        f"usage: moesim {command} [key=value ...]\n\n{purpose}\n\nsettings:\n"
-        f"{_columns(entries)}\n\nexamples:\n{lines}\n"
-    )
+    bare = (_bare(schema) or "").upper()
+    usage = " ".join(word for word in ("moesim", command, bare, "[key=value ...]") if word)
+    return f"usage: {usage}\n\n{purpose}\n\nsettings:\n{_columns(entries)}\n\nexamples:\n{lines}\n"
+
+
+def _key(field: Field[Any], default: str) -> str:
+    """Return how a setting is given."""
+    if "prefix" in field.metadata:
+        return f"{field.metadata['prefix']}SETTING=VALUE"
+    return field.name.upper() if field.metadata.get("bare") else f"{field.name}={default}"
 
 
 def _shown(default: Any) -> str:

@@ -77,7 +77,7 @@ class CompiledSteps:
         self.gamma = gamma
         self.query_tokens = model.drafting.query_tokens(gamma)
         """Most target tokens of a decoding request; a step is priced at their mean."""
-        self._mean_query_tokens = model.drafting.mean_query_tokens(gamma)
+        self.mean_query_tokens = model.drafting.mean_query_tokens(gamma)
         self._passes = Counter(model.drafting.tree.pass_tokens(gamma)).items()
         self._model = model
         self._prefill_launch_s = model.prefill_launch_s
@@ -137,7 +137,7 @@ class CompiledSteps:
             Prompt chunks ``(start, end)``, one per request that prefills.
         """
         batch = self._batches.get(requests) or self._compile(requests)
-        share, met_tokens = (chunks, 0) if self._alone else self._deal(chunks)
+        share, met_tokens = (chunks, 0) if self._alone else self.deal(chunks)
         seconds = batch.attention_s.at(context_tokens) + batch.sampled_s[len(share)]
         prompt_s, prompt_tokens = self._prompt_s, 0
         for start, end in share:
@@ -180,21 +180,21 @@ class CompiledSteps:
             seconds += self._draft_gathered_s.at(met_tokens)
         return seconds
 
-    def _deal(self, chunks: Sequence[Chunk]) -> tuple[Sequence[Chunk], int]:
+    def deal(self, chunks: Sequence[Chunk]) -> tuple[Sequence[Chunk], int]:
         """Return the chunks of the busiest attention group, and the tokens that it meets."""
         micro_batch = busiest_chunks(chunks, self._stages)
         met_tokens = sum([end - start for start, end in micro_batch])
         return busiest_chunks(micro_batch, self._groups), met_tokens
 
-    def _share(self, requests: int) -> tuple[int, int]:
+    def share(self, requests: int) -> tuple[int, int]:
         """Return the requests of the busiest attention group, and those that it meets."""
         met = int(busiest_requests(requests, self._stages))
         return int(busiest_requests(met, self._groups)), met
 
     def _compile(self, requests: int) -> _Batch:
         """Set up the curves of a number of decoding requests."""
-        target, query_tokens = self._model.target, self._mean_query_tokens
-        share, met = self._share(requests)
+        target, query_tokens = self._model.target, self.mean_query_tokens
+        share, met = self.share(requests)
         tokens = math.ceil(share * query_tokens)
 
         def active_experts(prompt: int) -> float:
@@ -233,8 +233,8 @@ class CompiledSteps:
         if not requests:
             return 0.0
         mean_tokens = max(context_tokens / requests, 1.0)
-        share, _ = self._share(requests)
-        target = self._model.target_attention(share, self._mean_query_tokens, mean_tokens)
+        share, _ = self.share(requests)
+        target = self._model.target_attention(share, self.mean_query_tokens, mean_tokens)
         seconds = total_s(target) + self._model.drafting.round_s(share, mean_tokens, self.gamma)
         if self._drafter is not None:
             for tokens, times in self._passes:
@@ -246,7 +246,7 @@ class CompiledSteps:
         """Price draft steps without their attention, and rejection."""
         seconds = total_s(self._model.rejection(requests, self.gamma))
         if requests and self._drafter is not None:
-            share, _ = self._share(requests)
+            share, _ = self.share(requests)
             for tokens, times in self._passes:
                 attention = self._drafter.decode_attention(share, tokens, 1.0)
                 step = self._model.draft_step(requests, 1.0, tokens)
@@ -256,10 +256,13 @@ class CompiledSteps:
     def _price_experts(
         self, forward: ForwardCost, requests: int, query_tokens: float, prompt_tokens: int
     ) -> float:
-        """Price the routed experts of a pass and the exchange around them."""
+        """Price the routed experts of a pass, and exchange and loads around them."""
         law = self._model.law
         independent = law.independent_tokens(requests, query_tokens, prompt_tokens)
-        return total_s(forward.experts(requests * query_tokens + prompt_tokens, independent))
+        seconds = total_s(forward.experts(requests * query_tokens + prompt_tokens, independent))
+        if forward is self._model.target:
+            seconds += total_s(self._model.expert_transfers(requests, prompt_tokens, independent))
+        return seconds
 
     def _price_draft_pass(self, tokens: int) -> float:
         """Price the drafter's pass over prompts, attention apart; experts that gather apart too."""

@@ -13,14 +13,18 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 from simulator.costs.engine import Engine
+from simulator.costs.exchange import exchange_time
 from simulator.costs.work import Load, operator_work, prompt_work
 from simulator.experts.imbalance import slowest_rank_experts, slowest_rank_share
 from simulator.experts.laws import distinct_experts
+from simulator.hardware.topology import Topology
 from simulator.kernels.tables import ExpertShape, KernelTables, LinearShape, SparseShape, Timing
 from simulator.kernels.timing import weaker
 from simulator.models.operators import (
     AllGather,
     AllReduce,
+    Combine,
+    Dispatch,
     Elementwise,
     Experts,
     Gemm,
@@ -123,11 +127,14 @@ class ForwardCost:
         Measured kernels of the GPU.
     engine
         For launches and elementwise kernels, and the speed that kernels reach.
+    topology
+        Where the replica lies; None for one node.
     """
 
     operators: tuple[Operator, ...]
     tables: KernelTables
     engine: Engine
+    topology: Topology | None = None
     _by_kind: dict[type, tuple[Any, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -145,7 +152,8 @@ class ForwardCost:
                 self._add(parts, op, timing, Load(tokens))
             elif isinstance(op, AllReduce):
                 message_bytes = 2.0 * tokens * op.elements_per_token
-                self._add(parts, op, self.tables.all_reduce(message_bytes, op.gpus))
+                timing = self.tables.all_reduce(message_bytes, op.gpus, self.topology)
+                self._add(parts, op, timing)
             elif isinstance(op, Send):
                 message_bytes = 2.0 * tokens * op.bytes_per_token
                 self._add(parts, op, self.tables.all_gather(message_bytes, 2))
@@ -169,7 +177,9 @@ class ForwardCost:
 
         Experts that are spread over GPUs wait for the busiest of these, under routing as even as
         chance allows (``experts.imbalance``): the most distinct experts and the most tokens of any
-        GPU, as if one GPU had both.
+        GPU, as if one GPU had both. Replicas are taken to even out what is popular: a token picks
+        distinct slots of experts and replicas, all alike. DeepEP's exchange waits for the GPU that
+        gets most copies, as if all got as many.
 
         Parameters
         ----------
@@ -180,32 +190,71 @@ class ForwardCost:
             weights that are read.
         """
         parts: Parts = {}
+        busiest_tokens = tokens
         for op in self._each(Experts):
-            shape = ExpertShape(
-                experts=op.experts,
-                top_k=op.top_k,
-                hidden=op.hidden,
-                inter=op.inter,
-                tensor_parallel=op.tensor_parallel,
-                gated=op.gated,
-                expert_parallel=op.expert_parallel,
-            )
-            busiest_tokens = tokens
-            active = distinct_experts(op.experts, op.top_k, independent_tokens)
+            active = distinct_experts(op.slots, op.top_k, independent_tokens)
             if op.expert_parallel > 1:
-                spread = op.top_k, op.experts, op.expert_parallel
+                spread = op.top_k, op.slots, op.expert_parallel
                 busiest_tokens *= slowest_rank_share(independent_tokens, *spread)
                 active = slowest_rank_experts(independent_tokens, *spread)
-            timing = self.tables.experts(busiest_tokens, active, shape, op.dtype)
-            everywhere = active * op.expert_parallel
-            self._add(parts, op, timing, Load(busiest_tokens, active_experts=everywhere))
+            self._add_experts(parts, op, busiest_tokens, active)
+        return merge_parts(parts, self.exchange_around(tokens, busiest_tokens))
+
+    def exchange_around(self, tokens: float, busiest_tokens: float) -> Parts:
+        """Price what brings tokens to the routed experts, ``dispatch``, and back, ``combine``.
+
+        Parameters
+        ----------
+        tokens
+            Tokens in the pass, of all attention groups.
+        busiest_tokens
+            Tokens were all GPUs as loaded as the one that gets most copies.
+        """
+        parts, tables, topology = Parts(), self.tables, self.topology
         for gather in self._each(AllGather):
             message_bytes = tokens * gather.bytes_per_token
-            self._add(parts, gather, self.tables.all_gather(message_bytes, gather.gpus))
+            self._add(parts, gather, tables.all_gather(message_bytes, gather.gpus, topology))
         for scatter in self._each(ReduceScatter):
             message_bytes = tokens * scatter.bytes_per_token
-            self._add(parts, scatter, self.tables.reduce_scatter(message_bytes, scatter.gpus))
+            timing = tables.reduce_scatter(message_bytes, scatter.gpus, topology)
+            self._add(parts, scatter, timing)
+        for there in self._each(Dispatch):
+            timing = exchange_time(there, busiest_tokens / there.gpus, tables, topology)
+            self._add(parts, there, timing)
+        for back in self._each(Combine):
+            timing = exchange_time(back, busiest_tokens / back.gpus, tables, topology)
+            self._add(parts, back, timing)
         return parts
+
+    def rank_experts(self, tokens: float, active_experts: float) -> Parts:
+        """Price the routed experts of one rank, whose load is known, in all layers.
+
+        Parameters
+        ----------
+        tokens
+            Tokens in the pass were all ranks as loaded as this one: its copies times ranks over K.
+        active_experts
+            Distinct experts that it reads in a layer, > 0.
+        """
+        parts: Parts = {}
+        for op in self._each(Experts):
+            self._add_experts(parts, op, tokens, active_experts)
+        return parts
+
+    def _add_experts(self, parts: Parts, op: Experts, tokens: float, active: float) -> None:
+        """Add the experts of a rank with so many active, as if all ranks were loaded like it."""
+        shape = ExpertShape(
+            experts=op.slots,
+            top_k=op.top_k,
+            hidden=op.hidden,
+            inter=op.inter,
+            tensor_parallel=op.tensor_parallel,
+            gated=op.gated,
+            expert_parallel=op.expert_parallel,
+        )
+        timing = self.tables.experts(tokens, active, shape, op.dtype, masked=op.masked)
+        load = Load(tokens, active_experts=active * op.expert_parallel)
+        self._add(parts, op, timing, load)
 
     def decode_attention(
         self, requests: float, query_tokens: float, context_tokens: float
@@ -289,7 +338,7 @@ class ForwardCost:
     @property
     def gathers(self) -> bool:
         """Whether the tokens of all attention groups meet in the experts."""
-        return any(self._each(AllGather))
+        return any((*self._each(AllGather), *self._each(Dispatch)))
 
     def active_experts(self, independent_tokens: float) -> float:
         """Distinct experts that a step activates in one MoE layer, 0 for a dense model."""

@@ -4,6 +4,8 @@ The cost of routed experts follows the number of distinct experts whose weights 
 number is an input to the cost, and the law that supplies it is a choice:
 
 - ``uniform`` (MoESD eq. 8): every token routes alone, ``N(t) = E (1 - (1 - K/E)^t)``.
+- ``sampled`` and ``recorded``: what pooled routes touch that were drawn from the archetype of a
+  model, or recorded on it (`simulator.experts.unions`).
 - ``overlap``: tokens of one request, and requests among themselves, prefer the same experts,
   ``U = E (1 - (1 - K/E)^((sum_r m_r^g)^h))`` with m_r tokens of request r, 0 < g, h <= 1.
 """
@@ -16,6 +18,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from simulator.experts.config import RoutingConfig
+from simulator.experts.routes import routes_of
+from simulator.experts.unions import PoolUnions
+from simulator.models.architecture import Architecture, Moe, experts_of
 from simulator.registry import Registry
 
 
@@ -39,7 +44,10 @@ class RoutingLaw(Protocol):
         ...
 
 
-ROUTING_LAWS: Registry[Callable[[RoutingConfig], RoutingLaw]] = Registry("routing law")
+ROUTING_LAWS: Registry[Callable[[RoutingConfig, Architecture, int], RoutingLaw]] = Registry(
+    "routing law"
+)
+"""By kind: from the settings, the model and the seed of the run to the law."""
 
 
 def distinct_experts(experts: int, top_k: int, tokens: float) -> float:
@@ -90,16 +98,51 @@ def tokens_touching(experts: int, top_k: int, active: float) -> float:
 
 
 @ROUTING_LAWS.register("uniform")
-def uniform(config: RoutingConfig) -> Overlap:
+def uniform(config: RoutingConfig, arch: Architecture, seed: int) -> Overlap:
     """Every token routes independently and uniformly over the experts."""
-    del config
+    del config, arch, seed
     return Overlap()
 
 
 @ROUTING_LAWS.register("overlap")
-def overlap(config: RoutingConfig) -> Overlap:
+def overlap(config: RoutingConfig, arch: Architecture, seed: int) -> Overlap:
     """Tokens of one request, and requests among themselves, share experts."""
+    del arch, seed
     return Overlap(config.within_request or 1.0, config.across_requests or 1.0, config.prompt)
+
+
+@ROUTING_LAWS.register("sampled")
+@ROUTING_LAWS.register("recorded")
+def pooled(config: RoutingConfig, arch: Architecture, seed: int) -> Pooled:
+    """Tokens share experts as they do on the routes of the law."""
+    return Pooled(PoolUnions(routes_of(config, arch, seed)), experts_of(arch))
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """The law of pooled routes.
+
+    Parameters
+    ----------
+    unions
+        Distinct experts of steps along the routes.
+    moe
+        Experts of the model.
+    """
+
+    unions: PoolUnions
+    moe: Moe
+
+    def independent_tokens(
+        self, decode_requests: float, query_tokens: float, prefill_tokens: float
+    ) -> float:
+        """Return the independent tokens with as many distinct experts, at most those there are.
+
+        Where next to all experts are active the count says little; the cap then rules.
+        """
+        active = self.unions.distinct(decode_requests, query_tokens, prefill_tokens)
+        tokens = decode_requests * query_tokens + prefill_tokens
+        return min(tokens_touching(self.moe.experts, self.moe.top_k, active), tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,17 @@ Kool et al., arXiv 1903.06059). ``b ~ N(0, sb^2)`` is popularity common to all r
 ``r ~ N(0, sr^2)`` the preference of a request, and ``a`` the drift of its text, an AR(1) process
 over its tokens with stationary deviation ``sa`` and persistence ``phi``. A Markov table from
 expert to expert predicts routing logs worse than "same as the last token", so none is used.
+
+Where routing is group-limited (DeepSeek-V3, arXiv 2412.19437, section 2.1.2), experts lie in equal
+groups of consecutive ones, a group scores the sum of its two best experts, and a token takes its K
+from the best few groups.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +25,9 @@ from simulator.errors import ConfigError, TableError, unknown
 from simulator.quantities import read_data, read_quantities
 from simulator.streams import Streams
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.float32]
 
-Chosen = NDArray[np.int64]
+Chosen = NDArray[np.integer[Any]]
 """Experts picked, of shape (requests, tokens, K)."""
 
 _PACKAGE, _FILE = "simulator.workloads.routing", "archetypes"
@@ -47,6 +52,8 @@ class Archetype:
         Stationary deviation sa of the drift over the tokens of a request.
     persistence
         Correlation phi of the drift from one token to the next, in [0, 1).
+    n_group, topk_group
+        Groups of experts, and the groups that a token may pick from; as many: no limit.
     """
 
     experts: int
@@ -55,6 +62,8 @@ class Archetype:
     request_sd: float = 0.0
     token_sd: float = 0.0
     persistence: float = 0.0
+    n_group: int = 1
+    topk_group: int = 1
 
     def __post_init__(self) -> None:
         deviations = (self.popularity_sd, self.request_sd, self.token_sd)
@@ -63,6 +72,12 @@ class Archetype:
         if not all(value >= 0 for value in deviations) or not 0 <= self.persistence < 1:
             raise ConfigError(
                 f"archetype needs deviations >= 0 and 0 <= persistence < 1, got {self!r}."
+            )
+        size, odd = divmod(self.experts, self.n_group)
+        if odd or not self.top_k <= self.topk_group * size <= self.experts:
+            raise ConfigError(
+                f"archetype needs n_group equal groups, of which topk_group hold top_k experts, "
+                f"got {self!r}."
             )
 
     def scaled(self, factor: float) -> Archetype:
@@ -83,11 +98,14 @@ class MeasuredArchetype:
     archetype
         Its parameters as they stand in ``workloads/routing/archetypes.yaml``.
     overlap
-        Share of its experts that a token shares with the token before it.
+        Share of its experts that a token shares with the token before it, mean over layers.
+    layer_sd
+        Standard deviation of that share over layers; 0 where it was not measured.
     """
 
     archetype: Archetype
     overlap: float
+    layer_sd: float = 0.0
 
 
 def archetype_names() -> list[str]:
@@ -112,10 +130,11 @@ def measured_archetype(model: str) -> MeasuredArchetype:
     if model not in data:
         raise TableError(unknown("routing archetype", model, data))
     found = read_quantities(data[model], f"workloads/routing/{_FILE}.yaml: {model}")
-    values = {key: quantity.value for key, quantity in found.items()}
+    values: dict[str, Any] = {key: quantity.value for key, quantity in found.items()}
+    layer_sd = values.pop("layer_sd", 0.0)
     overlap, experts, top_k = (values.pop(key) for key in ("overlap", "experts", "top_k"))
     archetype = Archetype(experts=int(experts), top_k=int(top_k), **values)
-    return MeasuredArchetype(archetype, overlap)
+    return MeasuredArchetype(archetype, overlap, layer_sd)
 
 
 def sample_routing(
@@ -165,29 +184,48 @@ def _draw(shape: tuple[int, int, int], persistence: float, streams: Streams, lay
     )
     requests, _, experts = shape
     return _Draws(
-        popularity.standard_normal(experts),
-        preference.standard_normal((requests, 1, experts)),
-        _autoregressive(drift.standard_normal(shape), persistence),
-        noise.gumbel(size=shape),
+        popularity.standard_normal(experts, np.float32),
+        preference.standard_normal((requests, 1, experts), np.float32),
+        _autoregressive(drift.standard_normal(shape, np.float32), persistence),
+        _gumbel(noise, shape),
     )
+
+
+def _gumbel(noise: np.random.Generator, shape: tuple[int, int, int]) -> Floats:
+    """Return Gumbel noise, as minus the logarithm of exponential draws: half the time of others."""
+    draws = noise.standard_exponential(shape, np.float32)
+    np.maximum(draws, np.finfo(np.float32).tiny, out=draws)  # one in millions is zero
+    np.log(draws, out=draws)
+    return np.negative(draws, out=draws)
 
 
 def _best(archetype: Archetype, draws: _Draws) -> Chosen:
     """Return the K experts of the highest score for each token."""
-    score = archetype.token_sd * draws.drift
+    score = np.float32(archetype.token_sd) * draws.drift
     score += draws.noise
-    score += archetype.request_sd * draws.preference
-    score += archetype.popularity_sd * draws.popularity
+    score += np.float32(archetype.request_sd) * draws.preference
+    score += np.float32(archetype.popularity_sd) * draws.popularity
+    if archetype.topk_group < archetype.n_group:
+        _limit_groups(score, archetype)
     others = archetype.experts - archetype.top_k
     return np.argpartition(score, max(others - 1, 0), axis=-1)[..., others:]
 
 
+def _limit_groups(score: Floats, archetype: Archetype) -> None:
+    """Rule out, in place, the experts of all groups but the best of each token."""
+    groups, kept = archetype.n_group, archetype.topk_group
+    by_group = score.reshape(*score.shape[:-1], groups, -1)
+    best = np.partition(by_group, -min(2, by_group.shape[-1]), axis=-1)[..., -2:].sum(axis=-1)
+    dropped = np.argpartition(best, groups - kept - 1, axis=-1)[..., : groups - kept]
+    np.put_along_axis(by_group, dropped[..., None], -np.inf, axis=-2)
+
+
 def _autoregressive(innovations: Floats, persistence: float) -> Floats:
     """Turn independent unit normals into a stationary AR(1) along the second axis, in place."""
-    fresh = np.sqrt(1 - persistence**2)
+    fresh = np.float32(np.sqrt(1 - persistence**2))
     for token in range(1, innovations.shape[1]):
         innovations[:, token] *= fresh
-        innovations[:, token] += persistence * innovations[:, token - 1]
+        innovations[:, token] += np.float32(persistence) * innovations[:, token - 1]
     return innovations
 
 
@@ -286,6 +324,35 @@ def calibrated(archetype: Archetype, overlap: float, streams: Streams) -> Archet
         If no factor reaches it: below what popularity and chance alone give, or above what the
         ratio of the deviations and the persistence allow.
     """
+    reached = _overlap_by_factor(archetype, streams)
+    low, high = 0.0, _LARGEST_FACTOR
+    least, most = reached(low), reached(high)
+    if not least <= overlap <= most:
+        raise ConfigError(
+            f"no factor brings {archetype!r} to an overlap of {overlap!r}; "
+            f"it reaches {least:.3f} to {most:.3f}. Set routing.overlap within that, or change "
+            f"routing.popularity_sd or the deviations."
+        )
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if reached(middle) < overlap else (low, middle)
+    return archetype.scaled((low + high) / 2)
+
+
+def overlap_curve(archetype: Archetype, factors: Sequence[float], streams: Streams) -> list[float]:
+    """Return how much consecutive tokens overlap, by the factor on the archetype's deviations.
+
+    Parameters
+    ----------
+    archetype, streams
+        As in `calibrated`, with the same draws.
+    factors
+        Arguments of `Archetype.scaled`.
+    """
+    return [*map(_overlap_by_factor(archetype, streams), factors)]
+
+
+def _overlap_by_factor(archetype: Archetype, streams: Streams) -> Callable[[float], float]:
     requests = _SCORES // (_TOKENS * archetype.experts) + 1
     shape = (requests, _TOKENS, archetype.experts)
     layers = [_draw(shape, archetype.persistence, streams, layer) for layer in range(_LAYERS)]
@@ -294,14 +361,4 @@ def calibrated(archetype: Archetype, overlap: float, streams: Streams) -> Archet
         trial = archetype.scaled(factor)
         return float(np.mean([lag_overlap(_best(trial, draws)) for draws in layers]))
 
-    low, high = 0.0, _LARGEST_FACTOR
-    least, most = reached(low), reached(high)
-    if not least <= overlap <= most:
-        raise ConfigError(
-            f"no factor brings {archetype!r} to an overlap of {overlap!r}; "
-            f"it reaches {least:.3f} to {most:.3f}."
-        )
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if reached(middle) < overlap else (low, middle)
-    return archetype.scaled((low + high) / 2)
+    return reached

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -112,6 +112,52 @@ class Topology:
             if spelling in self.links:
                 return self.links[spelling]
         raise ConfigError(unknown("link", name, self.links, f"{origin} ({self.title})"))
+
+    @property
+    def islands(self) -> int:
+        """How many islands there are: nodes, where an island is a node."""
+        return self.gpus // self.island_gpus
+
+    def first(self, gpus: int) -> Topology:
+        """Return the same links with only the first GPUs on them: those that a replica has.
+
+        Routes are those of the whole. Part of an island is an island; else islands are whole.
+
+        Raises
+        ------
+        ConfigError
+            If there are not so many GPUs, or they do not fill islands.
+
+        Examples
+        --------
+        >>> rails = load_topology("rails_infiniband_h100")
+        >>> [(part.gpus, part.islands) for part in map(rails.first, (4, 8, 16))]
+        [(4, 1), (8, 1), (16, 2)]
+        """
+        return _first(self, gpus)
+
+
+@cache
+def _first(topology: Topology, gpus: int) -> Topology:
+    if not 1 <= gpus <= topology.gpus:
+        raise ConfigError(
+            f"{topology.title} has {topology.gpus} GPUs, {gpus} are asked for; name a larger "
+            "topology, or write one (`moesim show cluster` draws it)."
+        )
+    island_gpus = min(topology.island_gpus, gpus)
+    if gpus % island_gpus:
+        raise ConfigError(
+            f"{gpus} GPUs leave an island of {island_gpus} half empty on {topology.title}; "
+            f"take a multiple of {island_gpus}."
+        )
+    return replace(
+        topology,
+        gpus=gpus,
+        island_gpus=island_gpus,
+        routes=tuple(row[:gpus] for row in topology.routes[:gpus]),
+        latency_s=topology.latency_s[:gpus, :gpus],
+        bandwidth=topology.bandwidth[:gpus, :gpus],
+    )
 
 
 def topology_names() -> list[str]:

@@ -60,7 +60,8 @@ class CollectiveTable:
         if curve is None:
             known = ", ".join(map(str, self._curves))
             raise TableError(
-                f"{self._name} over {gpus} GPUs was not measured on {self._gpu}; measured: {known}."
+                f"{self._name} over {gpus} GPUs was not measured on {self._gpu}; measured: "
+                f"{known}. Name what links them (hardware.topology)."
             )
         return curve.at(message_bytes)
 

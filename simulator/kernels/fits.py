@@ -246,6 +246,7 @@ def norm(first: float, second: float, exponent: float) -> float:
 
 KINDS_OF_FIT: Mapping[str, type[Fit]] = {
     "experts": ExpertFit,
+    "masked_experts": ExpertFit,
     "decode_attention": DecodeFit,
     "prefill_attention": PrefillFit,
     "latent_decode": LatentDecodeFit,

@@ -94,7 +94,13 @@ def fit_experts(rows: Rows, gpu: Gpu, engine: str = ENGINES[0], slack: float = 1
     fits here, ``slack`` widens the bounds, which are those of data-centre GPUs: times may be so
     many times longer, efficiencies so many times lower.
     """
-    rows = filtered(rows, poolable(rows))
+    return fit_pooled_experts(filtered(rows, poolable(rows)), gpu, engine, slack)
+
+
+def fit_pooled_experts(
+    rows: Rows, gpu: Gpu, engine: str = ENGINES[0], slack: float = 1.0
+) -> ExpertFit:
+    """Fit the expert model to all of the rows, of one GPU, source and dtype; as `fit_experts`."""
     parameters = expert_parameters(rows, gpu, slack)
     median, mean = errors(ExpertModel(rows, gpu).seconds(parameters), rows["seconds"])
     left_out = _leave_one_shape_out(rows, gpu, slack)

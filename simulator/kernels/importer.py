@@ -115,14 +115,15 @@ def _import_one(
     choices: list[Choice],
 ) -> tuple[ImportedTable, Rows]:
     operator, engine = choices[0].operator, choices[0].engine
-    parts, sources = [], []
+    parts: list[Rows] = []
+    sources: list[str] = []
     for rank, choice in enumerate(choices):
-        rows, file = read_choice(database, choice)
+        rows, files = read_choice(database, choice)
         if operator == "experts":
             rows = filtered(rows, np.isin(rows["expert_parallel"], selection.expert_parallel))
         rows["rank"] = np.full(len(rows["seconds"]), rank)
         parts.append(rows)
-        sources.append(file)
+        sources += files
     merged = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     rows, dropped = clean(operator, merged, gpu)
     if OPERATORS[operator].monotone:
@@ -131,19 +132,19 @@ def _import_one(
         keep = thinned(rows)
         dropped["thinned"] = int((~keep).sum())
         rows = filtered(rows, keep)
-    files = tuple(dict.fromkeys(sources))
+    found = tuple(dict.fromkeys(sources))
     path = destination / gpu.name / engine / f"{operator}.parquet"
     provenance = {
         "package": selection.package,
         "version": selection.package_version,
         "licence": selection.licence,
-        "files": json.dumps(files),
+        "files": json.dumps(found),
         "dropped_rows": json.dumps(dropped, sort_keys=True),
     }
     write_table(path, OPERATORS[operator], rows, provenance)
     count = len(rows["seconds"])
     digest = content_hash(path)
-    table = ImportedTable(gpu.name, engine, operator, path, count, dropped, files, digest)
+    table = ImportedTable(gpu.name, engine, operator, path, count, dropped, found, digest)
     return table, rows
 
 
@@ -151,6 +152,9 @@ def _fits(operator: str, rows: Rows, choices: list[Choice], gpu: Gpu) -> Iterato
     if operator == "experts":
         for choice in {c.dtype: c for c in reversed(choices)}.values():
             yield fitting.fit_experts(_rows_of(rows, choice), gpu, choice.engine)
+    elif operator == "masked_experts":
+        for choice in choices:
+            yield fitting.fit_pooled_experts(_rows_of(rows, choice), gpu, choice.engine)
     elif operator in _FITS:
         for dtype in dict.fromkeys(c.dtype for c in choices):
             mine = filtered(rows, rows["dtype"] == dtype)

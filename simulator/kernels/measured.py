@@ -14,6 +14,7 @@ from simulator.hardware.gpu import load_gpu
 from simulator.kernels.attention import DecodeAttention, PrefillAttention
 from simulator.kernels.cleaning import filtered
 from simulator.kernels.collective import CollectiveTable, NcclTables
+from simulator.kernels.exchange import ExchangeTable, read_curves
 from simulator.kernels.fits import (
     DecodeFit,
     ExpertFit,
@@ -120,6 +121,12 @@ class MeasuredTables:
             return AssumedExperts(self.gpu)
         return ExpertTable(self.gpu, rows, self.fits("experts", ExpertFit))
 
+    @cached_property
+    def masked_experts(self) -> ExpertTable:
+        """Grouped products of routed experts, of rows sorted by expert."""
+        fits = self.fits("masked_experts", ExpertFit)
+        return ExpertTable(self.gpu, self.rows("masked_experts"), fits)
+
     def decode(self, kv_dtype: str) -> DecodeAttention | AssumedDecode:
         """Attention over a cache of one format."""
 
@@ -205,6 +212,12 @@ class MeasuredTables:
     def nccl(self) -> NcclTables:
         """NCCL's collectives inside one node, which any engine runs."""
         return NcclTables(self.gpu.name, self.rows("nccl"))
+
+    @cached_property
+    def exchange(self) -> ExchangeTable:
+        """Dispatch and combine of experts."""
+        rows = read_table(self.gpu.name, self.engine, "all_to_all")
+        return ExchangeTable(self.gpu, read_curves(rows))
 
     @cached_property
     def linear(self) -> LinearAttention:

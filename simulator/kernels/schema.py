@@ -108,6 +108,7 @@ OPERATORS = {
     for operator in (
         Operator("gemm", {"n": "element", "k": "element", "m": "token"}, {}, monotone=True),
         Operator("experts", _EXPERTS | {"tokens": "token"}, {}),
+        Operator("masked_experts", _EXPERTS | {"tokens": "token"}, {}),
         Operator("decode_attention", _HEADS | {"context": "token", "batch": "request"}, {}),
         Operator("prefill_attention", _HEADS | {"tokens": "token"}, {}),
         Operator("latent_decode", {"heads": "head", "context": "token", "batch": "request"}, {}),

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from simulator.errors import TableError
-from simulator.kernels import readers
+from simulator.kernels import deepep, readers
 from simulator.kernels.schema import Rows, to_rows
 from simulator.kernels.selection import Choice
-from simulator.units import MS, US
+from simulator.units import MS
 
 _BF16_BYTES = 2
 """All-reduce message sizes are counted in bfloat16 elements by the source."""
@@ -51,15 +51,15 @@ def find_database(source: Path | None = None) -> Path:
     return data
 
 
-def read_choice(database: Path, choice: Choice) -> tuple[Rows, str]:
+def read_choice(database: Path, choice: Choice) -> tuple[Rows, list[str]]:
     """Read the rows of one choice, in our columns and units.
 
     Returns
     -------
     rows
         Columns of the operator's `schema.Operator`, plus ``seconds``.
-    file
-        Path of the file they came from, relative to the database.
+    files
+        Paths of the files they came from, relative to the database.
 
     Raises
     ------
@@ -68,26 +68,25 @@ def read_choice(database: Path, choice: Choice) -> tuple[Rows, str]:
     """
     family, stem, distil = _FILES[choice.operator]
     folder = database / choice.gpu / family / choice.backend / choice.version
-    names = (
-        [f"{stem}_perf.parquet"] if isinstance(stem, str) else [f"{s}_perf.parquet" for s in stem]
-    )
-    path = next((folder / name for name in names if (folder / name).is_file()), None)
-    if path is None:
+    stems = (stem,) if isinstance(stem, str) else stem
+    names = [f"{name}_perf.parquet" for name in stems]
+    paths = [folder / name for name in names if (folder / name).is_file()]
+    if not paths:
         raise TableError(
             f"{folder} holds no {' or '.join(names)}; is this aiconfigurator-core 0.12.0?"
         )
-    raw = to_rows(pq.read_table(path))
-    rows = distil(raw)
+    parts = [distil(to_rows(pq.read_table(path))) for path in paths]
+    rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     keep = rows["dtype"] == choice.dtype
     if choice.kernels:
         keep &= np.array([any(k in s for k in choice.kernels) for s in rows["kernel_source"]])
     if not keep.any():
-        raise TableError(f"{path} holds no {choice.dtype} rows for {choice.operator}.")
+        raise TableError(f"{paths[0]} holds no {choice.dtype} rows for {choice.operator}.")
     rows = {name: column[keep] for name, column in rows.items()}
     count = len(rows["seconds"])
     rows["backend"] = np.full(count, choice.backend)
     rows["version"] = np.full(count, choice.version)
-    return rows, path.relative_to(database).as_posix()
+    return rows, [path.relative_to(database).as_posix() for path in paths]
 
 
 def _take(raw: Rows, names: dict[str, str], dtype: str, mask: np.ndarray | None = None) -> Rows:
@@ -103,6 +102,15 @@ def _gemm(raw: Rows) -> Rows:
 
 
 def _experts(raw: Rows) -> Rows:
+    return _routed(raw, "balanced")
+
+
+def _masked_experts(raw: Rows) -> Rows:
+    """Take grouped products alone, of rows that a dispatch has sorted by expert."""
+    return _routed(raw, "uniform")
+
+
+def _routed(raw: Rows, distribution: str) -> Rows:
     names = {
         "experts": "num_experts",
         "top_k": "topk",
@@ -112,7 +120,7 @@ def _experts(raw: Rows) -> Rows:
         "expert_parallel": "moe_ep_size",
         "tokens": "num_tokens",
     }
-    rows = _take(raw, names, "moe_dtype", raw["distribution"] == "balanced")
+    rows = _take(raw, names, "moe_dtype", raw["distribution"] == distribution)
     gated = [pair not in NON_GATED for pair in zip(rows["experts"], rows["top_k"], strict=True)]
     rows["matrices"] = np.where(gated, 3, 2)
     return rows
@@ -173,47 +181,21 @@ def _all_reduce(raw: Rows) -> Rows:
     return _take(raw, {"gpus": "num_gpus", "message": "message"}, "allreduce_dtype")
 
 
-def _all_to_all(raw: Rows) -> Rows:
-    """Both DeepEP tables; unlike all others they count in microseconds."""
-    if "dispatch_avg_t_us" in raw:
-        return _deepep(raw)
-    names = {"gpus": "ep_size", "nodes": "node_num", "hidden": "hidden_size", "top_k": "topk"}
-    names |= {
-        "experts": "num_experts",
-        "tokens": "num_tokens",
-        "mode": "comm_backend",
-        "phase": "phase",
-    }
-    count = len(raw["latency"])
-    rows = _take(raw | {"dtype": np.full(count, "bfloat16")}, names, "dtype")
-    return rows | {"seconds": raw["latency"] * US}
-
-
-def _deepep(raw: Rows) -> Rows:
-    count = len(raw["node_num"])
-    raw = raw | {"gpus": raw["node_num"] * 8, "dtype": np.full(count, "bfloat16")}
-    raw |= {"mode": np.full(count, "deepep_ll")}
-    names = {"gpus": "gpus", "nodes": "node_num", "hidden": "hidden_size", "top_k": "num_topk"}
-    names |= {"experts": "num_experts", "tokens": "num_token", "mode": "mode"}
-    parts = []
-    for phase in ("dispatch", "combine"):
-        part = _take(raw | {"latency": raw[f"{phase}_avg_t_us"]}, names, "dtype")
-        part["seconds"] = raw[f"{phase}_avg_t_us"] * US
-        part["phase"] = np.full(count, phase)
-        parts.append(part)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
 _FILES: dict[str, tuple[str, str | tuple[str, ...], Callable[[Rows], Rows]]] = {
     "gemm": ("gemm", "gemm", _gemm),
     "experts": ("moe", "moe", _experts),
+    "masked_experts": ("moe", "wideep_generation_moe", _masked_experts),
     "decode_attention": ("attention", "generation_attention", _decode),
     "prefill_attention": ("attention", "context_attention", _prefill),
     "latent_decode": ("mla", "generation_mla", _latent_decode),
     "latent_prefill": ("mla", "context_mla", _latent_prefill),
     "latent_absorb": ("mla_bmm", "mla_bmm", _latent_absorb),
     "all_reduce": ("comm", "custom_allreduce", _all_reduce),
-    "all_to_all": ("comm", ("moe_a2a", "wideep_deepep_ll"), _all_to_all),
+    "all_to_all": (
+        "comm",
+        ("moe_a2a", "wideep_deepep_ll", "wideep_deepep_normal"),
+        deepep.all_to_all,
+    ),
     "nccl": ("comm", "nccl", readers.nccl),
     "linear_decode": ("linear_attention", "gdn", readers.linear_decode),
     "linear_prefill": ("linear_attention", "gdn", readers.linear_prefill),

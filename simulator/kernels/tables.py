@@ -10,14 +10,14 @@ import pyarrow as pa
 from simulator.errors import TableError, unknown
 from simulator.hardware.gpu import Gpu
 from simulator.kernels import work
-from simulator.kernels.collective import CollectiveTable
+from simulator.kernels.communication import CommunicationTables
 from simulator.kernels.fits import ExpertShape
 from simulator.kernels.latent import absorbed_decode
 from simulator.kernels.linear_attention import LinearShape
 from simulator.kernels.measured import MeasuredTables, serving_sets
 from simulator.kernels.schema import ENGINES, OPERATORS, read_table
 from simulator.kernels.sparse_attention import SparseShape
-from simulator.kernels.stand_in import below_peak, over_links
+from simulator.kernels.stand_in import below_peak
 from simulator.kernels.timing import Timing
 
 __all__ = [
@@ -48,7 +48,7 @@ class TableSlice:
 
 
 @dataclass(frozen=True, slots=True)
-class KernelTables:
+class KernelTables(CommunicationTables):
     """What kernels cost on one GPU under one serving engine.
 
     All times are of one call inside a CUDA graph, in seconds, and come as a `Timing` that says how
@@ -78,10 +78,6 @@ class KernelTables:
     'measured'
     """
 
-    gpu: Gpu
-    engine: str
-    _sets: tuple[MeasuredTables, ...]
-
     @classmethod
     def load(cls, gpu: Gpu, engine: str = ENGINES[0]) -> KernelTables:
         """Return the tables of a GPU under an engine; files are read on first use and kept.
@@ -94,17 +90,6 @@ class KernelTables:
         if engine not in ENGINES:
             raise TableError(unknown("kernel tables of engine", engine, ENGINES))
         return cls(gpu, engine, serving_sets(gpu.tables, engine))
-
-    def _first(
-        self, operator: str, dtype: str = "bfloat16", key: str = "", value: int = 0
-    ) -> MeasuredTables:
-        """Return the first set that holds a format, there with one value of a key.
-
-        Where none holds both, the first that holds the format; where none does, vLLM's.
-        """
-        wanted = [s for s in self._sets if s.holds(operator, dtype, key, value)]
-        wanted += [s for s in self._sets if s.holds(operator, dtype)]
-        return wanted[0] if wanted else self._sets[-1]
 
     def _cached(self, operator: str, kv_dtype: str, head_dim: int | None = None) -> MeasuredTables:
         """Return the set that answers for attention with a cache of one format."""
@@ -126,7 +111,13 @@ class KernelTables:
         return below_peak(timing, 2.0 * m * n * k, dtype, self.gpu)
 
     def experts(
-        self, tokens: float, active_experts: float, shape: ExpertShape, dtype: str
+        self,
+        tokens: float,
+        active_experts: float,
+        shape: ExpertShape,
+        dtype: str,
+        *,
+        masked: bool = False,
     ) -> Timing:
         """Routed experts of one layer: top-k, sort, grouped products, activation, combine.
 
@@ -138,6 +129,9 @@ class KernelTables:
             Distinct experts N that they touch on this GPU: an input, from the routing law.
         shape, dtype
             The experts, and their weight format.
+        masked
+            Whether a dispatch has sorted the rows by expert (DeepEP's low-latency kernels): grouped
+            products and activation alone, where these were measured in the format.
 
         Notes
         -----
@@ -151,6 +145,9 @@ class KernelTables:
             If the dtype was not measured, or N is not in (0, E].
         """
         holders = [s.experts for s in self._sets if s.holds("experts", dtype)]
+        if masked:
+            sorted_rows = [s for s in self._sets if s.holds("masked_experts", dtype)]
+            holders = [s.masked_experts for s in sorted_rows] or holders
         measured = (table for table in holders if table.has(shape, dtype))
         table = next(measured, holders[0] if holders else self._sets[-1].experts)
         timing = table.at(tokens, active_experts, shape, dtype)
@@ -251,40 +248,6 @@ class KernelTables:
         """
         prefill = self._cached("latent_prefill", kv_dtype).latent_prefill(kv_dtype)
         return prefill.at(start_tokens, end_tokens, heads)
-
-    def all_reduce(self, message_bytes: float, gpus: int) -> Timing:
-        """Sum of a message over the GPUs of a tensor-parallel group.
-
-        The engine's own all-reduce or NCCL's, whichever is the faster: engines choose by the size
-        of the message.
-
-        Raises
-        ------
-        TableError
-            If that number of GPUs was not measured, inside one node; the message names those that
-            were. So do the other collectives, which are NCCL's under every engine.
-        """
-        own = self._first("all_reduce", key="gpus", value=gpus).all_reduce
-        tables = (own, self._sets[-1].nccl["all_reduce"])
-        able = [table for table in tables if gpus in table.gpus]
-        times = [self._collective(table, message_bytes, gpus) for table in able or [own]]
-        return min(times, key=lambda timing: timing.seconds)
-
-    def all_gather(self, message_bytes: float, gpus: int) -> Timing:
-        """NCCL's gather: each GPU ends with ``message_bytes``, of which it held a share."""
-        return self._collective(self._sets[-1].nccl["all_gather"], message_bytes, gpus)
-
-    def reduce_scatter(self, message_bytes: float, gpus: int) -> Timing:
-        """NCCL's sum of the ``message_bytes`` of each GPU; each ends with a share of it."""
-        return self._collective(self._sets[-1].nccl["reduce_scatter"], message_bytes, gpus)
-
-    def nccl_all_to_all(self, message_bytes: float, gpus: int) -> Timing:
-        """NCCL's exchange: each GPU sends ``message_bytes``, a share to each, itself included."""
-        return self._collective(self._sets[-1].nccl["all_to_all"], message_bytes, gpus)
-
-    def _collective(self, table: CollectiveTable, message_bytes: float, gpus: int) -> Timing:
-        timing, empty = table.at(message_bytes, gpus), table.at(0.0, gpus)
-        return over_links(timing, empty, self._sets[-1].gpu, self.gpu)
 
     def linear_decode_attention(
         self, requests: float, query_tokens: float, shape: LinearShape

@@ -140,6 +140,9 @@ class Moe:
     ----------
     experts, top_k
         Routed experts of a layer, and how many one token uses (E and K).
+    n_group, topk_group
+        Groups of consecutive experts, and the groups that one token may pick from (DeepSeek-V3,
+        arXiv 2412.19437, section 2.1.2); 1 and 1 do not limit it.
     inter
         Width of one routed expert.
     shared_inter
@@ -165,6 +168,8 @@ class Moe:
     gated: bool = True
     bias: bool = False
     int4_group: int = 128
+    n_group: int = 1
+    topk_group: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,6 +289,22 @@ class Architecture:
         return self.embedding_width or self.hidden
 
 
+def experts_of(arch: Architecture) -> Moe:
+    """Return the experts of a model.
+
+    Raises
+    ------
+    ConfigError
+        If it is dense.
+    """
+    if arch.moe is None:
+        raise ConfigError(
+            f"{arch.title} is dense: it has no experts to route to or to place. Choose another "
+            f"model, or leave the groups routing and experts as they are."
+        )
+    return arch.moe
+
+
 def _refuse(arch: Architecture, key: str, value: object, why: str) -> ConfigError:
     return ConfigError(f"model.{key}={value} {why} (model {arch.name!r}).")
 
@@ -367,12 +388,25 @@ def _check_grouped_query(arch: Architecture, attention: Attention) -> None:
 
 
 def _check_moe(arch: Architecture, moe: Moe) -> None:
-    _check_sizes(arch, moe, "moe.", ("experts", "top_k", "inter", "int4_group"), 1)
+    _check_sizes(
+        arch, moe, "moe.", ("experts", "top_k", "inter", "int4_group", "n_group", "topk_group"), 1
+    )
     _check_sizes(arch, moe, "moe.", ("shared_inter", "dense_layers"), 0)
     if moe.top_k > moe.experts:
         raise _refuse(arch, "moe.top_k", moe.top_k, f"exceeds experts={moe.experts}")
+    _check_groups(arch, moe)
     if moe.dense_layers >= arch.layers:
         why = f"leaves no layer with experts: layers={arch.layers}"
         raise _refuse(arch, "moe.dense_layers", moe.dense_layers, why)
     if moe.shared_gate and moe.shared_inter == 0:
         raise _refuse(arch, "moe.shared_gate", True, "needs shared experts, but moe.shared_inter=0")
+
+
+def _check_groups(arch: Architecture, moe: Moe) -> None:
+    if moe.experts % moe.n_group:
+        raise _refuse(arch, "moe.n_group", moe.n_group, f"must divide experts={moe.experts}")
+    if moe.topk_group > moe.n_group:
+        raise _refuse(arch, "moe.topk_group", moe.topk_group, f"exceeds n_group={moe.n_group}")
+    if moe.topk_group * (moe.experts // moe.n_group) < moe.top_k:
+        why = f"groups hold fewer experts than top_k={moe.top_k}"
+        raise _refuse(arch, "moe.topk_group", moe.topk_group, why)

@@ -9,11 +9,13 @@ With one attention group every GPU sees all tokens, whether experts are split or
 all-reduce sums their shares, and nothing is dispatched. With several groups an all-gather brings
 the tokens of all groups to every GPU before the routed experts, and a reduce-scatter sums the
 results and returns each group its own (vLLM's ``allgather_reducescatter``, SGLang's DP attention,
-TensorRT-LLM's attention DP). Shared experts and dense MLPs stay in the group; a second all-reduce
-over it, if it has several GPUs, adds the shares of the former and hands each GPU the group's
-tokens. Tokens travel to fp8 and nvfp4 experts in the format these compute in, scales included (a
-vLLM kernel that quantises after the exchange sends bfloat16: up to twice the bytes), and return in
-bfloat16. Expert numbers and gate weights, 8 bytes per expert of a token, are left out.
+TensorRT-LLM's attention DP). DeepEP's backends send a token to the GPUs of its experts only, and
+its results back; of a group's tokens each of its GPUs sends a share. Shared experts and dense MLPs
+stay in the group; a second all-reduce over it, if it has several GPUs, adds the shares of the
+former and hands each GPU the group's tokens. Tokens travel to fp8 and nvfp4 experts in the format
+these compute in, scales included (a vLLM kernel that quantises after the exchange sends bfloat16:
+up to twice the bytes), and return in bfloat16. Expert numbers and gate weights, 8 bytes per expert
+of a token, are left out.
 
 With a pipeline the operators are those of all stages, one after another, as if every stage had as
 many layers as the longest, with hidden states and residuals handed over in between.
@@ -56,6 +58,8 @@ from simulator.models.architecture import Architecture, Attention, GatedDeltaNet
 from simulator.models.operators import (
     AllGather,
     AllReduce,
+    Combine,
+    Dispatch,
     Elementwise,
     Experts,
     Gemm,
@@ -68,6 +72,8 @@ from simulator.models.operators import (
     SparseLatentAttention,
 )
 from simulator.models.parallelism import (
+    ALLGATHER,
+    LOW_LATENCY,
     SINGLE_GPU,
     Parallelism,
     check_parallelism,
@@ -276,12 +282,12 @@ def _moe(arch: Architecture, moe: Moe, parallelism: Parallelism) -> list[Operato
             calls=calls,
             gated=moe.gated,
             expert_parallel=parallelism.expert,
+            redundant=parallelism.redundant,
+            masked=parallelism.all2all_backend == LOW_LATENCY,
         ),
     ]
     if parallelism.data > 1:
-        element = DISPATCHED_BYTES.get(arch.expert_dtype, ACTIVATION_BYTES)
-        operators.append(AllGather(element * hidden, parallelism.stage_gpus, calls))
-        operators.append(ReduceScatter(ACTIVATION_BYTES * hidden, parallelism.stage_gpus, calls))
+        operators += _exchange(arch, moe, parallelism)
     if moe.shared_inter:
         inter = moe.shared_inter // parallelism.tensor
         elements = (3 if moe.gated else 2) * inter + 3 * hidden * (2 if moe.shared_gate else 1)
@@ -289,3 +295,15 @@ def _moe(arch: Architecture, moe: Moe, parallelism: Parallelism) -> list[Operato
         operators += _two_products("shared_experts", arch, inter, moe.gated, calls)
         operators.append(_elementwise(elements=elements, kernels=kernels, calls=calls))
     return operators
+
+
+def _exchange(arch: Architecture, moe: Moe, parallelism: Parallelism) -> list[Operator]:
+    """Return what takes tokens to the experts, and their results back."""
+    gpus, calls = parallelism.stage_gpus, arch.moe_layers
+    there = DISPATCHED_BYTES.get(arch.expert_dtype, ACTIVATION_BYTES) * arch.hidden
+    back = ACTIVATION_BYTES * arch.hidden
+    backend = parallelism.all2all_backend
+    if backend == ALLGATHER:
+        return [AllGather(there, gpus, calls), ReduceScatter(back, gpus, calls)]
+    routed = (arch.hidden, moe.top_k, moe.experts + parallelism.redundant, gpus, calls)
+    return [Dispatch(backend, there, *routed), Combine(backend, back, *routed)]

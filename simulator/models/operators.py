@@ -1,10 +1,10 @@
 """Operators of one forward pass, as the shapes that one GPU runs.
 
 A pass over the whole model is a tuple of operators; each says which part of a step it belongs to,
-its shape on one GPU of a replica, and how many times the pass runs it. Experts, `AllGather` and
-`ReduceScatter` concern the tokens of all attention groups of a replica, every other operator those
-of one group (`models.parallelism`). What an operator costs is decided elsewhere: these are shapes
-only.
+its shape on one GPU of a replica, and how many times the pass runs it. Experts and the exchanges
+around them (`AllGather`, `ReduceScatter`, `Dispatch`, `Combine`) concern the tokens of all
+attention groups of a replica, every other operator those of one group (`models.parallelism`). What
+an operator costs is decided elsewhere: these are shapes only.
 """
 
 from __future__ import annotations
@@ -57,6 +57,10 @@ class Experts:
         True for gate-up-down experts (three matrices), False for two.
     expert_parallel
         Over how many GPUs the experts are spread.
+    redundant
+        Replicas of experts beside these, over the same GPUs.
+    masked
+        Whether rows come sorted by expert from a dispatch (DeepEP's low-latency kernels).
     """
 
     experts: int
@@ -68,7 +72,14 @@ class Experts:
     calls: int
     gated: bool = True
     expert_parallel: int = 1
+    redundant: int = 0
+    masked: bool = False
     part: str = "experts"
+
+    @property
+    def slots(self) -> int:
+        """Experts and replicas of all GPUs."""
+        return self.experts + self.redundant
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +245,55 @@ class ReduceScatter:
 
 
 @dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Exchange before the routed experts: a token goes to the GPUs whose experts it chose.
+
+    Parameters
+    ----------
+    backend
+        ``"deepep_low_latency"``, a copy for each expert, or ``"deepep_high_throughput"``, a copy
+        for each node and GPU.
+    bytes_per_token
+        Bytes of a copy as it travels.
+    hidden, top_k, experts
+        Model width, experts per token, and slots of experts and replicas on all GPUs.
+    gpus
+        GPUs that share the layer.
+    calls
+        As in `Gemm`.
+    """
+
+    backend: str
+    bytes_per_token: float
+    hidden: int
+    top_k: int
+    experts: int
+    gpus: int
+    calls: int
+    part: str = "dispatch"
+
+
+@dataclass(frozen=True, slots=True)
+class Combine:
+    """Exchange after the routed experts: results go back to the GPU of their token, and are summed.
+
+    Parameters
+    ----------
+    backend, bytes_per_token, hidden, top_k, experts, gpus, calls
+        As in `Dispatch`.
+    """
+
+    backend: str
+    bytes_per_token: float
+    hidden: int
+    top_k: int
+    experts: int
+    gpus: int
+    calls: int
+    part: str = "combine"
+
+
+@dataclass(frozen=True, slots=True)
 class Send:
     """Hand-over to the next stage of a pipeline: ``bytes_per_token`` from every GPU to another."""
 
@@ -272,6 +332,8 @@ Operator = (
     | AllReduce
     | AllGather
     | ReduceScatter
+    | Dispatch
+    | Combine
     | Send
     | Elementwise
 )

@@ -10,19 +10,31 @@ An *attention group* is ``tensor`` GPUs that hold one copy of everything but the
 the KV cache of their own share of the requests. The routed experts of a layer are spread over all
 the groups of a pipeline stage. vLLM calls this data parallelism with expert parallelism, SGLang DP
 attention, TensorRT-LLM attention DP.
+
+Experts and their *redundant* replicas lie in the *slots* of a layer, as many on each GPU (vLLM's
+``num_redundant_experts``, SGLang's ``--ep-num-redundant-experts``).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 from simulator.errors import ConfigError
 from simulator.models.architecture import Architecture, Attention, Moe
 
 COMMON_SIZES = (1, 2, 4, 8)
 """Group sizes that an error message proposes: those of a node."""
+
+ALLGATHER = "allgather_reducescatter"
+"""Every GPU gets the tokens of all attention groups, and their results are summed."""
+
+LOW_LATENCY = "deepep_low_latency"
+"""Every copy of a token goes straight to the GPU of its expert, sorted by expert."""
+
+ALL2ALL_BACKENDS = (ALLGATHER, "deepep_high_throughput", LOW_LATENCY)
+"""How tokens get to their experts and back, by vLLM's names; DeepEP sends to chosen ones only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +52,16 @@ class Parallelism:
         over `expert_tensor` GPUs.
     pipeline
         Stages of consecutive layers.
+    redundant
+        Replicas of experts in a layer, beside the experts themselves.
+    all2all_backend
+        One of `ALL2ALL_BACKENDS`.
 
     Raises
     ------
     ConfigError
-        If a size is below one, or `expert` does not divide the GPUs of a stage.
+        If a size is below one, `expert` does not divide the GPUs of a stage, replicas have no GPUs
+        to be spread over, or a backend has nothing to send.
 
     Examples
     --------
@@ -57,19 +74,49 @@ class Parallelism:
     data: int = 1
     expert: int = 1
     pipeline: int = 1
+    redundant: int = 0
+    all2all_backend: str = ALLGATHER
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            size = getattr(self, field.name)
+        for name in ("tensor", "data", "expert", "pipeline"):
+            size = getattr(self, name)
             if size < 1:
                 raise ConfigError(
-                    f"{field.name} parallel size {size} is below one and cannot hold a share."
+                    f"{name} parallel size {size} is below one and cannot hold a share."
                 )
         if self.stage_gpus % self.expert:
             raise ConfigError(
                 f"expert parallel size {self.expert} does not divide the {self.stage_gpus} GPUs "
                 f"that share a layer (tensor {self.tensor} x data {self.data}); "
                 f"sizes that fit: {_list(_divisors(self.stage_gpus))}."
+            )
+        self._check_redundant()
+        self._check_backend()
+
+    def _check_redundant(self) -> None:
+        if self.redundant < 0:
+            raise ConfigError(f"experts.redundant={self.redundant} must be at least 0.")
+        if self.redundant and self.expert == 1:
+            raise ConfigError(
+                f"experts.redundant={self.redundant} replicas have no effect where experts are not "
+                f"spread; set hardware.expert_parallel, or experts.redundant=0."
+            )
+
+    def _check_backend(self) -> None:
+        """Refuse a backend without groups to send between, or without whole experts to send to."""
+        name, setting = self.all2all_backend, "hardware.all2all_backend"
+        if name == ALLGATHER:
+            return
+        if self.data == 1:
+            raise ConfigError(
+                f"{setting}={name} has no effect with one attention group, whose GPUs all see its "
+                f"tokens; raise hardware.data_parallel, or take {setting}={ALLGATHER}."
+            )
+        if self.expert_tensor > 1:
+            raise ConfigError(
+                f"{setting}={name} sends tokens to whole experts, but each is split over "
+                f"{self.expert_tensor} GPUs; set hardware.expert_parallel={self.stage_gpus}, or "
+                f"take {setting}={ALLGATHER}."
             )
 
     @property
@@ -91,6 +138,8 @@ class Parallelism:
         """Name the sizes as the field does; those of one are left out, tensor parallel apart."""
         others = {"DP": self.data, "EP": self.expert, "PP": self.pipeline}
         sizes = [f"{name} {size}" for name, size in others.items() if size > 1]
+        if self.redundant:
+            sizes.append(f"{self.redundant} redundant experts")
         return ", ".join([f"TP {self.tensor}", *sizes])
 
 
@@ -192,22 +241,43 @@ def _check_dense(arch: Architecture, parallelism: Parallelism) -> None:
 
 
 def _check_experts(arch: Architecture, moe: Moe, parallelism: Parallelism) -> None:
-    gpus, size = parallelism.stage_gpus, parallelism.expert
-    obstacle = _expert_obstacle(moe, gpus, size)
+    gpus, size, redundant = parallelism.stage_gpus, parallelism.expert, parallelism.redundant
+    obstacle = _expert_obstacle(moe, gpus, size, redundant)
     if obstacle is not None:
-        fitting = _list(s for s in _divisors(gpus) if _expert_obstacle(moe, gpus, s) is None)
+        fitting = _list(s for s in _divisors(gpus) if not _expert_obstacle(moe, gpus, s, redundant))
         raise ConfigError(
             f"expert parallel size {size} {obstacle} of {arch.title}; sizes that fit {gpus} GPUs: "
-            f"{fitting or 'none'}."
+            f"{fitting or 'none'}.{_fill(moe, parallelism)}"
+        )
+    most = moe.experts * (size - 1)
+    if redundant > most:
+        raise ConfigError(
+            f"experts.redundant={redundant} exceeds {most}: a GPU has no use for two replicas of "
+            f"one of the {moe.experts} experts of {arch.title}; lower it."
         )
 
 
-def _expert_obstacle(moe: Moe, gpus: int, size: int) -> str | None:
-    if moe.experts % size:
-        return f"does not divide moe.experts={moe.experts}"
+def _expert_obstacle(moe: Moe, gpus: int, size: int, redundant: int) -> str | None:
+    slots = moe.experts + redundant
+    beside = f" and experts.redundant={redundant}" if redundant else ""
+    if size > slots:
+        return f"leaves GPUs without any of moe.experts={moe.experts}{beside}"
+    if slots % size:
+        return f"does not divide moe.experts={moe.experts}{beside}"
     if moe.inter % (gpus // size):
         return f"splits each expert over {gpus // size} GPUs, which do not divide {moe.inter=}"
     return None
+
+
+def _fill(moe: Moe, parallelism: Parallelism) -> str:
+    """Propose the fewest replicas that give every GPU as many experts."""
+    size = parallelism.expert
+    redundant = -moe.experts % size
+    wanted = replace(parallelism, redundant=redundant)
+    if size == 1 or _expert_obstacle(moe, wanted.stage_gpus, size, redundant):
+        return ""
+    each = (moe.experts + redundant) // size
+    return f" Or let replicas fill up the GPUs, {each} each: experts.redundant={redundant}."
 
 
 def _divisors(number: int) -> list[int]:

@@ -248,7 +248,7 @@ def feed_forward_parameters(hidden: int, inter: int, gated: bool, bias: bool) ->
 
 def _moe_layer(hidden: int, moe: Moe, parallelism: Parallelism) -> dict[str, int]:
     inter, shared = moe.inter // parallelism.expert_tensor, moe.shared_inter // parallelism.tensor
-    held = moe.experts // parallelism.expert
+    held = (moe.experts + parallelism.redundant) // parallelism.expert
     gate = hidden if moe.shared_gate else 0
     return {
         "router": hidden * moe.experts + (moe.experts if moe.bias else 0) + gate,

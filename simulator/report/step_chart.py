@@ -36,7 +36,7 @@ def plot_steps(explanation: Explanation, destination: Path | str) -> Path:
     bars = _bars(explanation)
     with drawing(destination, width=9.6, height=1.5 + 0.45 * len(bars)) as figure:
         axes = figure.subplots()
-        _draw_bars(axes, bars)
+        draw_bars(axes, bars)
         axes.set_title(_caption(explanation), loc="left")
         figure.legend(frameon=False, loc="outside right center")
     return Path(destination)
@@ -57,7 +57,7 @@ def _bars(explanation: Explanation) -> dict[str, dict[str, float]]:
     return bars | ({"rejection": {"rejection": explanation.rejection_s}} if gamma else {})
 
 
-def _draw_bars(axes: Axes, bars: dict[str, dict[str, float]]) -> None:
+def draw_bars(axes: Axes, bars: dict[str, dict[str, float]]) -> None:
     """Stack the parts of each bar; write how long the larger ones and the whole take."""
     longest_ms = max(sum(parts.values()) for parts in bars.values()) / MS
     ends_ms = [0.0] * len(bars)

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from simulator.report.advice import FIXED_LENGTH, MATERIAL, advice, next_override
 from simulator.report.cluster import cluster_rows
+from simulator.report.dispatch import dispatch_notes, dispatch_rows
 from simulator.report.figures import ABSENT, bounds, factor, number, percent, seconds
 from simulator.report.service import class_table, misses, objective, queue_row, service_rows
 from simulator.trace.latencies import LATENCIES, QUANTILES
@@ -108,7 +109,7 @@ def _table(summary: Json) -> Table:
     for heading, figure, write, ratio in _SCALARS:
         arms = (write(summary[arm].get(figure)) for arm in ARMS)
         table.add_row(heading, *arms, *(_speedup(summary, ratio) if ratio else ()))
-    for row in cluster_rows(summary):
+    for row in (*dispatch_rows(summary), *cluster_rows(summary)):
         table.add_row(*row)
     if (summary.get("scenario") or {}).get("policy", "fixed") != "fixed":
         lengths = (number(summary[arm].get("mean_draft_tokens")) for arm in ARMS)
@@ -146,6 +147,7 @@ def _notes(summary: Json) -> Iterable[str]:
         )
     if _is_carried(summary):
         yield "Output tokens/s is the load that arrives: neither arm is at its limit."
+    yield from dispatch_notes(summary)
     terms = summary.get("decomposition")
     if terms and terms.get("speedup") is not None and terms.get("gamma"):
         whole = terms["draft_ratio"] + terms["verify_ratio"] + terms["rejection_ratio"]

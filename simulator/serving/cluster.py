@@ -19,6 +19,7 @@ from simulator.serving.deployment import ClusterPlan, Deployment
 from simulator.serving.disaggregation import HandOver, KvLink, Wire
 from simulator.serving.failures import Failures
 from simulator.serving.follow_ups import FollowUps
+from simulator.serving.following import DispatchTraces, Following
 from simulator.serving.front_end import FrontEnd
 from simulator.serving.incoming import incoming
 from simulator.serving.kv_cache import KvCache
@@ -75,6 +76,8 @@ class Cluster:
         What arrives, what is accepted, and the randomness of both.
     requests_trace, iterations_trace, events_trace
         Where the run is written; the caller closes them. Events come only where the plan changes.
+    dispatch_traces
+        Where loads of experts are written, times of steps and bytes by link, if they are followed.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class Cluster:
         requests_trace: RowSink,
         iterations_trace: RowSink,
         events_trace: RowSink | None = None,
+        dispatch_traces: DispatchTraces | None = None,
     ) -> None:
         first = plan.pools[0]
         entry_role = next(pool.role for pool in plan.pools if pool.role != DECODE)
@@ -100,6 +104,7 @@ class Cluster:
         self._front_end = FrontEnd(first.front_end_request_s, first.front_end_s)
         self._traces = requests_trace, iterations_trace
         self._events_trace = events_trace
+        self._following = Following(env, plan, streams, dispatch_traces or DispatchTraces())
         self._left = self._due = 0
         self._all_left = env.event()
         self._entry = Desk(
@@ -142,6 +147,7 @@ class Cluster:
             env.run(until=self._all_left if self._plan.changes else None)
         if self._plan.changes:
             self._close()
+        self._following.close()
         return next(env._eid)  # how SimPy's own benchmarks count events
 
     def _incoming(self, requests: Iterator[Request]) -> Iterator[Request]:
@@ -154,10 +160,10 @@ class Cluster:
         return chain((first,), requests)
 
     def _build_wire(self) -> Wire:
-        plan = self._plan
-        if plan.topology is None:
+        plan, network = self._plan, self._following.network
+        if network is None:
             return KvLink(self._env, plan.kv_link or KvLinkConfig())
-        return KvRoutes(self._env, plan.topology, plan.places(), plan.degraded_links)
+        return KvRoutes(self._env, network, plan.places(), plan.degraded_links)
 
     def _build_fleet(self) -> Fleet:
         slots: list[Slot] = []
@@ -178,10 +184,11 @@ class Cluster:
         elif self._workload.concurrency is not None:
             on_leave = self._send_next
         hand_over = self._hand_over.from_replica(index, pool) if pool.role == PREFILL else None
+        costs, follower = self._following.of(index, pool)
         return Replica(
             self._env,
             index,
-            costs=pool.costs,
+            costs=costs,
             limits=pool.limits,
             cache=KvCache(pool.kv_capacity_tokens, pool.block_tokens),
             queue=pool.new_queue(),
@@ -191,6 +198,7 @@ class Cluster:
             iterations_trace=self._traces[1],
             on_leave=on_leave,
             hand_over=hand_over,
+            follower=follower,
         )
 
     def _build_autoscaler(self) -> Autoscaler | None:

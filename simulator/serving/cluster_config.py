@@ -32,7 +32,7 @@ class PoolConfig:
         ``decode``.
     replicas
         How many there are.
-    gpu, engine, tensor_parallel, data_parallel, expert_parallel, pipeline_parallel
+    gpu, engine, tensor_parallel, data_parallel, expert_parallel, pipeline_parallel, all2all_backend
         As in ``hardware``.
     """
 
@@ -45,6 +45,7 @@ class PoolConfig:
     data_parallel: int | None = None
     expert_parallel: int | None = None
     pipeline_parallel: int | None = None
+    all2all_backend: str | None = None
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:

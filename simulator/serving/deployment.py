@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from simulator.costs.exchanged import ExchangedBytes
+from simulator.costs.sampled import DrawnStep
 from simulator.hardware.topology import Topology
 from simulator.serving.cluster_config import MIXED, AutoscalingConfig, FailuresConfig
 from simulator.serving.link_config import Degraded, DegradedLinkConfig, KvLinkConfig
@@ -15,6 +17,44 @@ from simulator.serving.scheduler import Limits
 from simulator.serving.slots import SlotArray
 from simulator.serving.stepper import Stepper
 from simulator.speculation.policies import DraftPolicy
+from simulator.streams import Streams
+
+Taken = Callable[[DrawnStep], None]
+"""Told of every step whose loads are drawn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DispatchPlan:
+    """How replicas draw the loads of their experts, and whether dispatch is followed in events.
+
+    Parameters
+    ----------
+    new_steps
+        Makes the step costs of a replica, by draft length as in `Deployment.costs`: from the
+        streams of the run, its number, and what is told of every step.
+    exchanged
+        Bytes of the exchange around the experts.
+    ranks
+        Over how many ranks experts are spread.
+    events
+        Whether dispatch, experts and combine are events.
+    parts
+        Batches that a step is cut into, 2 if they overlap.
+    topology
+        Where a replica lies, on the first GPUs, in a cluster without a topology; None unless
+        `events`.
+    loads_every, links_interval_s
+        As in the configuration (`experts.config.ExpertsConfig`).
+    """
+
+    new_steps: Callable[[Streams, int, Taken], Sequence[StepTimes]]
+    exchanged: ExchangedBytes
+    ranks: int
+    events: bool
+    parts: int
+    topology: Topology | None
+    loads_every: int
+    links_interval_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +87,8 @@ class Deployment:
         GPUs of each.
     kv_bytes_per_token, state_bytes
         What a prefill replica sends of a token, and of a request besides, bytes.
+    dispatch
+        How loads of experts are drawn; None: step costs are closed forms.
     """
 
     costs: Sequence[StepTimes]
@@ -63,6 +105,7 @@ class Deployment:
     gpus: int = 1
     kv_bytes_per_token: float = 0.0
     state_bytes: float = 0.0
+    dispatch: DispatchPlan | None = None
 
     @property
     def max_gamma(self) -> int:
@@ -138,6 +181,13 @@ class ClusterPlan:
                 found.append(range(first, first + pool.gpus))
                 first += pool.gpus
         return found
+
+    @property
+    def link_names(self) -> tuple[str, ...]:
+        """Names of the links that the run has, in the order of their numbers."""
+        own = [pool.dispatch.topology for pool in self.pools if pool.dispatch]
+        topology = next((one for one in (self.topology, *own) if one is not None), None)
+        return tuple(topology.links) if topology else ()
 
     def most_replicas(self, position: int) -> int:
         """Return the most replicas that a pool has at once."""

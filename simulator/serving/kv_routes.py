@@ -8,7 +8,6 @@ from functools import partial
 import simpy
 
 from simulator.hardware.link_network import Flow, LinkNetwork
-from simulator.hardware.topology import Topology
 from simulator.serving.changes import Change
 from simulator.serving.link_config import DegradedLinkConfig
 
@@ -24,8 +23,8 @@ class KvRoutes:
     ----------
     env
         The SimPy environment.
-    topology
-        The GPUs and their links.
+    network
+        The links; others may send over them too.
     places
         GPUs of each replica, by its number.
     degraded
@@ -35,7 +34,8 @@ class KvRoutes:
     --------
     >>> from simulator.hardware.topology import load_topology
     >>> env = simpy.Environment()
-    >>> wire = KvRoutes(env, load_topology("nvswitch_h100"), [range(2), range(2, 3)], [])
+    >>> network = LinkNetwork(env, load_topology("nvswitch_h100"))
+    >>> wire = KvRoutes(env, network, [range(2), range(2, 3)], [])
     >>> _ = env.run(wire.send(0, 1, 450e6))
     >>> round(env.now * 1e3, 4)
     1.0006
@@ -44,16 +44,16 @@ class KvRoutes:
     def __init__(
         self,
         env: simpy.Environment,
-        topology: Topology,
+        network: LinkNetwork,
         places: Sequence[range],
         degraded: Iterable[DegradedLinkConfig],
     ) -> None:
         self._env = env
         self._places = places
-        self._network = network = LinkNetwork(env, topology)
+        self._network = network
         self._sending: dict[simpy.Event, tuple[int, int, list[Flow]]] = {}
         for dip in degraded:
-            link = topology.link(dip.link, "cluster.degraded_links")
+            link = network.topology.link(dip.link, "cluster.degraded_links")
             Change(env, dip.at_s, partial(network.set_factor, link, dip.factor))
             Change(env, dip.at_s + dip.for_s, partial(network.set_factor, link, 1.0))
 

@@ -49,6 +49,18 @@ class StepTimes(Protocol):
         ...
 
 
+class Follower(Protocol):
+    """Waits out steps whose loads are drawn, if need be event by event."""
+
+    def follow(self, duration_s: float) -> simpy.Event:
+        """Start a step that step costs say takes so long; return what happens at its end."""
+        ...
+
+    def abandon(self) -> None:
+        """Forget the step under way, if there is one: everything is lost."""
+        ...
+
+
 class Replica:
     """A replica of the served model.
 
@@ -69,6 +81,8 @@ class Replica:
     hand_over
         Takes a request whose prefill is done, in place of decoding here (disaggregation). Its KV
         blocks are free at once.
+    follower
+        Waits out the steps; None: they take what step costs say.
     """
 
     def __init__(
@@ -86,6 +100,7 @@ class Replica:
         iterations_trace: RowSink,
         on_leave: Callable[[Request], None] | None = None,
         hand_over: Callable[[Request], None] | None = None,
+        follower: Follower | None = None,
     ) -> None:
         self._env = env
         self._index = index
@@ -108,6 +123,7 @@ class Replica:
         self._iterations_trace = iterations_trace
         self._on_leave = on_leave
         self._hand_over = hand_over
+        self._follower = follower
         self._arrived: deque[Request] = deque()
         self._deadlines = Deadlines()
         self.outstanding = 0
@@ -222,7 +238,7 @@ class Replica:
         trace, rows = self._iterations_trace, self._iterations_trace.rows
         iteration, gamma, costs = 0, scheduler.gamma, self._costs[-1]
         priced, (base_s, slope_s, first, last, experts) = 0, Window(0.0, 0.0, 0, -1, 0.0)
-        tick, now_s = Tick(env), env.now
+        follower, wait, now_s = self._follower, self._waiter(), env.now
         while True:
             start_s = now_s
             if arrived or deadlines:
@@ -247,11 +263,12 @@ class Replica:
                 continue
             kv_usage = 1.0 - cache.free_blocks / cache.total_blocks
             try:
-                yield tick.after(duration_s)
+                yield wait(duration_s)
             except simpy.Interrupt:  # everything is gone (`evacuate`)
-                tick, now_s = Tick(env), env.now
+                wait, now_s = self._waiter(), env.now
                 continue
-            now_s = start_s + duration_s  # as SimPy adds them
+            # As SimPy adds them; a follower decides how long a step takes.
+            now_s = start_s + duration_s if follower is None else env.now
             if requests:
                 emitted, finished = stepper.advance(gamma)
                 for request in finished:
@@ -263,7 +280,7 @@ class Replica:
                     self._index,
                     iteration,
                     start_s,
-                    duration_s,
+                    duration_s if follower is None else now_s - start_s,
                     requests,
                     costs.query_tokens,
                     prompt_tokens,
@@ -277,6 +294,13 @@ class Replica:
             iteration += 1
             if len(rows) >= BLOCK_ROWS:
                 trace.flush()
+
+    def _waiter(self) -> Callable[[float], simpy.Event]:
+        """Return what starts a step, given its duration, s; a step under way comes to nothing."""
+        if self._follower is None:
+            return Tick(self._env).after
+        self._follower.abandon()
+        return self._follower.follow
 
     def _look(self, iteration: int) -> None:
         """Let those wait that have arrived, and those leave that gave up or waited too long."""

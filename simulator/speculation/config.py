@@ -82,7 +82,8 @@ class SpeculationConfig:
     profile
         Name in ``workloads/acceptance`` of ``profile``, or path of a profile of the same form.
     task
-        What the requests of ``profile`` are about, such as ``coding``; null: what was measured.
+        What the requests of ``profile`` are about, such as ``coding``; null: what the workload's
+        preset is about, and what was measured where there is none.
     temperature
         Sampling temperature of ``profile``; null: that of the measurement.
     tree

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from simulator.experts.overlaps import measured_overlap
-from simulator.models.parallelism import Parallelism
 from simulator.scenario import Scenario
 from simulator.serving.cluster_config import PREFILL
 from simulator.speculation.by_class import ClassAcceptance
@@ -11,6 +9,9 @@ from simulator.speculation.profiled import ProfiledAcceptance
 from simulator.speculation.profiles import choose_shape, read_profile
 from simulator.speculation.regime import RegimeAcceptance
 from simulator.study.cluster_assumptions import cluster_assumptions
+from simulator.study.dispatch_assumptions import dispatch_assumptions
+from simulator.study.expert_assumptions import placement_assumptions, routing_assumption
+from simulator.study.offload_assumptions import offload_assumptions
 from simulator.trace.json_file import Json
 from simulator.workload.mix import tasks
 from simulator.workload.sharing import shares_prefixes
@@ -31,7 +32,8 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
         nothing decoded.
     """
     config = scenario.config
-    found = [_acceptance(scenario), *_profile(scenario), *_drafting(scenario), _routing(scenario)]
+    found = [_acceptance(scenario), *_profile(scenario), *_drafting(scenario)]
+    found += [routing_assumption(scenario), *offload_assumptions(scenario)]
     if terms is not None:
         found.append(
             f"{terms['measured_share']:.0%} of a step's time comes from kernel tables measured on "
@@ -42,7 +44,7 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
         found.append(
             f"tensor parallel {scenario.parallelism.tensor}: the fewest GPUs that hold the model"
         )
-    found += _spread(scenario.parallelism)
+    found += _spread(scenario)
     engine = scenario.engine
     found.append(
         f"engine {engine.title}: {engine.plain_step_s * 1e3:.2f} ms of host time a step and "
@@ -108,13 +110,10 @@ def _queueing(scenario: Scenario) -> list[str]:
     return found
 
 
-def _spread(parallelism: Parallelism) -> list[str]:
-    found = []
-    if parallelism.expert > 1:
-        found.append(
-            f"experts are spread over {parallelism.expert} GPUs, each on one; all are equally "
-            f"popular, and a step waits for the GPU that chance loads most"
-        )
+def _spread(scenario: Scenario) -> list[str]:
+    parallelism = scenario.parallelism
+    found = [*_beyond_node(scenario), *placement_assumptions(scenario)]
+    found += dispatch_assumptions(scenario)
     if parallelism.data > 1:
         found.append(
             f"requests are dealt out evenly to {parallelism.data} attention groups; a step waits "
@@ -126,6 +125,17 @@ def _spread(parallelism: Parallelism) -> list[str]:
             f"and drafting slow no stage down"
         )
     return found
+
+
+def _beyond_node(scenario: Scenario) -> list[str]:
+    """Say what exchanges between nodes rest on, where a layer spans several."""
+    topology, spread = scenario.step_model.target.topology, scenario.parallelism
+    if topology is None or spread.stage_gpus <= scenario.gpu.node_gpus:
+        return []
+    return [
+        f"exchanges over {spread.stage_gpus} GPUs are alone on the links of {topology.title}; "
+        f"where so many were not measured, measured ones are scaled by its latencies and peaks"
+    ]
 
 
 def _acceptance(scenario: Scenario) -> str:
@@ -178,9 +188,8 @@ def _profile(scenario: Scenario) -> list[str]:
         return []
     found = read_profile(speculation.profile)
     kinds = {key: found.provenance[f"shape.{key}"].kind for key in ("gain", "spread")}
-    asked: set[str | None] = {speculation.task}
-    if isinstance(scenario.acceptance, ClassAcceptance):
-        asked = {*tasks(scenario.config.workload).values()}
+    own = set() if speculation.task else {*tasks(scenario.config.workload).values()}
+    asked: set[str | None] = own or {speculation.task}
     notes = [
         note
         for task in sorted(asked, key=str)
@@ -216,35 +225,3 @@ def _drafting(scenario: Scenario) -> list[str]:
             f"verification, and a round waits for two messages of {speculation.link_s:.0e} s"
         )
     return found
-
-
-def _routing(scenario: Scenario) -> str:
-    routing, target = scenario.config.routing, scenario.config.model
-    if target.moe is None:
-        return f"{target.title} is dense: every weight is read in every step"
-    calibrated = scenario.engine.routing_within_request
-    if routing.law == "overlap" and routing.within_request is None and calibrated is not None:
-        across = routing.across_requests or scenario.engine.routing_across_requests or 1.0
-        return (
-            f"tokens share experts as calibrated with engine profile {scenario.engine.title} "
-            f"(exponent {calibrated:g} within a request, {across:g} across requests)"
-        )
-    if routing.law == "overlap" and routing.within_request is None:
-        measured = measured_overlap(target.name)
-        if measured is None:
-            return (
-                f"tokens route independently: no overlap was measured on {target.title} "
-                f"(an upper bound of the experts read)"
-            )
-        return (
-            f"tokens of one request share experts as measured on {target.title} "
-            f"(exponent {measured.value:g}); requests route independently of each other"
-        )
-    if routing.law == "uniform":
-        return (
-            "tokens route to experts independently and uniformly (an upper bound of experts read)"
-        )
-    return (
-        f"routing law {routing.law}: exponent {routing.within_request or 1:g} within a request, "
-        f"{routing.across_requests or 1:g} across requests"
-    )

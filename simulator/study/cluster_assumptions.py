@@ -38,10 +38,12 @@ def _way(plan: ClusterPlan) -> str:
             f"one request after another, at {link.bytes_per_s / GIGA:g} GB/s and "
             f"{link.latency_s * 1e3:g} ms of latency{_degraded(link)}"
         )
+    followed = all(pool.dispatch is not None and pool.dispatch.events for pool in plan.pools)
+    within = "slows these transfers, and they slow it" if followed else "does not slow them"
     return (
         f"from all its GPUs at once over the links of {topology.title} at their peaks, which "
-        f"transfers share by max-min fairness; replicas stand on its GPUs in order, and what they "
-        f"send within a step does not slow these transfers"
+        f"transfers share by max-min fairness; replicas stand on its GPUs in order, and the "
+        f"exchange of experts within their steps {within}"
     )
 
 

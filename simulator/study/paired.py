@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,17 +14,18 @@ from simulator.config import Config
 from simulator.errors import InvariantError
 from simulator.scenario import Scenario, build
 from simulator.serving.cluster import Cluster
+from simulator.serving.following import DispatchTraces
 from simulator.streams import Streams
 from simulator.study.workers import in_processes
 from simulator.trace.merge import merge
 from simulator.trace.parts import SUFFIX
 from simulator.trace.recover import PARTS, recovered_path
-from simulator.trace.schema import ARMS, EVENTS, ITERATIONS, REQUESTS, versions
+from simulator.trace.schema import ARMS, TABLES, versions
 from simulator.trace.writer import TraceWriter
 from simulator.workload.mix import traffic_classes
 
 Tables = tuple[Path, ...]
-"""The files of a trace: requests, iterations, and events where the cluster changes."""
+"""The files of a trace, each named after its table: requests, iterations, and more if asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ def simulate(
     iterations: Path,
     advance: Callable[[int], None],
     events: Path | None = None,
+    dispatch: Sequence[Path] = (),
 ) -> None:
     """Run both arms of every replication and write the trace.
 
@@ -60,8 +62,10 @@ def simulate(
         Called with 1 after every run of one arm (`run_count` of them), for a progress bar.
     events
         Another file, for what changes the cluster; only where something can.
+    dispatch
+        Further files, as `dispatch_tables` names them.
     """
-    tables: Tables = (requests, iterations) if events is None else (requests, iterations, events)
+    tables: Tables = (requests, iterations, *((events,) if events else ()), *dispatch)
     config = scenario.config
     runs = [Run(arm, number) for number in range(config.run.replications) for arm in ARMS]
     workers = min(config.run.workers or os.cpu_count() or 1, len(runs))
@@ -75,6 +79,19 @@ def simulate(
     for table in tables:
         merge([run.part(table) for run in runs], table, metadata)
     parts.rmdir()
+
+
+def dispatch_tables(config: Config) -> tuple[str, ...]:
+    """Name the tables that runs leave besides, where loads of experts are drawn.
+
+    Examples
+    --------
+    >>> from simulator.compose import compose
+    >>> dispatch_tables(compose(["experts.fidelity=sampled"]))
+    ('expert_loads', 'step_times')
+    """
+    drawn = ("expert_loads", "step_times") if config.experts.drawn else ()
+    return (*drawn, "links") if config.experts.events else drawn
 
 
 def run_count(config: Config) -> int:
@@ -99,21 +116,25 @@ def run_arm(scenario: Scenario, run: Run, tables: Tables) -> int:
     config = scenario.config
     metadata, constants = trace_metadata(config), asdict(run)
     gamma = config.speculation.gamma if run.arm == "speculative" else 0
-    schemas = (REQUESTS, ITERATIONS, EVENTS)
+    plan = scenario.cluster(gamma)
+    names = {"link": plan.link_names}
     with ExitStack() as stack:
-        traces = [
-            stack.enter_context(TraceWriter(run.part(table), schema, metadata, constants))
-            for table, schema in zip(tables, schemas, strict=False)
-        ]
+        traces = {
+            table.stem: stack.enter_context(
+                TraceWriter(run.part(table), TABLES[table.stem], metadata, constants, names)
+            )
+            for table in tables
+        }
         return Cluster(
-            scenario.cluster(gamma),
+            plan,
             scenario.router(),
             scenario.workload,
             scenario.acceptance,
             Streams(config.run.seed, run.replication),
-            requests_trace=traces[0],
-            iterations_trace=traces[1],
-            events_trace=traces[2] if len(traces) > 2 else None,
+            requests_trace=traces["requests"],
+            iterations_trace=traces["iterations"],
+            events_trace=traces.get("events"),
+            dispatch_traces=DispatchTraces(*map(traces.get, DispatchTraces._fields)),
         ).run()
 
 

@@ -13,6 +13,7 @@ from simulator.speculation.config import SpeculationConfig
 from simulator.speculation.policies import FIXED
 from simulator.study.assumptions import assumptions
 from simulator.study.decomposition import best_draft_length, decompose, longest_proposed
+from simulator.trace.dispatch import summarise_dispatch
 from simulator.trace.fleet import summarise_fleet
 from simulator.trace.json_file import Json, write_json
 from simulator.trace.summary import summarise
@@ -46,6 +47,9 @@ def conclude(scenario: Scenario, files: Mapping[str, Path]) -> Json:
     }
     if "events" in files:
         summary["cluster"] = summarise_fleet(files["events"])
+    if "expert_loads" in files:
+        overlapping = scenario.config.experts.two_batch_overlap
+        summary["experts"] = {**summarise_dispatch(files), "two_batch_overlap": overlapping}
     write_json(files["summary"], summary)
     return summary
 

@@ -65,7 +65,7 @@ def study_topology(topology: Topology, sizes_bytes: Sequence[int], *, check: boo
         topology,
         _ways(topology),
         {name: {size: fastest(topology, name, size) for size in sizes_bytes} for name in known},
-        _deviation(topology, sizes_bytes) if check and known else None,
+        deviation(topology, sizes_bytes) if check and known else None,
     )
 
 
@@ -85,7 +85,16 @@ def _ways(topology: Topology) -> dict[Way, int]:
     return dict(sorted(found.items(), key=lambda item: (-item[0].bandwidth, item[0].latency_s)))
 
 
-def _deviation(topology: Topology, sizes_bytes: Sequence[int]) -> float:
+def deviation(topology: Topology, sizes_bytes: Sequence[float]) -> float:
+    """Return how far transfers are from the closed forms of all collectives, relatively, at most.
+
+    Parameters
+    ----------
+    topology
+        With two GPUs or more.
+    sizes_bytes
+        Sizes to look at.
+    """
     # The same algorithm serves several collectives.
     algorithms = {way for ways in COLLECTIVES.values() for way in ways.values()}
     largest = 0.0

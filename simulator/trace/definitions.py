@@ -78,5 +78,25 @@ EVENT_DEFINITIONS = {
 }
 """Figures that stand on the table of events, by their key under ``cluster`` of an arm."""
 
+EXPERT_DEFINITIONS = {
+    "imbalance": (
+        "tokens of the rank with most / mean over ranks, mean over the layers of all iterations "
+        "that are here"
+    ),
+}
+"""Figures that stand on the table of expert loads, by their key under ``experts`` of an arm."""
+
+STEP_TIME_DEFINITIONS = {
+    "skew": "sum(drawn_s) / sum(expected_s) - 1",
+    "rest": "sum(duration_s - held_up_s) / sum(drawn_s) - 1: what overlapping batches change",
+    "contention": "sum(held_up_s) / sum(duration_s)",
+}
+"""Figures that stand on the table of step times, by their key under ``experts`` of an arm."""
+
+LINK_DEFINITIONS = {
+    "utilisation": "bytes / (bandwidth of the link, both ways, * length of the interval)",
+}
+"""What the columns of the table of links mean."""
+
 DEFINITIONS = TIME_DEFINITIONS | REQUEST_DEFINITIONS | ITERATION_DEFINITIONS
 """All of an arm, by their key in ``summary.json``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import starmap
 from typing import Any
 
@@ -28,6 +28,8 @@ class RowFormat:
     ----------
     schema
         One of `simulator.trace.schema.TABLES`; columns of names are given by their index.
+    names
+        The names that the run has by column, beside those of `simulator.trace.schema.NAMES`.
 
     Examples
     --------
@@ -36,12 +38,10 @@ class RowFormat:
     [[0, 1], [1.5, 2.5]]
     """
 
-    def __init__(self, schema: pa.Schema) -> None:
+    def __init__(self, schema: pa.Schema, names: Mapping[str, Sequence[str]] | None = None) -> None:
+        self._names: dict[str, Sequence[str]] = {**NAMES, **(names or {})}
         self._fields = [schema.field(name) for name in row_columns(schema)]
-        dtypes = [
-            np.dtype(np.int8 if field.name in NAMES else field.type.to_pandas_dtype())
-            for field in self._fields
-        ]
+        dtypes = [np.dtype(_stored(field).to_pandas_dtype()) for field in self._fields]
         self._codes = [_CODES[dtype.str[1:]] for dtype in dtypes]
         self._struct = struct.Struct("=" + "".join(self._codes))
         self._records = np.dtype(
@@ -61,7 +61,13 @@ class RowFormat:
         except (struct.error, OverflowError) as error:
             raise InvariantError(self._misfit(rows)) from error
         records = np.frombuffer(packed, self._records)
-        return [_array(np.ascontiguousarray(records[field.name]), field) for field in self._fields]
+        return [self._array(np.ascontiguousarray(records[one.name]), one) for one in self._fields]
+
+    def _array(self, numbers: np.ndarray[Any, Any], field: pa.Field) -> pa.Array:
+        if pa.types.is_dictionary(field.type):
+            indices = pa.array(numbers)
+            return pa.DictionaryArray.from_arrays(indices, pa.array(self._names[field.name]))
+        return pa.array(numbers, from_pandas=field.nullable)
 
     def _misfit(self, rows: Sequence[tuple[Any, ...]]) -> str:
         """Say what about the rows does not fit."""
@@ -81,7 +87,6 @@ class RowFormat:
         raise InvariantError("rows of a trace do not pack, though each of their values does.")
 
 
-def _array(numbers: np.ndarray[Any, Any], field: pa.Field) -> pa.Array:
-    if field.name in NAMES:
-        return pa.DictionaryArray.from_arrays(numbers, NAMES[field.name])
-    return pa.array(numbers, from_pandas=field.nullable)
+def _stored(field: pa.Field) -> pa.DataType:
+    """Return the type of the numbers in a row: of names, that of their index."""
+    return field.type.index_type if pa.types.is_dictionary(field.type) else field.type

@@ -15,8 +15,11 @@ import pyarrow as pa
 
 from simulator.trace.definitions import (
     EVENT_DEFINITIONS,
+    EXPERT_DEFINITIONS,
     ITERATION_DEFINITIONS,
+    LINK_DEFINITIONS,
     REQUEST_DEFINITIONS,
+    STEP_TIME_DEFINITIONS,
     TIME_DEFINITIONS,
 )
 
@@ -46,7 +49,7 @@ EVENT_NAMES = ("start", "ready", "drain", "stop", "lost", "link_slower", "link_b
 prefill and decode loses bandwidth; has it back. The run ends for a replica that is there."""
 
 NAMES = {"outcome": OUTCOMES, "event": EVENT_NAMES}
-"""Columns that hold names, of which the engine writes the index."""
+"""Columns that hold names, of which the engine writes the index; those of links are the run's."""
 
 CONSTANTS = ("arm", "replication")
 """Columns that hold one value in all rows of one engine run; the engine does not write them."""
@@ -142,6 +145,37 @@ _EVENTS = (
     Column("lost_tokens", pa.int64(), "tokens", "Output tokens of theirs, to be emitted again."),
 )
 
+_EXPERT_LOADS = (
+    Column("replica", pa.int16(), "index", "Replica that ran the iteration."),
+    Column("iteration", pa.int64(), "index", "As in the table of iterations; not all are here."),
+    Column("layer", pa.int16(), "index", "Position among the MoE layers."),
+    Column("rank", pa.int16(), "index", "Rank of the expert-parallel group."),
+    Column("tokens", pa.float32(), "copies", "Token copies whose experts it computed."),
+    Column("active_experts", pa.int32(), "experts", "Distinct ones of them, routed to."),
+    Column("bytes_in", pa.float64(), "byte", "What the dispatch brought it from other ranks."),
+    Column("bytes_out", pa.float64(), "byte", "What it sent other ranks in the combine."),
+)
+
+_STEP_TIMES = (
+    Column("replica", pa.int16(), "index", "Replica that ran the iteration."),
+    Column("iteration", pa.int64(), "index", "As in the table of iterations; all are here."),
+    Column("expected_s", pa.float64(), "s", "What closed forms say that it takes."),
+    Column("drawn_s", pa.float64(), "s", "With the loads drawn: its layers one after another."),
+    Column("duration_s", pa.float64(), "s", "What it took."),
+    Column(
+        "held_up_s", pa.float64(), "s", "Of this, what exchanges lost to others on their links."
+    ),
+)
+
+_LINKS = (
+    Column("start_s", pa.float64(), "s", "Start of the interval."),
+    Column("duration_s", pa.float64(), "s", "Its length."),
+    Column("replica", pa.int16(), "index", "Replica whose links they are; -1: of the cluster."),
+    Column("link", pa.dictionary(pa.int16(), pa.string()), "name", "Link, by its two ends."),
+    Column("bytes", pa.float64(), "byte", "What went over it, both ways."),
+    Column("utilisation", pa.float32(), "1", "Share of what it can carry both ways."),
+)
+
 
 def _table(name: str, columns: tuple[Column, ...], notes: Mapping[str, str]) -> pa.Schema:
     metadata = {"schema_version": SCHEMA_VERSION, "table": name, **notes}
@@ -158,7 +192,23 @@ ITERATIONS: pa.Schema = _table("iterations", _ITERATIONS, ITERATION_DEFINITIONS)
 EVENTS: pa.Schema = _table("events", _EVENTS, EVENT_DEFINITIONS)
 """One row per change of the cluster; there is no such file where a cluster cannot change."""
 
-TABLES: dict[str, pa.Schema] = {"requests": REQUESTS, "iterations": ITERATIONS, "events": EVENTS}
+EXPERT_LOADS: pa.Schema = _table("expert_loads", _EXPERT_LOADS, EXPERT_DEFINITIONS)
+"""One row per rank and MoE layer of every so-many-th iteration, where loads are drawn."""
+
+STEP_TIMES: pa.Schema = _table("step_times", _STEP_TIMES, STEP_TIME_DEFINITIONS)
+"""One row per iteration, where loads are drawn."""
+
+LINKS: pa.Schema = _table("links", _LINKS, LINK_DEFINITIONS)
+"""One row per link and interval in which something went over it, where transfers are events."""
+
+TABLES: dict[str, pa.Schema] = {
+    "requests": REQUESTS,
+    "iterations": ITERATIONS,
+    "events": EVENTS,
+    "expert_loads": EXPERT_LOADS,
+    "step_times": STEP_TIMES,
+    "links": LINKS,
+}
 """All schemas by the name of their table."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -47,6 +47,8 @@ class TraceWriter:
         Notes for the file metadata, without prefix: ``config``, ``seed``, ``versions``.
     constants
         Values of the columns that the engine does not write: ``arm`` and ``replication``.
+    names
+        As of `rows.RowFormat`.
 
     Raises
     ------
@@ -68,13 +70,14 @@ class TraceWriter:
         schema: pa.Schema,
         metadata: Mapping[str, str],
         constants: Mapping[str, Any],
+        names: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         if set(constants) != set(CONSTANTS):
             raise InvariantError(f"a trace needs the constants {CONSTANTS}, got {constants!r}.")
         self.rows = []
         self._schema = schema
         self._constants = dict(constants)
-        self._format = RowFormat(schema)
+        self._format = RowFormat(schema, names)
         notes = {**metadata, **{key: str(value) for key, value in constants.items()}}
         self._stream = PartStream(path, with_notes(schema, notes))
         self._open = True

@@ -9,7 +9,7 @@ from simulator.registry import Registry
 from simulator.workload.config import WorkloadConfig
 from simulator.workload.mix import build_mix
 from simulator.workload.open_loop import check_room, length_laws, open_loop, prompt_notes
-from simulator.workload.presets import read_preset
+from simulator.workload.presets import DEFAULT_PRESET, read_preset
 from simulator.workload.readers import READERS, ReadPolicy
 from simulator.workload.readers.files import existing_file
 from simulator.workload.readers.likely import likely_format
@@ -25,8 +25,6 @@ from simulator.workload.traits import TraitedWorkload
 WorkloadFactory = Callable[[WorkloadConfig, int], Workload]
 
 WORKLOADS: Registry[WorkloadFactory] = Registry("workload")
-
-DEFAULT_PRESET = "chat"
 
 
 def build_workload(config: WorkloadConfig, requests: int) -> Workload:

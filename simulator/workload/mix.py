@@ -8,7 +8,7 @@ from simulator.errors import InvariantError
 from simulator.workload.config import WorkloadConfig
 from simulator.workload.merged import MergedWorkload, Part
 from simulator.workload.open_loop import open_loop
-from simulator.workload.presets import read_preset
+from simulator.workload.presets import DEFAULT_PRESET, read_preset
 from simulator.workload.sessions import SessionWorkload
 from simulator.workload.traits_config import TrafficClassConfig
 
@@ -36,7 +36,9 @@ def traffic_classes(config: WorkloadConfig) -> tuple[TrafficClassConfig, ...]:
 
 
 def tasks(config: WorkloadConfig) -> dict[str, str]:
-    """Return the task of acceptance profiles that each part of a mix is, by what reports call it.
+    """Return the tasks of acceptance profiles that a workload's texts are, by what reports call it.
+
+    One for each part of a mix, one of a preset, none of what has no preset.
 
     Examples
     --------
@@ -44,8 +46,13 @@ def tasks(config: WorkloadConfig) -> dict[str, str]:
     >>> mix = MixPartConfig(preset="code", name="editors"), MixPartConfig(preset="long_context_rag")
     >>> tasks(WorkloadConfig(kind="mix", mix=mix, rate=4.0))
     {'editors': 'coding', 'long_context_rag': 'retrieval'}
+    >>> tasks(WorkloadConfig(preset="chat"))
+    {'chat': 'chat'}
     """
-    return {part.title: read_preset(part.preset).acceptance for part in config.mix}
+    if config.mix:
+        return {part.title: read_preset(part.preset).acceptance for part in config.mix}
+    name = config.preset or (DEFAULT_PRESET if config.kind == "preset" else None)
+    return {} if name is None else {name: read_preset(name).acceptance}
 
 
 def build_mix(config: WorkloadConfig, requests: int) -> MergedWorkload:

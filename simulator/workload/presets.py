@@ -10,7 +10,18 @@ from simulator.workload.preset import Origin, Preset
 from simulator.workload.preset_reader import parse_preset
 from simulator.workload.preset_writer import dump_preset
 
-__all__ = ["Origin", "Preset", "dump_preset", "parse_preset", "preset_names", "read_preset"]
+__all__ = [
+    "DEFAULT_PRESET",
+    "Origin",
+    "Preset",
+    "dump_preset",
+    "parse_preset",
+    "preset_names",
+    "read_preset",
+]
+
+DEFAULT_PRESET = "chat"
+"""Taken where the kind ``preset`` names none."""
 
 _PACKAGE = "simulator.workloads.presets"
 

@@ -90,3 +90,13 @@ def test_a_trace_that_skips_an_iteration_of_a_replica_is_noticed(benchmarks, tmp
     shifted = closed_loop.Served(served.events, pq.ParquetFile(tmp_path / "shifted.parquet"))
     with pytest.raises(engine.InvariantError, match="iterations of replica 1"):
         engine._check(scenario, shifted)
+
+
+@pytest.mark.slow
+def test_events_measures_event_fidelity_against_simpy(benchmarks):
+    figures = benchmarks["events"].measure(rounds=1, iterations=8)
+    assert figures["alone_events_per_iteration"] == pytest.approx(48 * (8 + 8 + 2) + 2, abs=1)
+    assert figures["overlap_events_per_iteration"] > 1.9 * figures["alone_events_per_iteration"]
+    for case in ("alone", "overlap"):
+        assert figures[f"{case}_event_over_timeout"] > 0
+    assert figures["sampled_s_per_iteration"] > 0

@@ -45,6 +45,16 @@ def test_refused(moesim, words, message):
     assert message in err
 
 
+def test_nodes_that_nothing_joins(moesim, tmp_path):
+    wiring = [{"link": "wire", "each": "gpu", "to": "hub", "group": 2}]
+    data = description(4, {"wire": kind(1e9, 1e-6)}, wiring, island=2)
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(data))
+    code, out, err = moesim("show", "cluster", "topology=mine.yaml")
+    assert (code, out) == (2, "")
+    assert "gpu0 reaches gpu2 over no link" in err
+    assert "add to wiring what joins them" in err
+
+
 def test_subjects(moesim):
     assert "cluster" in moesim("show")[1]
     assert "sizes_bytes=" in moesim("show", "cluster", "--help")[1]

@@ -89,3 +89,21 @@ def test_each_subject_has_help_without_work(subject, capsys):
     assert f"usage: moesim validate {subject} [key=value ...]" in out
     assert "hydra.run.dir=DIR" in out
     assert all(len(line) <= 80 for line in out.splitlines())
+
+
+def test_routes_against_what_was_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("simulator.study.routing.validate.STEPS", ((2, 2),))
+    monkeypatch.setattr("simulator.study.routing.validate.PROMPTS", ((1, 64),))
+    words = ["routing", "model=qwen1_5_moe_a2_7b", f"hydra.run.dir={tmp_path / 'here'}"]
+    assert main(words) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "qwen1_5_moe_a2_7b experts of 4 tokens 13.7" in out
+    assert "5 of 5 figures are within 5%" in out
+    found = json.loads((tmp_path / "here" / "summary.json").read_text())
+    metrics = found["metrics"]
+    assert metrics["routing_union_4_qwen1_5_moe_a2_7b"] == pytest.approx(13.7, rel=0.05)
+    assert metrics["routing_worst_error"] < 0.05
+    assert 0 < metrics["routing_law_mape_steps_qwen1_5_moe_a2_7b"] < 0.05
+    used = {row["figure"]: row["archetype"] for row in found["published"]}
+    assert used["overlap_1"] == "calibrated"
+    assert used["union_8"] == "unused"

@@ -64,3 +64,20 @@ def test_help_names_settings_defaults_and_examples():
     assert "  data=...           a file\n" in text
     assert "  draw=false         draw it\n" in text
     assert text.endswith("examples:\n  moesim toy it data=x\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loose:
+    what: str | None = field(default=None, metadata={"help": "a file", "bare": True})
+    passed: tuple[str, ...] = field(default=(), metadata={"help": "passed on", "prefix": "run."})
+
+
+def test_a_bare_word_and_words_passed_on():
+    found = read_words(["mine.csv", "run.rows=3", "run.x=[1,2]"], Loose, "toy").settings
+    assert found == Loose(what="mine.csv", passed=("run.rows=3", "run.x=[1,2]"))
+    assert read_words(["what=a=b"], Loose, "toy").settings.what == "a=b"
+    with pytest.raises(ConfigError, match="'two' is no key=value"):
+        read_words(["one", "two"], Loose, "toy")
+    text = help_text("toy", "It toys.", Loose, ())
+    assert text.startswith("usage: moesim toy WHAT [key=value ...]")
+    assert "run.SETTING=VALUE" in text

@@ -13,6 +13,7 @@ FOLDERS = [
     "hardware_specs.engines",
     "hardware_specs.machines",
     "hardware_specs.moesd",
+    "hardware_specs.wide_ep",
     "workloads.acceptance",
     "workloads.presets",
     "workloads.routing",

@@ -8,6 +8,14 @@ from simulator.errors import ConfigError
 from simulator.experts.config import RoutingConfig
 from simulator.experts.laws import ROUTING_LAWS, Overlap, distinct_experts, tokens_touching
 from simulator.experts.overlaps import measured_overlap
+from simulator.models.catalog import load_architecture
+
+ARCH = load_architecture("qwen3_30b_a3b")
+
+
+def law_of(config):
+    return ROUTING_LAWS.get(config.law)(config, ARCH, 0)
+
 
 shapes = st.tuples(st.integers(1, 512), st.integers(1, 16)).filter(
     lambda shape: shape[1] <= shape[0]
@@ -28,7 +36,7 @@ def test_one_token_touches_its_top_k(shape):
 
 @given(st.integers(0, 300), st.integers(1, 9), st.integers(0, 9000))
 def test_exponents_of_one_are_the_uniform_law(requests, query_tokens, prefill):
-    uniform = ROUTING_LAWS.get("uniform")(RoutingConfig(law="uniform"))
+    uniform = law_of(RoutingConfig(law="uniform"))
     assert uniform.independent_tokens(requests, query_tokens, prefill) == pytest.approx(
         requests * query_tokens + prefill
     )
@@ -52,7 +60,7 @@ def test_overlap_never_counts_more_than_independence(requests, query_tokens, wit
     ],
 )
 def test_the_overlap_law_meets_measured_unions(exponent, experts, top_k, tokens, measured):
-    law = ROUTING_LAWS.get("overlap")(RoutingConfig(law="overlap", within_request=exponent))
+    law = law_of(RoutingConfig(law="overlap", within_request=exponent))
     union = distinct_experts(experts, top_k, law.independent_tokens(1, tokens, 0))
     assert union == pytest.approx(measured, rel=0.04)
 

@@ -10,17 +10,24 @@ from simulator.hardware.collectives import COLLECTIVES, alone_s, fastest, simula
 from simulator.hardware.topology import load_topology, topology_names
 
 SIZES = (4096, 10**6, 10**9)
+MOST_GPUS = 72
+"""Beyond, transfers by the ten thousand take seconds: some nodes stand for all."""
 
 
 def small(name):
-    """Rings of 72 are long: two sizes do."""
-    return SIZES if load_topology(name).gpus < 72 else SIZES[1:2]
+    """Rings of 72 are long: one size does."""
+    return SIZES if load_topology(name).gpus < MOST_GPUS else SIZES[1:2]
+
+
+def affordable(name):
+    topology = load_topology(name)
+    return topology if topology.gpus <= MOST_GPUS else topology.first(3 * topology.island_gpus)
 
 
 @pytest.mark.parametrize("name", topology_names())
 def test_closed_forms_are_what_the_links_do(name):
     """Every algorithm on every shipped topology, within a thousandth (asked for: 1 %)."""
-    topology = load_topology(name)
+    topology = affordable(name)
     algorithms = {way for ways in COLLECTIVES.values() for way in ways.values()}
     for algorithm in algorithms:
         for size in small(name):
@@ -58,7 +65,12 @@ def in_nodes(within, across, latency, fastest_route):
             ("all_reduce", "ring"): 62 * (latency + m / 32 / 50e9),
             ("all_reduce", "hierarchical"): 14 * (inside + m / 8 / within)
             + 6 * (between + m / 32 / 50e9),
+            ("all_gather", "hierarchical"): 3 * (between + m / 32 / 50e9)
+            + 7 * (inside + m / 8 / within),
+            ("reduce_scatter", "hierarchical"): 3 * (between + m / 32 / 50e9)
+            + 7 * (inside + m / 8 / within),
             ("all_to_all", "one_shot"): latency + 24 / 32 * m / across,
+            ("all_to_all", "hierarchical"): between + inside + 3 / 4 * m / across,
         }
 
     return times
@@ -151,8 +163,12 @@ def test_bytes_sent_are_those_of_the_textbook(collective):
             times * sum(one.size_bytes for one in step) for times, step in algorithm(topology, 1.0)
         )
         every = n - 1.0 if collective != "all_reduce" else 2 * (n - 1.0)
-        expected = n * (n - 1.0) if (collective, name) == ("all_reduce", "one_shot") else every
-        assert sent == pytest.approx(expected), name
+        special = {
+            ("all_reduce", "one_shot"): n * (n - 1.0),
+            # 3/4 over the rails, and 7/8 within nodes, whether it has come over a rail or not.
+            ("all_to_all", "hierarchical"): n * (3 / 4 + 7 / 8),
+        }
+        assert sent == pytest.approx(special.get((collective, name), every)), name
 
 
 def test_the_fastest_is_the_least():
@@ -165,7 +181,7 @@ def test_the_fastest_is_the_least():
             for algorithm in COLLECTIVES["all_reduce"].values()
             if (steps := algorithm(topology, size))
         ]
-        assert fastest(topology, "all_reduce", size).seconds == min(times)
+        assert fastest(topology, "all_reduce", size).seconds == pytest.approx(min(times))
 
 
 def test_one_island_has_no_hierarchy():

@@ -10,12 +10,13 @@ from simulator.models.draft_tree import DraftTree
 from simulator.serving.cluster import Cluster, serve
 from simulator.serving.cluster_config import AffinityConfig
 from simulator.serving.deployment import ClusterPlan, Deployment
+from simulator.serving.following import DispatchTraces
 from simulator.serving.queues import QUEUES
 from simulator.serving.router import ROUTERS
 from simulator.serving.scheduler import Limits
 from simulator.speculation.acceptance import PositionAcceptance
 from simulator.streams import Streams
-from simulator.trace.schema import EVENTS, ITERATIONS, REQUESTS, row_columns
+from simulator.trace.schema import EVENTS, ITERATIONS, REQUESTS, STEP_TIMES, row_columns
 from simulator.workload.requests import RequestBlock, RequestTraits
 
 
@@ -112,6 +113,7 @@ class Bench:
     requests: FakeTrace = field(default_factory=lambda: FakeTrace(row_columns(REQUESTS)))
     iterations: FakeTrace = field(default_factory=lambda: FakeTrace(row_columns(ITERATIONS)))
     changes: FakeTrace = field(default_factory=lambda: FakeTrace(row_columns(EVENTS)))
+    times: FakeTrace = field(default_factory=lambda: FakeTrace(row_columns(STEP_TIMES)))
     events: int = 0
 
     def run_scenario(self, scenario, gamma):
@@ -165,6 +167,7 @@ class Bench:
             requests_trace=self.requests,
             iterations_trace=self.iterations,
             events_trace=self.changes,
+            dispatch_traces=DispatchTraces(step_times=self.times),
         ).run()
         return self
 

@@ -141,3 +141,30 @@ def test_qwen2_57b_target_efficiency_on_a100_rises_and_falls():
         assert batches[efficiency.argmin()] <= 4
         assert 8 <= batches[efficiency.argmax()] <= 48
         assert efficiency[-1] < efficiency.max() - 0.05
+
+
+def test_rows_sorted_by_expert_are_measured_over_wide_groups():
+    """128 tokens of each of 64 H100: the row of the source, and less than with sorting."""
+    shape = ExpertShape(256, 8, 7168, 2048, 1, expert_parallel=64)
+    timing = H100.experts(8192, 4, shape, "fp8_block", masked=True)
+    assert timing.seconds == pytest.approx(109.92e-6, rel=1e-3)
+    assert timing.seconds < H100.experts(8192, 4, shape, "fp8_block").seconds
+
+
+@pytest.mark.parametrize("gpus", [72, 144])
+def test_replicas_beside_256_experts_cost_as_many_experts_as_a_gpu_holds(gpus):
+    """288 slots were not measured: 4 and 2 a GPU, as of 256 experts over 64 and 128 GPUs."""
+    like = {72: 64, 144: 128}[gpus]
+    slots = ExpertShape(288, 8, 7168, 2048, 1, expert_parallel=gpus)
+    experts = ExpertShape(256, 8, 7168, 2048, 1, expert_parallel=like)
+    for each in (8, 64):
+        held = 288 / gpus
+        ours = H100.experts(each * gpus, held, slots, "fp8_block", masked=True)
+        measured = H100.experts(each * like, held, experts, "fp8_block", masked=True)
+        assert ours.seconds == pytest.approx(measured.seconds, rel=0.06)
+
+
+@pytest.mark.parametrize(("tables", "dtype"), [(A100, "bfloat16"), (H100, "bfloat16")])
+def test_where_no_sorted_rows_were_measured_the_usual_kernel_answers(tables, dtype):
+    plain = tables.experts(64, 100, QWEN3, dtype)
+    assert tables.experts(64, 100, QWEN3, dtype, masked=True) == plain

@@ -15,8 +15,8 @@ def choice(operator, dtype="bfloat16", kernels=()):
 
 
 def read(tmp_path, operator, **kwargs):
-    rows, file = sources.read_choice(tmp_path, choice(operator, **kwargs))
-    assert file.startswith("a100_sxm/")
+    rows, files = sources.read_choice(tmp_path, choice(operator, **kwargs))
+    assert all(file.startswith("a100_sxm/") for file in files)
     assert set(rows["backend"]) == {"vllm"}
     assert set(rows["version"]) == {"1.0"}
     return rows
@@ -78,6 +78,27 @@ def test_only_balanced_routing_is_read_and_nemotron_has_two_matrices(tmp_path, s
     assert rows["top_k"].tolist() == [8, 6, 22]
     assert rows["matrices"].tolist() == [3, 2, 2]
     assert rows["tensor_parallel"].tolist() == [2, 2, 2]
+
+
+def test_rows_sorted_by_expert_come_from_the_wide_file(tmp_path, source_file):
+    path = tmp_path / "a100_sxm/moe/vllm/1.0/wideep_generation_moe_perf.parquet"
+    source_file(
+        path,
+        kernel_source="deepepmoe",
+        latency=0.1,
+        moe_dtype="bfloat16",
+        num_experts=256,
+        topk=8,
+        hidden_size=7168,
+        inter_size=2048,
+        moe_tp_size=1,
+        moe_ep_size=64,
+        num_tokens=[64, 128],
+        distribution=["uniform", "power_law_1.2"],
+    )
+    rows = read(tmp_path, "masked_experts")
+    assert rows["tokens"].tolist() == [64]
+    assert rows["matrices"].tolist() == [3]
 
 
 def attention_columns(**columns):
@@ -168,42 +189,3 @@ def test_message_elements_become_bytes_and_kernels_can_be_chosen(tmp_path, sourc
     rows = read(tmp_path, "all_reduce", kernels=("graph",))
     assert rows["message"].tolist() == [256]
     np.testing.assert_allclose(rows["seconds"], [4e-6])
-
-
-def test_all_to_all_counts_in_microseconds(tmp_path, source_file):
-    source_file(
-        tmp_path / "a100_sxm/comm/vllm/1.0/moe_a2a_perf.parquet",
-        kernel_source="deepep",
-        comm_backend="deepep_ll",
-        phase=["dispatch", "combine"],
-        ep_size=8,
-        node_num=1,
-        hidden_size=4096,
-        topk=8,
-        num_experts=256,
-        num_tokens=16,
-        latency=[40.0, 50.0],
-    )
-    rows = read(tmp_path, "all_to_all")
-    np.testing.assert_allclose(rows["seconds"], [40e-6, 50e-6])
-    assert rows["mode"].tolist() == ["deepep_ll", "deepep_ll"]
-
-
-def test_deepep_rows_split_into_dispatch_and_combine(tmp_path, source_file):
-    source_file(
-        tmp_path / "a100_sxm/comm/vllm/1.0/wideep_deepep_ll_perf.parquet",
-        kernel_source="deepep",
-        node_num=2,
-        hidden_size=7168,
-        num_token=4,
-        num_topk=8,
-        num_experts=256,
-        dispatch_avg_t_us=[20.0],
-        combine_avg_t_us=[30.0],
-    )
-    rows = read(tmp_path, "all_to_all")
-    assert dict(zip(rows["phase"].tolist(), np.round(rows["seconds"] * 1e6), strict=True)) == {
-        "dispatch": 20.0,
-        "combine": 30.0,
-    }
-    assert rows["gpus"].tolist() == [16, 16]

@@ -174,7 +174,7 @@ def test_experts_spread_over_a_part_of_the_gpus_that_share_them() -> None:
         (
             "mixtral_8x7b",
             Parallelism(data=16, expert=16),
-            r"16 does not divide moe.experts=8 of Mixtral.*; sizes that fit 16 GPUs: 1, 2, 4, 8\.",
+            "16 leaves GPUs without any of moe.experts=8 .*: 1, 2, 4, 8. .* experts.redundant=8",
         ),
         (
             "qwen3_30b_a3b",
@@ -201,3 +201,43 @@ def test_experts_that_are_spread_need_not_be_split() -> None:
     message = "over 2 GPUs, which do not divide moe.inter=1001 .* 8 GPUs: 8"
     with pytest.raises(ConfigError, match=message):
         check_parallelism(odd, Parallelism(8, expert=4))
+
+
+REDUNDANT = [
+    (
+        Parallelism(data=72, expert=72),
+        r"72 does not divide moe.experts=256 .* 4 each: experts.redundant=32\.",
+    ),
+    (Parallelism(data=512, expert=512), r"leaves GPUs without .* 1 each: experts.redundant=256\."),
+    (Parallelism(data=72, expert=72, redundant=16), r"moe.experts=256 and experts.redundant=16"),
+    (Parallelism(data=2, expert=2, redundant=258), "exceeds 256: .* two replicas of one"),
+]
+
+
+@pytest.mark.parametrize(("parallelism", "message"), REDUNDANT)
+def test_replicas_must_fill_the_gpus(parallelism: Parallelism, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_parallelism(load_architecture("deepseek_v3"), parallelism)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"redundant": -1}, "experts.redundant=-1 must be at least 0"),
+        ({"data": 4, "redundant": 4}, "have no effect where experts are not spread"),
+        ({"tensor": 8, "expert": 8}, "has no effect with one attention group"),
+        ({"data": 8, "expert": 4}, "split over 2 GPUs; set hardware.expert_parallel=8"),
+    ],
+)
+def test_replicas_and_backends_without_effect_are_refused(sizes, message) -> None:
+    backend = {} if "redundant" in sizes else {"all2all_backend": "deepep_low_latency"}
+    with pytest.raises(ConfigError, match=message):
+        Parallelism(**sizes, **backend)
+
+
+def test_replicas_take_the_memory_of_experts() -> None:
+    """288 slots over 72 GPUs: four experts each, as over 64 GPUs without replicas."""
+    arch = load_architecture("deepseek_v3")
+    filled = parameters(arch, Parallelism(data=72, expert=72, redundant=32))
+    assert filled == parameters(arch, Parallelism(data=64, expert=64))
+    assert str(Parallelism(data=72, expert=72, redundant=32)).endswith("32 redundant experts")

@@ -6,6 +6,7 @@ from helpers.serving_bench import Bench, FakeSteps, FixedWorkload, deployment
 from helpers.topologies import slow_node
 
 from simulator.errors import ConfigError
+from simulator.hardware.link_network import LinkNetwork
 from simulator.serving.cluster_config import FailuresConfig, LossConfig
 from simulator.serving.kv_routes import KvRoutes
 from simulator.serving.link_config import DegradedLinkConfig
@@ -71,7 +72,7 @@ def test_to_two_receivers_they_do_not_meet():
 )
 def test_all_gpus_send_at_once(start, end, seconds):
     env = simpy.Environment()
-    wire = KvRoutes(env, slow_node(latency_s=0.0), [start, end], [])
+    wire = KvRoutes(env, LinkNetwork(env, slow_node(latency_s=0.0)), [start, end], [])
     env.run(wire.send(0, 1, 100.0))
     assert env.now == pytest.approx(seconds)
 
@@ -144,5 +145,6 @@ def test_lost_after_the_last_byte_it_still_frees_nothing_twice():
 
 
 def test_a_link_that_is_not_there():
+    env = simpy.Environment()
     with pytest.raises(ConfigError, match=r"cluster\.degraded_links \(test rig\)"):
-        KvRoutes(simpy.Environment(), slow_node(), [], [dip(link="gpu9-hub0")])
+        KvRoutes(env, LinkNetwork(env, slow_node()), [], [dip(link="gpu9-hub0")])

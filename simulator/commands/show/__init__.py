@@ -6,6 +6,7 @@ from simulator.commands.subjects import Subject, run_subject
 
 SUBJECTS = {
     "cluster": Subject(f"{__name__}.cluster", "a topology: links, routes, collectives on it"),
+    "experts": Subject(f"{__name__}.experts", "placements of experts: how busy the ranks are"),
 }
 """What can be shown."""
 

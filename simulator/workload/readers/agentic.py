@@ -12,6 +12,7 @@ import numpy as np
 
 from simulator.errors import DataError
 from simulator.workload.ragged import Ragged
+from simulator.workload.readers.blocks import no_request
 from simulator.workload.readers.fields import (
     fitting,
     prefix_hashes,
@@ -23,7 +24,6 @@ from simulator.workload.readers.fields import (
 from simulator.workload.readers.files import is_compressed, line_chunks
 from simulator.workload.readers.json_lines import object_of
 from simulator.workload.readers.policy import READERS, BadRow, ReadPolicy
-from simulator.workload.readers.rows import no_request
 from simulator.workload.requests import RequestBlock, RequestTraits
 
 SESSION_BYTES = 256 << 20

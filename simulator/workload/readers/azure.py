@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from simulator.workload.readers.blocks import read_lines
 from simulator.workload.readers.csv_lines import fields_of, split_header, table_of, wrong_header
 from simulator.workload.readers.fields import shown, tokens
 from simulator.workload.readers.files import line_chunks
 from simulator.workload.readers.policy import READERS, BadRow, ReadPolicy
-from simulator.workload.readers.rows import Columns, Row, read_lines
+from simulator.workload.readers.rows import Columns, Row
 from simulator.workload.requests import RequestBlock
 
 AZURE_COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from simulator.workload.readers.blocks import read_lines
 from simulator.workload.readers.fields import shown
 from simulator.workload.readers.json_lines import LONGEST_BYTES, JsonRows, json_chunks, object_of
 from simulator.workload.readers.names import Names, name_of, numbered
 from simulator.workload.readers.policy import READERS, BadRow, ReadPolicy
-from simulator.workload.readers.rows import Columns, Row, read_lines
+from simulator.workload.readers.rows import Columns, Row
 from simulator.workload.requests import RequestBlock
 
 HASH_TOKENS = 16

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from simulator.workload.readers.blocks import read_lines
 from simulator.workload.readers.csv_lines import fields_of, split_header, table_of, wrong_header
 from simulator.workload.readers.fields import identity, seconds, tokens
 from simulator.workload.readers.files import line_chunks
 from simulator.workload.readers.names import Names, numbered
 from simulator.workload.readers.policy import READERS, BadRow, ReadPolicy
-from simulator.workload.readers.rows import Columns, Row, read_lines
+from simulator.workload.readers.rows import Columns, Row
 from simulator.workload.requests import RequestBlock
 
 REQUIRED = ("Timestamp", "Request tokens", "Response tokens")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from simulator.workload.readers.blocks import read_lines
 from simulator.workload.readers.csv_lines import fields_of, split_header, table_of, wrong_header
 from simulator.workload.readers.fields import (
     fitting,
@@ -23,7 +24,7 @@ from simulator.workload.readers.files import line_chunks
 from simulator.workload.readers.hashes import ragged
 from simulator.workload.readers.names import Names, name_of, numbered
 from simulator.workload.readers.policy import READERS, BadRow, ReadPolicy
-from simulator.workload.readers.rows import Columns, Row, plausible, read_lines
+from simulator.workload.readers.rows import Columns, Row, plausible
 from simulator.workload.requests import RequestBlock
 
 REQUIRED = ("arrival_s", "prompt_tokens", "output_tokens")

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from simulator.workload.readers.blocks import read_lines
 from simulator.workload.readers.json_lines import LONGEST_BYTES, JsonRows, json_chunks, object_of
 from simulator.workload.readers.policy import READERS, ReadPolicy
-from simulator.workload.readers.rows import Columns, Row, read_lines
+from simulator.workload.readers.rows import Columns, Row
 from simulator.workload.requests import RequestBlock
 
 HASH_TOKENS = 512

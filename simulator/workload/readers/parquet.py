@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from simulator.errors import DataError, unknown
+from simulator.workload.readers.blocks import read_blocks
 from simulator.workload.readers.generic import OPTIONAL, REQUIRED, GenericRows, unused_columns
 from simulator.workload.readers.policy import READERS, BadRow, ReadPolicy
-from simulator.workload.readers.rows import Columns, Row, read_blocks
+from simulator.workload.readers.rows import Columns, Row
 from simulator.workload.requests import RequestBlock
 
 BATCH_ROWS = 1 << 15

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError, DataError
-from simulator.workload.readers import READERS, ReadPolicy, rows
+from simulator.workload.readers import READERS, ReadPolicy, blocks
 from simulator.workload.readers.azure import read_azure
 from simulator.workload.readers.files import existing_file
 
@@ -194,7 +194,7 @@ def test_nearly_valid_files_are_read_alike_in_columns_and_row_by_row(lines):
 
     at_once = read()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rows.LinePiece, "columns", lambda self: None)
+        patch.setattr(blocks.LinePiece, "columns", lambda self: None)
         assert read() == at_once
 
 

@@ -10,7 +10,7 @@ from helpers.traces import read_block, samples
 from simulator.errors import DataError
 from simulator.workload.build import build_workload
 from simulator.workload.config import WorkloadConfig
-from simulator.workload.readers import READERS, ReadPolicy, rows
+from simulator.workload.readers import READERS, ReadPolicy, blocks
 from simulator.workload.readers.likely import likely_format
 from simulator.workload.transforms import joined
 
@@ -50,7 +50,7 @@ def test_columns_and_rows_are_read_alike(name, write, monkeypatch):
     _, file, data = LINES[name]
     path = write(data, file)
     at_once = read_block(path, name)
-    monkeypatch.setattr(rows.LinePiece, "columns", lambda self: None)
+    monkeypatch.setattr(blocks.LinePiece, "columns", lambda self: None)
     one_by_one = read_block(path, name)
     assert at_once.size == 24
     assert np.array_equal(at_once.arrival_s, one_by_one.arrival_s)
@@ -63,14 +63,14 @@ def test_columns_and_rows_are_read_alike(name, write, monkeypatch):
 def test_plain_files_are_read_in_columns(name, write, monkeypatch):
     """What reads a million rows in seconds is not left without a word."""
     _, file, data = LINES[name]
-    monkeypatch.setattr(rows.LinePiece, "read", lambda *_: pytest.fail("read row by row"))
+    monkeypatch.setattr(blocks.LinePiece, "read", lambda *_: pytest.fail("read row by row"))
     assert read_block(write(data, file), name).size == 24
 
 
 def test_quotes_and_the_letter_x_do_not_send_a_file_row_by_row(write, monkeypatch):
     text = 'arrival_s,prompt_tokens,output_tokens,"tenant"\n0,1,"2","Max, Moritz"\n1,3,4,"x"\n'
     careful = read_block(write(text), "csv")
-    monkeypatch.setattr(rows.LinePiece, "read", lambda *_: pytest.fail("read row by row"))
+    monkeypatch.setattr(blocks.LinePiece, "read", lambda *_: pytest.fail("read row by row"))
     at_once = read_block(write(text.replace("Max, Moritz", "Max")), "csv")
     assert at_once.output_tokens.tolist() == careful.output_tokens.tolist() == [2, 4]
     assert traits_of(at_once) == traits_of(careful)
@@ -117,20 +117,20 @@ def test_failures_are_skipped_without_reading_row_by_row(write, monkeypatch):
     """A trace of which a few in a hundred are failures is read about as fast as one without."""
     lines = [f"{second},GPT-4,9,{second % 9},9,x\n" for second in range(100)]
     path = write(BURST + "".join(lines))
-    reports, blocks = [], []
+    reports, read = [], []
     for slow in (False, True):
         if slow:
-            monkeypatch.setattr(rows.LinePiece, "columns", lambda self: None)
+            monkeypatch.setattr(blocks.LinePiece, "columns", lambda self: None)
         else:
-            monkeypatch.setattr(rows, "_row_by_row", lambda *_: pytest.fail("row by row"))
+            monkeypatch.setattr(blocks, "_row_by_row", lambda *_: pytest.fail("row by row"))
         policy = ReadPolicy(on_bad_row="skip")
-        blocks.append(joined(list(READERS.get("burstgpt")(path, policy))))
+        read.append(joined(list(READERS.get("burstgpt")(path, policy))))
         reports.append(policy.report)
         monkeypatch.undo()
     assert reports[0] == reports[1]
     assert reports[0].skipped == {"Response tokens is 0": 12}
-    assert blocks[0].arrival_s.tolist() == blocks[1].arrival_s.tolist()
-    assert blocks[0].output_tokens.tolist() == blocks[1].output_tokens.tolist()
+    assert read[0].arrival_s.tolist() == read[1].arrival_s.tolist()
+    assert read[0].output_tokens.tolist() == read[1].output_tokens.tolist()
 
 
 def test_tasks_are_traffic_classes_by_name(write):

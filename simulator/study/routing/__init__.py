@@ -1,0 +1,1 @@
+"""Sampled routes against what was measured, and placements of experts under them."""

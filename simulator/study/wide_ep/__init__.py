@@ -1,0 +1,1 @@
+"""Wide expert parallelism: throughput beside what was reported, and speculation as EP grows."""

@@ -1,0 +1,1 @@
+"""Workloads as data: what describes one, and presets fitted to traces."""
