@@ -54,7 +54,8 @@ def fit_shape(lengths: Mapping[int, float], common: AcceptanceShape) -> Acceptan
     gammas, measured = list(lengths), np.array(list(lengths.values()))
 
     def errors(shape: AcceptanceShape) -> NDArray[np.float64]:
-        return lengths_of(shape, gammas) - measured
+        found: NDArray[np.float64] = lengths_of(shape, gammas) - measured
+        return found
 
     def with_decay(values: NDArray[np.float64]) -> AcceptanceShape:
         return replace(common, level=float(values[0]), decay=float(values[1]))
