@@ -87,7 +87,8 @@ class RoutePool:
         """
         total = self.chosen.shape[1]
         cycles, last = divmod(first + tokens, total)
-        return cycles * self._before(total) + self._before(last) - self._before(first)
+        counted = cycles * self._before(total) + self._before(last) - self._before(first)
+        return np.asarray(counted)
 
     def _before(self, token: int) -> Ints:
         """Count the copies of each expert of all tokens before one."""
