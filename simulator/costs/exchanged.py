@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,12 +11,15 @@ from numpy.typing import NDArray
 
 from simulator.experts.loads import RankLoads
 from simulator.hardware.bundles import everyone
-from simulator.hardware.collectives import Sent
+from simulator.hardware.collectives import COLLECTIVES, Sent, fastest
 from simulator.hardware.exchange import HIGH_THROUGHPUT, Exchange, dispatch_steps
-from simulator.hardware.topology import Topology
+from simulator.hardware.topology import ROUTED_BYTES, Topology
 from simulator.models.operators import AllGather, Combine, Dispatch, Operator, ReduceScatter
 
 Floats = NDArray[np.float64]
+
+ALL_GATHER = "all_gather"
+"""Key of the collective before the experts."""
 
 
 class Exchanged(NamedTuple):
@@ -35,8 +39,9 @@ class Exchanged(NamedTuple):
 class ExchangedBytes:
     """What the GPUs of a replica send each other around the experts of a layer.
 
-    An all-gather brings each GPU what it lacks, and the sum of results goes back the same way,
-    whatever experts are chosen. DeepEP brings copies to the experts that tokens chose, as
+    An all-gather brings each GPU what it lacks, over nodes in the way that is fastest for
+    `topology.ROUTED_BYTES`, and the sum of results goes back the same way, whatever experts are
+    chosen. DeepEP brings copies to the experts that tokens chose, as
     `hardware.exchange` says of even routing, in proportion to what the receiving GPU computes, or
     its node where a token goes there once. GPUs have equal shares of the tokens.
 
@@ -69,9 +74,11 @@ class ExchangedBytes:
         self._back_bytes = sum(op.bytes_per_token for op in back) / self.gpus
         self._island = self.gpus
         self._routed = self._by_node = False
-        sent = [Sent(one, other, 1.0) for one, other in everyone(range(self.gpus))]
+        part = None if topology is None else topology.first(self.gpus)
         if there and isinstance(there[0], Dispatch):
-            sent = self._dispatched(there[0], topology)
+            sent = self._dispatched(there[0], part)
+        else:
+            sent = self._gathered(part)
         self.pairs = [(one, other) for one, other, _ in sent]
         """Sending and receiving GPU of each transfer of the dispatch, from 0 on."""
         self._shares = np.array([share for *_, share in sent])
@@ -82,9 +89,19 @@ class ExchangedBytes:
         leaves, reaches = self._senders // each, self._receivers // each
         self._reaches = ((reaches[:, None] == rank) & (leaves != reaches)[:, None]).astype(float)
 
-    def _dispatched(self, op: Dispatch, topology: Topology | None) -> list[Sent]:
+    def _gathered(self, part: Topology | None) -> list[Sent]:
+        """Return the transfers of an all-gather, for every byte of a GPU's share."""
+        if part is None or part.islands == 1:
+            return [Sent(one, other, 1.0) for one, other in everyone(range(self.gpus))]
+        way = COLLECTIVES[ALL_GATHER][fastest(part, ALL_GATHER, ROUTED_BYTES).algorithm]
+        sizes: dict[tuple[int, int], float] = defaultdict(float)
+        for times, sent in way(part, float(self.gpus)):
+            for one, other, size_bytes in sent:
+                sizes[one, other] += times * size_bytes
+        return [Sent(*pair, size_bytes) for pair, size_bytes in sizes.items()]
+
+    def _dispatched(self, op: Dispatch, part: Topology | None) -> list[Sent]:
         """Return the transfers of a dispatch, for every byte of tokens that a GPU holds."""
-        part = None if topology is None else topology.first(self.gpus)
         nodes = 1 if part is None else part.islands
         exchange = Exchange(op.backend, self.gpus, nodes, op.top_k, op.experts)
         self._routed = True

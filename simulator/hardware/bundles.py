@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from simulator.hardware.topology import Topology
 
@@ -65,13 +66,15 @@ class TransferPattern:
 
     def __init__(self, topology: Topology, pairs: Sequence[tuple[int, int]]) -> None:
         self.pairs = tuple(pairs)
-        self._passes = np.zeros((len(self.pairs), len(topology.capacities)))
-        for row, (sender, receiver) in enumerate(self.pairs):
-            self._passes[row, list(topology.routes[sender][receiver])] = 1.0
+        routes = [topology.routes[sender][receiver] for sender, receiver in self.pairs]
+        rows = np.repeat(np.arange(len(routes)), [len(route) for route in routes])
+        channels = np.concatenate(routes).astype(np.int64)
+        shape = len(routes), len(topology.capacities)
+        self._passes = csr_array((np.ones(len(rows)), (rows, channels)), shape)
+        self._users = np.bincount(channels, minlength=shape[1])
         self._capacities = np.array(topology.capacities)
         self._latency_s = max(float(topology.latency_s[pair]) for pair in self.pairs)
-        used = self._passes.any(axis=0)
-        self._mask = sum(1 << int(channel) for channel in np.flatnonzero(used))
+        self._mask = sum(1 << channel for channel in np.flatnonzero(self._users).tolist())
 
     def alone_s(self, sizes_bytes: Floats) -> Floats:
         """Return how long exchanges take on idle links, latency included, s.
@@ -90,8 +93,9 @@ class TransferPattern:
         times_s = loads / self._capacities
         fullest = times_s.argmax(axis=1)
         rows = np.arange(len(loads))
-        counts = (sizes_bytes > 0).astype(float) @ self._passes
-        means = loads[rows, fullest] / np.maximum(counts[rows, fullest], 1.0)
+        sent = sizes_bytes > 0
+        users = self._users[fullest] if sent.all() else (sent @ self._passes)[rows, fullest]
+        means = loads[rows, fullest] / np.maximum(users, 1.0)
         found = zip(loads, times_s[rows, fullest].tolist(), means.tolist(), strict=True)
         return [Bundle(*one, self._mask, self._latency_s) for one in found]
 
