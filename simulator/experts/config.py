@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -145,10 +144,10 @@ class OffloadConfig:
             raise ConfigError(
                 f"experts.offload.resident_experts={self.resident_experts!r} must be at least 1."
             )
-        if self.host_bandwidth is not None and not 0.0 < self.host_bandwidth < math.inf:
+        if self.host_bandwidth is not None and not 1e6 <= self.host_bandwidth <= 1e13:
             raise ConfigError(
-                f"experts.offload.host_bandwidth={self.host_bandwidth!r} must be above 0, in "
-                f"bytes/s (PCIe 4.0 x16: 3.15e10), or null."
+                f"experts.offload.host_bandwidth={self.host_bandwidth!r} must lie in 1e6..1e13 "
+                f"bytes/s (PCIe 4.0 x16: 3.15e10), or be null."
             )
         self._check_prefetch()
 

@@ -115,7 +115,7 @@ def test_a_step_costs_the_same_calls_however_many_layers_and_experts():
     [
         ({"policy": "lfu"}, "unknown offload policy 'lfu'"),
         ({"resident_experts": 0}, "must be at least 1"),
-        ({"host_bandwidth": 0.0}, "must be above 0"),
+        ({"host_bandwidth": 0.0}, "must lie in 1e6"),
         ({"prefetch": "last_token"}, "a prefetcher needs a slot"),
         ({"prefetch_experts": 2}, "slots need a prefetcher"),
         ({"prefetch": "last_token", "prefetch_experts": 2}, "keeps anyway; take policy=pinned"),
