@@ -188,8 +188,9 @@ def _profile(scenario: Scenario) -> list[str]:
         return []
     found = read_profile(speculation.profile)
     kinds = {key: found.provenance[f"shape.{key}"].kind for key in ("gain", "spread")}
-    own = set() if speculation.task else {*tasks(scenario.config.workload).values()}
-    asked: set[str | None] = own or {speculation.task}
+    asked: set[str | None] = {speculation.task}
+    if speculation.task is None:
+        asked = {*tasks(scenario.config.workload).values()} or asked
     notes = [
         note
         for task in sorted(asked, key=str)
