@@ -1,5 +1,6 @@
 """Replicas whose steps are followed event by event, in a cluster: shared links, and losses."""
 
+import gc
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -96,3 +97,14 @@ def test_a_replica_that_is_lost_in_a_step_begins_anew():
     assert bench.iterations.column("duration_s") == pytest.approx([5.0] * 3)
     assert bench.times.column("iteration").tolist() == [0, 1, 2]
     assert bench.requests.column("finish_s") == pytest.approx([18.0])
+
+
+def test_nothing_is_left_for_the_collector_that_grows_with_the_steps():
+    """What is sent and what waits for it refer to each other only while it is under way."""
+    left = []
+    for tokens in (20, 400):
+        pool = replace(deployment(FakeSteps(), gpus=2), dispatch=plan())
+        gc.collect()
+        Bench().run_cluster(FixedWorkload([0.0], [10], [tokens]), [pool])
+        left.append(gc.collect())
+    assert left[1] - left[0] < 100
