@@ -9,12 +9,16 @@ from simulator.config import Config
 from simulator.costs.compiled import CompiledSteps
 from simulator.costs.exchanged import ExchangedBytes
 from simulator.costs.layer_times import LayerTimes
+from simulator.costs.offload import ExpertTransfers
 from simulator.costs.sampled import ExpertPrices, SampledSteps
 from simulator.costs.step import StepModel
+from simulator.costs.stored_loads import StoredLoads
 from simulator.errors import ConfigError, TableError
 from simulator.experts.draws import LoadDraws, WalkedLoads
+from simulator.experts.loads import count_experts
 from simulator.experts.placement import Placement
 from simulator.experts.placing import check_placement, place_experts
+from simulator.experts.pool import PoolWalk
 from simulator.experts.rebalancing import Rebalancing, moves, moving_s
 from simulator.experts.routes import Routes, check_routes, routes_of
 from simulator.hardware.gpu import Gpu
@@ -57,7 +61,11 @@ def dispatch_plan(
 
     def new_steps(streams: Streams, replica: int, taken: Taken) -> Sequence[StepTimes]:
         """Return the step costs of a replica, all with the same draws."""
-        draws = _draws(config, gpu, spread, routes, streams, replica)
+        draws: LoadDraws
+        if model.offload is None:
+            draws = _draws(config, gpu, spread, routes, streams, replica)
+        else:
+            draws = _stored_loads(routes, model.offload, streams, replica)
         return [
             SampledSteps(
                 steps,
@@ -173,6 +181,20 @@ def _draws(
             moving_s=partial(_moving_s, model, spread, topology),
         )
     return WalkedLoads(routes.walk(streams, replica), placement, rebalancing)
+
+
+def _stored_loads(
+    routes: Routes, transfers: ExpertTransfers, streams: Streams, replica: int
+) -> StoredLoads:
+    """Return the loads of a replica whose experts a store brings.
+
+    What is resident depends on requests for as long as they run, so that these walk along the long
+    sequences of the prompts, not along the brief ones of the pool that decodes.
+    """
+    pool = routes.prompts
+    copies = count_experts(pool.chosen.reshape(pool.layers, -1), pool.experts)
+    walk = PoolWalk(pool, streams, replica=replica)
+    return StoredLoads(walk, transfers.store(copies), transfers)
 
 
 def _whole_nodes(spread: Parallelism, topology: Topology) -> int:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from simulator.config import Config, HardwareConfig
 from simulator.costs.engine import Engine
 from simulator.costs.memory import plan_memory
+from simulator.costs.offload import spared_bytes
 from simulator.drafting import check_own_memory
 from simulator.errors import CapacityError, ConfigError, SimulatorError
+from simulator.experts.config import OffloadConfig
 from simulator.hardware.gpu import Gpu
 from simulator.hardware.topology import Topology
 from simulator.models.drafters import Drafter
@@ -112,6 +116,7 @@ def _check_placement(
         max_num_seqs=seqs,
         draft_tokens=config.speculation.draft_tokens,
         own_gpus=own,
+        offload=config.experts.offload,
     )
     if drafter is not None and memory.drafter is not None:
         check_own_memory(gpu, drafter, memory.drafter, tokens)
@@ -122,14 +127,29 @@ def _check_placement(
             f" and state of scheduler.max_num_seqs={seqs} requests" if memory.state_bytes else ""
         )
         held_bytes = memory.weight_bytes + memory.state_bytes
+        short_bytes = held_bytes + tokens * memory.kv_bytes_per_token - memory.usable_bytes
         raise CapacityError(
             f"{what} needs {held_bytes / GIGA:.1f} GB of weights{state} per GPU at "
             f"{_overrides(settings)}; {gpu.title} offers {memory.usable_bytes / GIGA:.1f} GB, "
             f"which leaves {memory.kv_capacity_tokens} tokens of KV cache where {tokens} are "
-            f"needed. Use more or larger GPUs, or shorter requests (workload.max_prompt_tokens, "
-            f"workload.max_output_tokens)."
+            f"needed. Use more or larger GPUs, {_fewer_experts(config, parallelism, short_bytes)}"
+            f"or shorter requests (workload.max_prompt_tokens, workload.max_output_tokens)."
         )
     return parallelism
+
+
+def _fewer_experts(config: Config, parallelism: Parallelism, short_bytes: float) -> str:
+    """Name the experts of a layer that fit where bytes are short; nothing where too few would."""
+    moe, offload = config.model.moe, config.experts.offload
+    if moe is None or parallelism.expert > 1:
+        return ""
+    all_but_one = OffloadConfig(resident_experts=moe.experts - 1)
+    each_bytes = spared_bytes(config.model, parallelism, all_but_one)
+    held = moe.experts if offload is None else offload.resident_experts
+    fitting = held - math.ceil(short_bytes / each_bytes)
+    if fitting < moe.top_k:
+        return ""
+    return f"experts in host memory (experts.offload={{resident_experts:{fitting}}}), "
 
 
 def check_reach(gpu: Gpu, parallelism: Parallelism, topology: Topology | None) -> None:

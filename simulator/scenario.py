@@ -20,6 +20,7 @@ from simulator.costs.compiled import CompiledSteps, windows_by_length
 from simulator.costs.engine import Engine, load_engine
 from simulator.costs.forward import ForwardCost
 from simulator.costs.memory import plan_memory
+from simulator.costs.offload import ExpertTransfers, check_offload, expert_transfers
 from simulator.costs.step import StepModel
 from simulator.dispatching import check_drawn, dispatch_plan
 from simulator.drafting import (
@@ -30,8 +31,11 @@ from simulator.drafting import (
 )
 from simulator.errors import ConfigError, SimulatorError, TableError
 from simulator.experts.config import RoutingConfig
+from simulator.experts.heterogeneity import layer_archetypes
 from simulator.experts.laws import ROUTING_LAWS
 from simulator.experts.overlaps import measured_overlap
+from simulator.experts.routes import archetype_of
+from simulator.experts.sampling import Archetype, archetype_names, measured_archetype
 from simulator.hardware.gpu import Gpu, load_gpu
 from simulator.hardware.topology import load_topology
 from simulator.kernels.tables import KernelTables
@@ -113,6 +117,7 @@ class Scenario:
             max_num_seqs=scheduler.max_num_seqs,
             draft_tokens=drafting.tree.nodes(gamma),
             own_gpus=drafting.own_gpus,
+            offload=self.config.experts.offload,
         )
         # A drafter on GPUs of its own reads the prompt itself, wherever the target prefills.
         sent = None if drafting.own_gpus else drafter
@@ -233,6 +238,7 @@ def _build(
     _check_queue(config, workload)
     if config.speculation.gamma:
         check_drafter(config.speculation, drafter, target)
+    check_offload(target, config.experts, config.routing.law, config.hardware.expert_parallel)
     on = config.hardware.topology
     topology = None if on is None else _load(load_topology, "hardware.topology", on)
     parallelism = place(
@@ -251,6 +257,7 @@ def _build(
         parallelism=parallelism,
         layers=target.layers,
         drafting=drafting_of(config.speculation, drafter),
+        offload=_offload(config, gpu, parallelism),
     )
     _check_measured(config, gpu, step_model)
     return Scenario(
@@ -281,6 +288,25 @@ def routing_of(config: Config, engine: Engine) -> RoutingConfig:
         across_requests=_known(routing.across_requests, engine.routing_across_requests),
         prompt=_known(routing.prompt, engine.routing_prompt),
     )
+
+
+def _offload(config: Config, gpu: Gpu, parallelism: Parallelism) -> ExpertTransfers | None:
+    """Return what experts in host memory cost; None where all are on the GPUs."""
+    offload, target = config.experts.offload, config.model
+    if offload is None:
+        return None
+    return expert_transfers(offload, _popularity(config), gpu, target, parallelism)
+
+
+def _popularity(config: Config) -> Archetype | None:
+    """Return how tokens prefer experts under the routing law; None where all are alike to it."""
+    routing, target = config.routing, config.model
+    if routing.law == "sampled":
+        archetype, overlap, _ = archetype_of(routing, target)
+        return layer_archetypes(archetype, overlap, 0.0, 1)[0]
+    if routing.law == "overlap" and target.name in archetype_names():
+        return measured_archetype(target.name).archetype
+    return None
 
 
 def _known(*choices: float | None) -> float | None:

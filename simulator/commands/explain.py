@@ -117,6 +117,7 @@ def _step_figures(step: Step) -> dict[str, Any]:
         "experts": step.experts,
         "active_experts": step.active_experts,
         "tokens_per_expert": step.tokens_per_expert,
+        "missing_experts": step.missing_experts,
         "parts": parts,
     }
 

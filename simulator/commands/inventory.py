@@ -13,6 +13,7 @@ from simulator.commands.settings import group_options
 from simulator.costs.engine import engine_names, load_engine
 from simulator.experts.laws import ROUTING_LAWS
 from simulator.experts.placing import PLACEMENTS
+from simulator.experts.prefetch import PREFETCHERS
 from simulator.hardware.gpu import gpu_names, load_gpu
 from simulator.hardware.topology import load_topology, topology_names
 from simulator.kernels.schema import ENGINES, OPERATORS
@@ -45,6 +46,7 @@ from simulator.workload.presets import preset_names, read_preset
 from simulator.workload.readers import READERS
 
 PARTS: dict[str, Registry[Any]] = {
+    "experts.offload.prefetch": PREFETCHERS,
     "experts.placement": PLACEMENTS,
     "scheduler.queue": QUEUES,
     "scheduler.router": ROUTERS,

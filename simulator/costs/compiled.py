@@ -256,10 +256,13 @@ class CompiledSteps:
     def _price_experts(
         self, forward: ForwardCost, requests: int, query_tokens: float, prompt_tokens: int
     ) -> float:
-        """Price the routed experts of a pass and the exchange around them."""
+        """Price the routed experts of a pass, and exchange and loads around them."""
         law = self._model.law
         independent = law.independent_tokens(requests, query_tokens, prompt_tokens)
-        return total_s(forward.experts(requests * query_tokens + prompt_tokens, independent))
+        seconds = total_s(forward.experts(requests * query_tokens + prompt_tokens, independent))
+        if forward is self._model.target:
+            seconds += total_s(self._model.expert_transfers(requests, prompt_tokens, independent))
+        return seconds
 
     def _price_draft_pass(self, tokens: int) -> float:
         """Price the drafter's pass over prompts, attention apart; experts that gather apart too."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulator.costs.engine import Engine
+from simulator.costs.offload import spared_bytes
+from simulator.experts.config import OffloadConfig
 from simulator.hardware.gpu import Gpu
 from simulator.models.architecture import Architecture
 from simulator.models.drafters import Drafter, drafter_kv_bytes_per_token, drafter_weight_bytes
@@ -65,6 +67,7 @@ def plan_memory(
     max_num_seqs: int,
     draft_tokens: int,
     own_gpus: bool = False,
+    offload: OffloadConfig | None = None,
 ) -> MemoryPlan:
     """Lay out the memory of one GPU.
 
@@ -82,6 +85,8 @@ def plan_memory(
         Tokens of a draft: gamma, or the nodes of a tree.
     own_gpus
         Whether the drafter, a separate model, has GPUs of its own, as many as it is split over.
+    offload
+        Which of the target's experts are on the GPUs; None: all.
 
     Raises
     ------
@@ -90,6 +95,8 @@ def plan_memory(
     """
     usable = gpu.memory_bytes * (1.0 - engine.memory_reserve) - engine.activation_reserve_bytes
     weights = weight_bytes(target, parallelism)
+    if offload is not None:
+        weights -= spared_bytes(target, parallelism, offload)
     kv_bytes = kv_bytes_per_token(target, parallelism)
     beside: MemoryPlan | None = None
     if drafter is not None and own_gpus:

@@ -99,7 +99,7 @@ class ExpertPrices:
         )
 
     def expected_s(self, requests: int, query_tokens: float, prompt_tokens: int) -> float:
-        """Return what closed forms charge for experts and exchange: what drawn loads replace, s.
+        """Return what closed forms charge for what drawn loads replace: experts and exchange, s.
 
         Parameters
         ----------
@@ -112,7 +112,9 @@ class ExpertPrices:
 
             def price(prompt: int) -> float:
                 independent = law.independent_tokens(requests, query_tokens, prompt)
-                return total_s(forward.experts(requests * query_tokens + prompt, independent))
+                parts = forward.experts(requests * query_tokens + prompt, independent)
+                transfers = self._model.expert_transfers(requests, prompt, independent)
+                return total_s(parts) + total_s(transfers)
 
             curve = self._expected[requests, query_tokens] = Curve(price)
         return curve.at(prompt_tokens)
@@ -133,8 +135,8 @@ class DrawnStep(NamedTuple):
     drawn_s
         With the loads drawn, its layers one after another, s.
     once_s
-        Time of what happens once a step: host, sampling, drafting, moving experts to other ranks;
-        all but the routed experts and their exchange where the layers are not told apart, s.
+        Time of what happens once a step: host, sampling, drafting, experts moved or awaited; all
+        but the routed experts and their exchange where the layers are not told apart, s.
     layers_s
         Time of all layers of a part without its experts and exchange (`LayerTimes`), s.
     whole
@@ -233,8 +235,10 @@ class SampledSteps:
                 layers_s = self._layers.seconds(*step, parts)
         whole, *cut = [self._prices.routed(one) for one in loads]
         drawn_s = expected_s - routed_s + whole.seconds
+        stall_s = self._draws.stall_s(drawn_s)
+        drawn_s += stall_s
         moving_s = self._draws.passed(drawn_s)
-        once_s += moving_s
+        once_s += stall_s + moving_s
         drawn = DrawnStep(expected_s, drawn_s, once_s, layers_s, whole, cut or [whole], moving_s)
         self._taken(drawn)
         return drawn

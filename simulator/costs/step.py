@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from simulator.costs.drafting import Drafting
 from simulator.costs.engine import Engine
 from simulator.costs.forward import ForwardCost, Parts, add_part, as_part, merge_parts, total_s
+from simulator.costs.offload import ExpertTransfers
 from simulator.costs.sharing import busiest_chunks, busiest_requests
 from simulator.experts.laws import RoutingLaw
 from simulator.models.parallelism import SINGLE_GPU, Parallelism
@@ -122,6 +123,8 @@ class StepModel:
         Layers of the target, for the host time of steps with prefill.
     drafting
         The shape of drafts and what they cost beside the passes of the models.
+    offload
+        What the target's experts cost that lie in host memory; None: all are on the GPUs.
     """
 
     target: ForwardCost
@@ -132,6 +135,7 @@ class StepModel:
     parallelism: Parallelism = SINGLE_GPU
     layers: int = 0
     drafting: Drafting = field(default_factory=Drafting)
+    offload: ExpertTransfers | None = None
 
     @property
     def prefill_launch_s(self) -> float:
@@ -156,6 +160,7 @@ class StepModel:
             self.target.dense(share.tokens),
             self.target.logits(share.sampled_tokens),
             self.target.experts(met.tokens, independent),
+            self.expert_transfers(met.decode_requests, met.prefill_tokens, independent),
             self.target_attention(share.decode_requests, share.query_tokens, share.context_tokens),
             *(self.target.prefill_attention(start, end) for start, end in share.prefill),
             self.host(
@@ -268,6 +273,23 @@ class StepModel:
         return self.law.independent_tokens(
             shape.decode_requests, shape.query_tokens, shape.prefill_tokens
         )
+
+    def expert_transfers(
+        self, requests: float, prompt_tokens: float, independent_tokens: float
+    ) -> Parts:
+        """Price what the target's layers wait for experts in host memory; nothing without any.
+
+        Parameters
+        ----------
+        requests, prompt_tokens
+            What meets in the experts; prompt tokens count as those of one further request.
+        independent_tokens
+            As in `ForwardCost.experts`.
+        """
+        if self.offload is None:
+            return {}
+        tokens_of = requests + (1 if prompt_tokens else 0)
+        return self.offload.expected(tokens_of, self.target.active_experts(independent_tokens))
 
     def sequences(self, requests: float, query_tokens: float) -> float:
         """Sequences that a target step has of so many decoding requests.

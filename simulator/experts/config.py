@@ -102,6 +102,16 @@ FIDELITIES = ("expected", "sampled", "event")
 """How closely expert dispatch is followed: closed forms, loads drawn per layer, or every event."""
 
 
+LRU, PINNED = OFFLOAD_POLICIES = ("lru", "pinned")
+"""Which experts of a layer stay on the GPU: the last used, or the most popular for good."""
+
+NO_PREFETCH = "none"
+"""The ``prefetch`` that brings nothing beforehand."""
+
+LAST_TOKEN = "last_token"
+"""The ``prefetch`` that brings what the step before used."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OffloadConfig:
     """The setting ``experts.offload``: experts that do not fit live in host memory.
@@ -109,13 +119,58 @@ class OffloadConfig:
     Parameters
     ----------
     resident_experts
-        Experts of a layer that a GPU holds at a time.
+        Experts of a layer that a GPU holds at a time; split experts count as one.
     policy
-        Which ones: ``lru`` or ``pinned``.
+        Which ones, one of `OFFLOAD_POLICIES`.
+    prefetch
+        Kind of the prefetcher (`experts.prefetch`), or `NO_PREFETCH`.
+    prefetch_experts
+        Slots of a layer for experts that are brought before it runs, beside the resident ones.
+    host_bandwidth
+        Bandwidth from host memory to a GPU, bytes/s; null: the peak of the GPU's host link.
     """
 
     resident_experts: int
-    policy: str = "lru"
+    policy: str = LRU
+    prefetch: str = NO_PREFETCH
+    prefetch_experts: int = 0
+    host_bandwidth: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.policy not in OFFLOAD_POLICIES:
+            where = "experts.offload.policy"
+            raise ConfigError(unknown("offload policy", self.policy, OFFLOAD_POLICIES, where))
+        if self.resident_experts < 1:
+            raise ConfigError(
+                f"experts.offload.resident_experts={self.resident_experts!r} must be at least 1."
+            )
+        if self.host_bandwidth is not None and not 1e6 <= self.host_bandwidth <= 1e13:
+            raise ConfigError(
+                f"experts.offload.host_bandwidth={self.host_bandwidth!r} must lie in 1e6..1e13 "
+                f"bytes/s (PCIe 4.0 x16: 3.15e10), or be null."
+            )
+        self._check_prefetch()
+
+    def _check_prefetch(self) -> None:
+        """Refuse a prefetcher without slots, slots without one, and what brings nothing."""
+        none, slots = self.prefetch == NO_PREFETCH, self.prefetch_experts
+        if slots < 0 or (slots == 0) != none:
+            raise ConfigError(
+                f"experts.offload.prefetch_experts={slots!r} does not go with "
+                f"experts.offload.prefetch={self.prefetch}: a prefetcher needs a slot at least, "
+                f"and slots need a prefetcher."
+            )
+        if self.prefetch == LAST_TOKEN and self.policy == LRU:
+            raise ConfigError(
+                f"experts.offload.prefetch={LAST_TOKEN} brings what the step before used, which "
+                f"experts.offload.policy={LRU} keeps anyway; take policy={PINNED}, or another "
+                f"prefetcher."
+            )
+
+    @property
+    def slots(self) -> int:
+        """Experts of a layer that a GPU has room for."""
+        return self.resident_experts + self.prefetch_experts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,9 @@ class Gpu:
         Every figure as it stands in the data file.
     nvlink_bandwidth
         NVLink of one GPU, both directions together, bytes/s; None without NVLink.
+    host_bandwidth
+        Peak of the link from host memory (PCIe, NVLink-C2C), this direction alone, bytes/s; None
+        where the specification leaves it out.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Gpu:
     tables: str
     provenance: dict[str, Quantity]
     nvlink_bandwidth: float | None = None
+    host_bandwidth: float | None = None
 
     def ridge_flop_per_byte(self, dtype: str) -> float:
         """Arithmetic intensity where compute and memory time are equal, FLOP/byte (eq. 1)."""
@@ -169,7 +173,7 @@ def _gpu(name: str, tables: str, data: Mapping[str, Any], origin: str) -> Gpu:
     for key, entry in provenance.items():
         if not 0 < entry.value < float("inf"):
             raise TableError(f"{origin}: {key} is {entry.value!r}; it must be positive.")
-    nvlink = provenance.get("nvlink_bandwidth")
+    nvlink, host = (provenance.get(f"{link}_bandwidth") for link in ("nvlink", "host"))
     return Gpu(
         name=name,
         title=str(data.get("title", name)),
@@ -181,4 +185,5 @@ def _gpu(name: str, tables: str, data: Mapping[str, Any], origin: str) -> Gpu:
         tables=tables,
         provenance=provenance,
         nvlink_bandwidth=None if nvlink is None else nvlink.value,
+        host_bandwidth=None if host is None else host.value,
     )

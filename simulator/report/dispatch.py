@@ -62,10 +62,10 @@ def reasons_of(figures: Json, *, overlapping: bool) -> Iterator[str]:
     """
     skew, rest, contention = (figures.get(key) for key in ("skew", "rest", "contention"))
     if skew is not None and abs(skew) > AGREE:
-        yield (
-            f"the busiest rank has {factor(figures['imbalance'])} the mean tokens, and steps are "
-            f"{_change(skew)} than with even routing"
-        )
+        cause = f"the busiest rank has {factor(figures['imbalance'])} the mean tokens, and"
+        if figures["imbalance"] - 1.0 < AGREE:
+            cause = "steps use, or miss, other experts than closed forms expect;"
+        yield f"{cause} steps are {_change(skew)} than with even routing"
     if contention is not None and contention > AGREE:
         yield (
             f"others on their links, or slower links, hold exchanges up for {contention:.1%} of "

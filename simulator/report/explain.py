@@ -115,6 +115,9 @@ def _intensities(explanation: Explanation) -> Table:
         routed = [step if step.experts else None for step in steps.values()]
         awake = [f"{number(s.active_experts)} of {s.experts}" if s else ABSENT for s in routed]
         table.add_row("active experts", *awake, "")
+        if any(step.missing_experts for step in steps.values()):
+            missing = [number(s.missing_experts) if s else ABSENT for s in routed]
+            table.add_row("of these in host memory", *missing, "")
         each = [number(s.tokens_per_expert) if s else ABSENT for s in routed]
         table.add_row("tokens per active expert", *each, "")
     return table

@@ -12,6 +12,7 @@ PART_COLOURS = {
     "dispatch": "#8f7a1e",
     "experts": "#e08e0b",
     "combine": "#c2a83e",
+    "expert_transfers": "#6b1e3a",
     "shared_experts": "#a85d12",
     "mlp": "#2a9d5c",
     "lm_head": "#5fb3d9",

@@ -81,6 +81,13 @@ def _about_verification(explanation: Explanation) -> str:
     )
     if part == "experts":
         return f"{lead} {_about_experts(explanation, plain, verify)}"
+    if part == "expert_transfers":
+        return (
+            f"{lead} Of the experts that it needs {number(verify.missing_experts)} a layer are in "
+            f"host memory, of those of a plain step {number(plain.missing_experts)}: more "
+            f"resident ones (experts.offload.resident_experts){_or_shorter(explanation)} would "
+            "change that."
+        )
     if part in verify.work and verify.work[part].bound == "compute":
         lead += " That part is compute-bound, so every drafted token costs its share."
     return f"{lead} A smaller batch{_or_shorter(explanation)} would change that."

@@ -8,6 +8,7 @@ from simulator.speculation.regime import RegimeAcceptance
 from simulator.study.cluster_assumptions import cluster_assumptions
 from simulator.study.dispatch_assumptions import dispatch_assumptions
 from simulator.study.expert_assumptions import placement_assumptions, routing_assumption
+from simulator.study.offload_assumptions import offload_assumptions
 from simulator.trace.json_file import Json
 
 WINDOW_ROUNDS = 10
@@ -27,6 +28,7 @@ def assumptions(scenario: Scenario, terms: Json | None) -> list[str]:
     """
     config = scenario.config
     found = [_acceptance(scenario), *_drafting(scenario), routing_assumption(scenario)]
+    found += offload_assumptions(scenario)
     if terms is not None:
         found.append(
             f"{terms['measured_share']:.0%} of a step's time comes from kernel tables measured on "

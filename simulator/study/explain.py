@@ -42,6 +42,8 @@ class Step:
         Routed experts of a layer, and how many distinct ones the step activates; 0 if it has none.
     tokens_per_expert
         Mean tokens that an active expert processes, ``tokens K / N``; 0 without experts.
+    missing_experts
+        Of the active experts, those that come from host memory first.
     """
 
     parts: Parts
@@ -49,6 +51,7 @@ class Step:
     experts: int
     active_experts: float
     tokens_per_expert: float
+    missing_experts: float = 0.0
 
     @property
     def total_s(self) -> float:
@@ -175,12 +178,14 @@ def _step(
     operators = forward.operators if forward is not None else ()
     routed = next((op for op in operators if isinstance(op, Experts)), None)
     share = met = model.group_share(shape)
-    experts, active, each = 0, 0.0, 0.0
+    experts, active, each, missing = 0, 0.0, 0.0, 0.0
     if routed is not None and forward is not None:
         met = model.expert_share(forward, shape)
         experts, independent = routed.experts, model.independent_tokens(met)
         active = distinct_experts(experts, routed.top_k, independent)
         each = met.tokens * routed.top_k / active
+        if model.offload is not None and forward is model.target:
+            missing = model.offload.missing(met.decode_requests, active)
     done: dict[str, Work] = {}
     for operator in operators:
         seen = met if operator is routed else share
@@ -189,7 +194,7 @@ def _step(
         if more is not None:
             before = done.get(operator.part, Work())
             done[operator.part] = Work(*(a + b for a, b in zip(before, more, strict=True)))
-    return Step(parts, done, experts, active, each)
+    return Step(parts, done, experts, active, each, missing)
 
 
 def _check_point(scenario: Scenario, batch: int, context_tokens: int) -> None:
