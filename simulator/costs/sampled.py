@@ -135,8 +135,8 @@ class DrawnStep(NamedTuple):
     drawn_s
         With the loads drawn, its layers one after another, s.
     once_s
-        Time of what happens once a step: host, sampling, drafting, moving experts to other ranks;
-        all but the routed experts and their exchange where the layers are not told apart, s.
+        Time of what happens once a step: host, sampling, drafting, experts moved or awaited; all
+        but the routed experts and their exchange where the layers are not told apart, s.
     layers_s
         Time of all layers of a part without its experts and exchange (`LayerTimes`), s.
     whole
@@ -235,8 +235,10 @@ class SampledSteps:
                 layers_s = self._layers.seconds(*step, parts)
         whole, *cut = [self._prices.routed(one) for one in loads]
         drawn_s = expected_s - routed_s + whole.seconds
+        stall_s = self._draws.stall_s(drawn_s)
+        drawn_s += stall_s
         moving_s = self._draws.passed(drawn_s)
-        once_s += moving_s
+        once_s += stall_s + moving_s
         drawn = DrawnStep(expected_s, drawn_s, once_s, layers_s, whole, cut or [whole], moving_s)
         self._taken(drawn)
         return drawn

@@ -55,6 +55,11 @@ class StoredLoads:
         return [rank_loads(chosen, self._placement)]
 
     def passed(self, seconds: float) -> float:
+        """Return 0: experts never move to other ranks."""
+        del seconds
+        return 0.0
+
+    def stall_s(self, seconds: float) -> float:
         """Return by how much a step of so many seconds is longer, waiting for experts, s.
 
         What hides prefetches is the whole step, drafting and host work included, as if spread

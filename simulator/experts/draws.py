@@ -38,6 +38,10 @@ class LoadDraws(Protocol):
         """
         ...
 
+    def stall_s(self, seconds: float) -> float:
+        """Return what a step of so many seconds waits for experts in host memory, s."""
+        ...
+
     def passed(self, seconds: float) -> float:
         """Let the time of a step pass, and return what moving experts takes behind it, s."""
         ...
@@ -65,6 +69,11 @@ class WalkedLoads:
     def ranks(self) -> int:
         """Ranks that the experts of a layer are spread over."""
         return self.placement.ranks
+
+    def stall_s(self, seconds: float) -> float:
+        """Return 0: all experts are on the GPUs."""
+        del seconds
+        return 0.0
 
     def passed(self, seconds: float) -> float:
         """Let the time of a step pass; see `LoadDraws`."""

@@ -65,7 +65,7 @@ def reasons_of(figures: Json, *, overlapping: bool) -> Iterator[str]:
         cause = f"the busiest rank has {factor(figures['imbalance'])} the mean tokens, and"
         if figures["imbalance"] - 1.0 < AGREE:
             cause = "steps use, or miss, other experts than closed forms expect;"
-        yield f"{cause} steps take {_change(skew)} than with even routing"
+        yield f"{cause} steps are {_change(skew)} than with even routing"
     if contention is not None and contention > AGREE:
         yield (
             f"others on their links, or slower links, hold exchanges up for {contention:.1%} of "

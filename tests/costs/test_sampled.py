@@ -49,6 +49,9 @@ class Draws:
         whole = self._loads(tokens)
         return [whole] if parts == 1 else [whole, *[self._loads(tokens // parts)] * parts]
 
+    def stall_s(self, seconds):
+        return 0.0
+
     def passed(self, seconds):
         return 0.0
 
