@@ -16,6 +16,10 @@ def test_a_small_run_reports_what_the_large_one_does(benchmarks, monkeypatch):
 
 @pytest.mark.slow
 def test_memory_of_a_replay_does_not_grow_with_the_trace(benchmarks):
-    """Measured with a million rows: 1.002; a row kept of every request takes 100 bytes or more."""
-    figures = benchmarks["traces"].measure(requests=300_000)
-    assert figures["growth_ratio"] < 1.05
+    """The bound is at about 60 bytes a request; a row kept of each takes twice that or more.
+
+    Measured from a hundred thousand to a million rows: 1.00 to 1.02, of an allocator that is not
+    the same twice.
+    """
+    figures = benchmarks["traces"].measure(requests=500_000)
+    assert figures["growth_ratio"] < 1.1
