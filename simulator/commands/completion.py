@@ -36,7 +36,8 @@ _moesim_complete() {
     elif [[ "$command" == workload ]]; then
         replies="@WORKLOAD@ --help"
     elif [[ "$command" == list ]]; then
-        replies="models gpus topologies drafters workloads scenarios engines tables parts"
+        replies="models gpus topologies drafters acceptance workloads formats"
+        replies+=" scenarios engines tables parts"
     elif [[ "$command" == kernels ]]; then
         replies="import"
     elif [[ "$command" == completion ]]; then

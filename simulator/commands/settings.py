@@ -21,8 +21,8 @@ def setting_names() -> tuple[str, ...]:
 
     Examples
     --------
-    >>> [name for name in setting_names() if name.startswith("routing.")]
-    ['routing.law', 'routing.within_request', 'routing.across_requests', 'routing.prompt']
+    >>> [name for name in setting_names() if name.startswith("slo.")]
+    ['slo.ttft_s', 'slo.tpot_s', 'slo.e2e_s', 'slo.share']
     """
     from simulator.config import Config  # noqa: PLC0415 - only who errs waits for NumPy
 
@@ -58,8 +58,8 @@ def groups() -> tuple[str, ...]:
     Examples
     --------
     >>> groups()  # doctest: +NORMALIZE_WHITESPACE
-    ('cluster', 'hardware', 'model', 'routing', 'scenario', 'scheduler', 'slo', 'speculation',
-     'workload')
+    ('cluster', 'experts', 'hardware', 'model', 'routing', 'scenario', 'scheduler', 'slo',
+     'speculation', 'workload')
     """
     sections = {name.partition(".")[0] for name in setting_names()} | {"scenario"}
     folders = {entry.name for entry in files(_CONF).iterdir() if entry.is_dir()}
@@ -72,7 +72,7 @@ def group_options(group: str) -> list[str]:
     Examples
     --------
     >>> group_options("routing")
-    ['measured', 'uniform']
+    ['measured', 'recorded', 'sampled', 'uniform']
     """
     return data_names(f"{_CONF}.{group}")
 

@@ -47,9 +47,9 @@ def fit_shape(lengths: Mapping[int, float], common: AcceptanceShape) -> Acceptan
 
     Examples
     --------
-    >>> falling = fit_shape({1: 1.8, 2: 2.28, 3: 2.424}, AcceptanceShape(level=0.0))
+    >>> falling = fit_shape({1: 1.8, 2: 2.28, 3: 2.48}, AcceptanceShape(level=0.0))
     >>> round(falling.decay, 2), lengths_of(falling, [1, 2, 3]).round(2).tolist()
-    (0.71, [1.8, 2.27, 2.43])
+    (0.73, [1.8, 2.28, 2.48])
     """
     gammas, measured = list(lengths), np.array(list(lengths.values()))
 
