@@ -92,7 +92,7 @@ def test_interrupt(moesim, monkeypatch):
     assert err == "moesim: interrupted; what had not ended has no summary.\n"
 
 
-@pytest.mark.parametrize("words", ["list models", "list tables", "simulate --help"])
+@pytest.mark.parametrize("words", ["list models", "simulate --help"])
 def test_a_reader_that_leaves_is_no_error(executable, words):
     command = f"{executable} {words} | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
@@ -100,6 +100,7 @@ def test_a_reader_that_leaves_is_no_error(executable, words):
     assert done.returncode in {0, cli.EXIT_PIPE}
 
 
+@pytest.mark.slow
 def test_a_terminal_without_a_character_shows_its_code(executable, tmp_path):
     short = ["run.requests=5", "run.replications=1", "run.workers=1", "run.picture=false"]
     done = subprocess.run(

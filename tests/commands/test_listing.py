@@ -33,7 +33,9 @@ def test_all_topics_in_short(moesim):
     assert len(out.splitlines()) < 40
 
 
-@pytest.mark.parametrize("topic", TOPICS)
+@pytest.mark.parametrize(
+    "topic", [pytest.param(t, marks=[pytest.mark.slow] if t == "tables" else []) for t in TOPICS]
+)
 def test_every_topic_fits_80_columns_beside_its_sources(moesim, topic):
     code, out, err = moesim("list", topic)
     assert (code, err) == (0, "")
@@ -104,6 +106,7 @@ def test_engines(moesim):
         assert load_engine(name).title in out
 
 
+@pytest.mark.slow
 def test_tables_name_backend_and_version_of_every_gpu(moesim):
     _, out, _ = moesim("list", "tables")
     for name in gpu_names():

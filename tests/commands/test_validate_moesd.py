@@ -37,6 +37,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(validate_moesd, "validate_moesd", lambda *_, **__: reduced())
 
 
+@pytest.mark.slow
 def test_tables_pictures_and_figures(quick, tmp_path, capsys):
     assert main(["moesd", "workers=1", f"hydra.run.dir={tmp_path}"]) == 0
     out = capsys.readouterr().out

@@ -76,6 +76,7 @@ def moesim(wheel, tmp_path_factory):
     return home / "bin" / "moesim"
 
 
+@pytest.mark.slow
 def test_the_installed_wheel_does_the_main_job_from_anywhere(moesim, tmp_path):
     out = tmp_path / "run"
     screen = run(
@@ -97,19 +98,14 @@ def test_the_installed_wheel_does_the_main_job_from_anywhere(moesim, tmp_path):
     }
 
 
-IN_CI = ("models", "topologies")
-"""Topics whose data lie in two different folders; the long suite asks for all."""
-
-
-@pytest.mark.parametrize(
-    "topic",
-    [pytest.param(t, marks=[] if t in IN_CI else [pytest.mark.slow]) for t in TOPICS],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("topic", TOPICS)
 def test_the_installed_wheel_lists_what_the_repository_knows(moesim, topic):
     listed = run(moesim, "list", topic, cwd="/")
     assert all(name in listed for name in TOPICS[topic].names())
 
 
+@pytest.mark.slow
 def test_the_installed_wheel_completes_and_helps(moesim):
     assert "mixtral_8x7b" in run(moesim, "simulate", "--help", cwd="/")
     assert "_moesim_complete" in run(moesim, "completion", "bash", cwd="/")

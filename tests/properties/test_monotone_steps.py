@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import cache
 
+import pytest
 from helpers.grown_steps import built, without_dips
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -127,6 +128,7 @@ def deepest(gpu, engine, operators):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(pairings(MEASURED_GPUS), grown_steps(st.just(0)))
 def test_a_part_of_a_step_falls_only_as_deep_as_a_listed_dip(pairing, steps):

@@ -331,10 +331,10 @@ def explore(examples, trace_files, tmp_path, *, derandomize):
     return ends
 
 
-def test_forty_command_lines_run_or_are_refused(trace_files, tmp_path, monkeypatch):
+def test_some_command_lines_run_or_are_refused(trace_files, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    ends = explore(40, trace_files, tmp_path, derandomize=True)
-    assert min(ends["ran"], ends["refused"]) >= 5, ends
+    ends = explore(16, trace_files, tmp_path, derandomize=True)
+    assert min(ends["ran"], ends["refused"]) >= 2, ends
 
 
 @pytest.mark.slow

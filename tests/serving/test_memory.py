@@ -100,12 +100,9 @@ def peak_bytes(folder, requests, concurrency):
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_small_blocks")
-@pytest.mark.parametrize(
-    "concurrency",
-    [pytest.param(USERS, marks=pytest.mark.slow), None],
-    ids=["closed loop", "open loop"],
-)
+@pytest.mark.parametrize("concurrency", [USERS, None], ids=["closed loop", "open loop"])
 def test_thrice_the_requests_take_the_same_memory(tmp_path, concurrency):
     peak_bytes(tmp_path / "warm", BLOCK, concurrency)  # imports and caches
     short = peak_bytes(tmp_path / "short", 24 * BLOCK, concurrency)

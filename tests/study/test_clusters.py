@@ -159,6 +159,7 @@ def test_a_drafter_on_gpus_of_its_own_is_paid_for_where_it_drafts():
     assert on == off + scenario.drafter_gpus > off
 
 
+@pytest.mark.slow
 def test_a_changing_cluster_gives_the_same_columns_in_one_process_or_several(tmp_path):
     """INV-6 where replicas fail at random and the router draws."""
     tables = []

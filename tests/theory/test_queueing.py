@@ -206,6 +206,7 @@ def test_littles_law(steps, limits):
     assert holds(gaps, 1.0)
 
 
+@pytest.mark.slow
 def test_a_whole_configuration_that_is_an_m_d_1_queue(tmp_path):
     """Prompts of one length, answers of one token: a service is one prefill step of a real model.
 

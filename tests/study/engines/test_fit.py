@@ -160,6 +160,7 @@ def test_left_out_rows_are_predicted_by_the_others(made_up):
     assert calibration.mape("check") < 1e-3
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth_as_often_as_they_say(made_up):
     """200 seeds, figures that the rows determine well; binomial test at 1 %.
 

@@ -87,6 +87,7 @@ def test_an_adaptive_arm_of_one_row_is_the_fixed_arm():
     assert one.e2e_s == other.e2e_s
 
 
+@pytest.mark.slow
 def test_outcomes_stay_with_their_scenarios():
     planned = plan(["chat", "code"], longest=1, replications=2, overrides=SMALL)
     done = []

@@ -371,6 +371,7 @@ def l40s():
     return found
 
 
+@pytest.mark.slow
 def test_the_shipped_fits_state_the_errors_found_here(l40s):
     fits = {fit.dtype: fit for fit in load_fits()["experts"] if fit.gpu == "l40s"}
     for found in l40s.experts:
@@ -383,6 +384,7 @@ def test_the_shipped_fits_state_the_errors_found_here(l40s):
             assert np.isnan(fit.unseen_median_error)
 
 
+@pytest.mark.slow
 def test_metrics_are_flat_fractions_by_gpu(l40s):
     found = metrics(l40s)
     assert 0 < found["ratio_median_ape_l40s"] < found["experts_lomo_median_ape_l40s"] < 0.05
@@ -397,6 +399,7 @@ def test_metrics_are_flat_fractions_by_gpu(l40s):
     assert found["experts_lomo_spread_median_ape_l40s"] > found["experts_lomo_median_ape_l40s"]
 
 
+@pytest.mark.slow
 def test_the_summary_holds_every_group_left_out(l40s):
     found = json.loads(json.dumps(json_safe(summary(l40s)), allow_nan=False))
     by_dtype = {table["dtype"]: table for table in found["experts"]}
