@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from simulator.errors import ConfigError
 from simulator.streams import Streams
-from simulator.workload.columns import Columns, Integers, in_blocks
+from simulator.workload.columns import Integers, RequestColumns, in_blocks
 from simulator.workload.lengths import LengthLaw
 from simulator.workload.requests import BLOCK_REQUESTS, RequestBlock, Workload
 from simulator.workload.spans import HASH_TOKENS, STRIDE
@@ -134,14 +134,14 @@ class DocumentWorkload:
         """Draw the requests, block after block."""
         return in_blocks(self._chunks(streams), self.requests, linked=False)
 
-    def _chunks(self, streams: Streams) -> Iterator[Columns]:
+    def _chunks(self, streams: Streams) -> Iterator[RequestColumns]:
         shelf = _Shelf(self.laws.tokens, streams)
         steps = np.cumsum(self.laws.popularity)
         for number, block in enumerate(self.inner.blocks(streams)):
             which = streams.block("documents", number).random(BLOCK_REQUESTS)[: block.size]
             documents = np.minimum(np.searchsorted(steps, which, "right"), self.laws.count - 1)
             tokens = shelf.tokens(documents)
-            columns = Columns.plain(
+            columns = RequestColumns.plain(
                 block.arrival_s, tokens + block.prompt_tokens, block.output_tokens
             )
             nothing = np.zeros_like(documents)

@@ -82,7 +82,7 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionWorkload:
+class SessionTraceWorkload:
     """The sessions of a trace, in the order of the file.
 
     Parameters
@@ -171,7 +171,7 @@ def open_sessions(
     rate: float | None = None,
     max_prompt_tokens: int = MAX_TOKENS,
     max_output_tokens: int = MAX_TOKENS,
-) -> SessionWorkload:
+) -> SessionTraceWorkload:
     """Read the sessions of a trace once, check them and return their replay.
 
     Parameters
@@ -181,7 +181,7 @@ def open_sessions(
     requests
         Replay at most so many.
     users, rate
-        As in ``SessionWorkload``; one of them.
+        As in ``SessionTraceWorkload``; one of them.
     max_prompt_tokens, max_output_tokens
         Cut longer lengths to these.
 
@@ -216,7 +216,7 @@ def open_sessions(
     ]
     if too_long:
         notes.append(f"{too_long} of {found} requests are cut to the token limits set")
-    return SessionWorkload(
+    return SessionTraceWorkload(
         title=f"sessions of {path.name}",
         requests=min(found, requests),
         max_prompt_tokens=min(longest_prompt, max_prompt_tokens),
