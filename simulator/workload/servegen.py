@@ -188,15 +188,6 @@ def open_clients(
             f"{path} has {heaviest:.3g} requests in one of its windows, above "
             f"{MAX_WINDOW_REQUESTS:,}; lower workload.rate."
         )
-    notes = [
-        f"requests are drawn for {len(clients)} clients, each by its own law of inter-arrival "
-        "times and of lengths, input and output independently; the period is repeated",
-        "no prefix is shared between requests",
-    ]
-    if rate is not None:
-        notes.append(
-            f"the rate is scaled from the {measured:.3g} requests/s measured; lengths stay"
-        )
     datasets = [
         dataset
         for one, mean in zip(clients, means, strict=True)
@@ -209,10 +200,25 @@ def open_clients(
         max_prompt_tokens=min(max(int(one[1].tokens[-1]) for one in datasets), max_prompt_tokens),
         max_output_tokens=min(max(int(one[2].tokens[-1]) for one in datasets), max_output_tokens),
         mean_rate=measured if rate is None else rate,
-        assumptions=tuple(notes),
+        assumptions=_notes(len(clients), measured, scaled=rate is not None),
         clients=clients,
         windows=windows,
         factor=factor,
+    )
+
+
+def _notes(clients: int, measured: float, *, scaled: bool) -> tuple[str, ...]:
+    """Say what drawing assumes, for the report; rates in requests/s."""
+    drawn = (
+        f"requests are drawn for {clients} clients, each by its own law of inter-arrival "
+        "times and of lengths, input and output independently; the period is repeated",
+        "no prefix is shared between requests",
+    )
+    if not scaled:
+        return drawn
+    return (
+        *drawn,
+        f"the rate is scaled from the {measured:.3g} requests/s measured; lengths stay",
     )
 
 
