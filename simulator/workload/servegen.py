@@ -188,23 +188,36 @@ def open_clients(
             f"{path} has {heaviest:.3g} requests in one of its windows, above "
             f"{MAX_WINDOW_REQUESTS:,}; lower workload.rate."
         )
-    datasets = [
-        dataset
-        for one, mean in zip(clients, means, strict=True)
-        if mean.any()
-        for dataset in one.datasets
-    ]
+    longest_prompt, longest_output = _longest(clients, means)
     return ClientWorkload(
         title=f"clients of {path.name}, {measured if rate is None else rate:.3g} requests/s",
         requests=requests,
-        max_prompt_tokens=min(max(int(one[1].tokens[-1]) for one in datasets), max_prompt_tokens),
-        max_output_tokens=min(max(int(one[2].tokens[-1]) for one in datasets), max_output_tokens),
+        max_prompt_tokens=min(longest_prompt, max_prompt_tokens),
+        max_output_tokens=min(longest_output, max_output_tokens),
         mean_rate=measured if rate is None else rate,
         assumptions=_notes(len(clients), measured, scaled=rate is not None),
         clients=clients,
         windows=windows,
         factor=factor,
     )
+
+
+def _longest(clients: Sequence[Client], means: Floats) -> tuple[int, int]:
+    """Return the longest prompt and output, tokens, of clients that send anything.
+
+    Parameters
+    ----------
+    means
+        Requests of each client and window, shape (clients, windows).
+    """
+    datasets = [
+        dataset
+        for one, mean in zip(clients, means, strict=True)
+        if mean.any()
+        for dataset in one.datasets
+    ]
+    prompts, outputs = ([int(one[k].tokens[-1]) for one in datasets] for k in (1, 2))
+    return max(prompts), max(outputs)
 
 
 def _notes(clients: int, measured: float, *, scaled: bool) -> tuple[str, ...]:
