@@ -25,6 +25,7 @@ from simulator.workload.traits import TraitedWorkload
 WorkloadFactory = Callable[[WorkloadConfig, int], Workload]
 
 WORKLOADS: Registry[WorkloadFactory] = Registry("workload")
+"""By ``workload.kind``: from settings and the number of requests to a workload."""
 
 
 def build_workload(config: WorkloadConfig, requests: int) -> Workload:

@@ -24,6 +24,7 @@ from simulator.workload.traits_config import (
 from simulator.workload.transforms import uniforms
 
 _ONE_CLASS = (TrafficClassConfig(name=""),)
+"""Traffic that no classes tell apart."""
 
 Indices = NDArray[np.int64]
 

@@ -28,6 +28,7 @@ from simulator.trace.json_file import Json
 Floats = NDArray[np.float64]
 
 _STEPS = 100
+"""Steps that every placement is judged on (kind: assumed)."""
 
 
 class Batch(NamedTuple):
