@@ -12,9 +12,10 @@ from simulator.errors import ConfigError
 from simulator.streams import Streams
 from simulator.workload.columns import Integers, RequestColumns, in_blocks
 from simulator.workload.lengths import LengthLaw
-from simulator.workload.requests import BLOCK_REQUESTS, RequestBlock, Workload
+from simulator.workload.requests import BLOCK_REQUESTS, RequestBlock
 from simulator.workload.spans import HASH_TOKENS, STRIDE
 from simulator.workload.traits_config import MAX_COUNT
+from simulator.workload.wrapped import WrappedWorkload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ class DocumentLaws:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentWorkload:
+class DocumentWorkload(WrappedWorkload):
     """Requests whose prompt is a document and then what the inner workload says of it.
 
     Block ``b`` draws documents from block ``b`` of the stream ``documents``; their lengths come
@@ -85,38 +86,12 @@ class DocumentWorkload:
         The documents.
     """
 
-    inner: Workload
     laws: DocumentLaws
-
-    @property
-    def title(self) -> str:
-        """One line for reports."""
-        return self.inner.title
-
-    @property
-    def requests(self) -> int:
-        """How many."""
-        return self.inner.requests
-
-    @property
-    def concurrency(self) -> int | None:
-        """Users of a closed loop."""
-        return self.inner.concurrency
 
     @property
     def max_prompt_tokens(self) -> int:
         """Longest document and question, tokens."""
         return self.laws.tokens.max_tokens + self.inner.max_prompt_tokens
-
-    @property
-    def max_output_tokens(self) -> int:
-        """Longest output possible, tokens."""
-        return self.inner.max_output_tokens
-
-    @property
-    def mean_rate(self) -> float | None:
-        """Requests/s."""
-        return self.inner.mean_rate
 
     @property
     def assumptions(self) -> tuple[str, ...]:

@@ -216,8 +216,9 @@ def _longest(clients: Sequence[Client], means: Floats) -> tuple[int, int]:
         if mean.any()
         for dataset in one.datasets
     ]
-    prompts, outputs = ([int(one[k].tokens[-1]) for one in datasets] for k in (1, 2))
-    return max(prompts), max(outputs)
+    prompt_tokens = max(int(prompts.tokens[-1]) for _, prompts, _ in datasets)
+    output_tokens = max(int(outputs.tokens[-1]) for *_, outputs in datasets)
+    return prompt_tokens, output_tokens
 
 
 def _notes(clients: int, measured: float, *, scaled: bool) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -184,7 +185,7 @@ def joined(blocks: list[RequestBlock]) -> RequestBlock:
 def _joined_traits(parts: list[RequestTraits]) -> RequestTraits | None:
     if not parts:
         return None
-    columns = {
+    columns: dict[str, Any] = {
         name: np.concatenate([getattr(one, name) for one in parts]) for name in _TRAIT_COLUMNS
     }
     prefixes = Ragged.joined(_packed(one.prefixes) for one in parts)
@@ -207,7 +208,7 @@ def _rows(
     """Return some rows of a block, given their prefixes."""
     traits = block.traits
     if traits is not None:
-        columns = {name: getattr(traits, name)[rows] for name in _TRAIT_COLUMNS}
+        columns: dict[str, Any] = {name: getattr(traits, name)[rows] for name in _TRAIT_COLUMNS}
         traits = replace(traits, prefixes=prefixes, **columns)
     return RequestBlock(
         block.first_id,
