@@ -19,6 +19,7 @@ from simulator.errors import ConfigError, DataError, unknown
 from simulator.experts.placement import EMPTY, Placement
 
 _KEYS = ("experts", "layers")
+"""Keys of a file, all needed."""
 
 
 def from_file(path: Path | str, experts: int, ranks: int) -> Placement:

@@ -31,6 +31,7 @@ from simulator.models.architecture import Architecture, experts_of
 Ints = NDArray[np.int64]
 
 COLUMNS = ("sequence", "token", "layer", "experts")
+"""Columns of a file, all needed."""
 
 SHORTEST_TOKENS = 32
 """Least tokens of a sequence: a verify step must find its tokens within one."""

@@ -6,7 +6,7 @@ import simpy
 from helpers.serving_bench import FakeTrace
 from helpers.topologies import slow_node
 
-from simulator.costs.exchanged import ExchangedBytes
+from simulator.costs.exchange_bytes import ExchangedBytes
 from simulator.costs.sampled import DrawnStep, RoutedPart
 from simulator.experts.loads import rank_loads
 from simulator.experts.placement import contiguous
