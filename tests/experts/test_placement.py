@@ -114,6 +114,12 @@ def test_groups_stay_within_a_node():
         assert set.union(*groups) == set(range(8))
 
 
+@pytest.mark.parametrize(("ranks", "redundant"), [(2, 2), (4, 10)])
+def test_replicas_that_find_no_rank_within_a_node_go_to_others(ranks, redundant):
+    placed = load_aware(np.arange(8.0), ranks, redundant, groups=2, nodes=2)
+    assert placed.replicas.sum() == 8 + redundant
+
+
 def test_a_placement_survives_its_file(tmp_path):
     placed = load_aware(np.random.default_rng(1).gamma(1.0, size=(2, 7)), ranks=3, redundant=1)
     write_placement(placed, tmp_path / "p.yaml")
