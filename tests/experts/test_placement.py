@@ -134,6 +134,7 @@ def test_a_placement_survives_its_file(tmp_path):
         ("experts: 8\nlayers: [[[0, 1], [2, 3]]]", "it is for another model"),
         ("experts: 4\nlayers: [[[0, 1, 2, 3]]]", "on 1 ranks, but hardware.expert_parallel is 2"),
         ("experts: 4\nlayers: [[[0, 1], [2, x]]]", "layer 0 must be a list of ranks"),
+        (f"experts: 4\nlayers: [[[0, 1], [2, {10**30}]]]", "layer 0 must be a list of ranks"),
         ("experts: 4\nlayers: 3", "layers must be a list of tables"),
         ("experts: 4\nlayer: []", "must state experts and layers"),
         ("experts: 4\nlayers: []\nrank: 1", "unknown key 'rank'"),
