@@ -73,7 +73,10 @@ def picked(row, experts):
         ({"experts": picked(7, [None, 3])}, "1 values are missing in the column experts"),
         ({"experts": lambda column: pa.array([[]] * len(column), pa.list_(pa.int8()))}, "0 to 0"),
         ({"experts": lambda column: pa.nulls(len(column), pa.int64())}, "must hold lists of int"),
-        ({"layer": lambda column: pa.nulls(len(column), pa.int64())}, "missing in the column layer"),
+        (
+            {"layer": lambda column: pa.nulls(len(column), pa.int64())},
+            "missing in the column layer",
+        ),
         ({"sequence": lambda column: column.cast(pa.string())}, "sequence holds string; it must"),
         ({"token": lambda column: pa.array([*column.to_pylist()[:-1], 99])}, "needs one row in"),
         ({"sequence": lambda column: pa.array(range(len(column)))}, "needs one row in each of the"),
