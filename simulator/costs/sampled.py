@@ -220,7 +220,9 @@ class SampledSteps:
         parts = min(self._most_parts, max(met_requests, met_prompt))
         mean_tokens = compiled.mean_query_tokens
         loads = self._draws.draw(met_requests, mean_tokens, met_prompt, parts)
-        self._active = float(loads[0].active.sum()) / len(loads[0].active)
+        # An expert counts once, however many of its replicas are at work.
+        copies = loads[0].expert_tokens
+        self._active = np.count_nonzero(copies) / len(copies)
         if chunks:
             expected_s = compiled.mixed_s(requests, context_tokens, chunks)
         else:
