@@ -97,6 +97,14 @@ def test_without_an_exchange_only_devices_work():
     assert not rig.links.rows
 
 
+def test_the_last_interval_of_links_that_fell_idle_is_no_longer_than_the_others():
+    rig = Rig()
+    rig.meter.add(np.ones(len(rig.network.topology.capacities)))
+    rig.env.run(until=1000.0)
+    rig.meter.close()
+    assert set(rig.links.column("duration_s")) == {5.0}
+
+
 def test_two_batches_hide_the_exchange_of_one_behind_the_other():
     """Each batch: 1 s attention, 1 s dispatch, 3 and 1 s of experts, 2 s combine; one layer.
 
