@@ -56,30 +56,6 @@ _CENTRES, _WIDTHS, _SHARES = 48, (0.02, 0.1, 0.3, 0.8), (0.02, 0.08, 0.25)
 
 
 @dataclass(frozen=True, slots=True)
-class FittedMixture:
-    """A mixture and how well it fits what it was fitted to.
-
-    Parameters
-    ----------
-    law
-        The mixture.
-    log_likelihood
-        Of the counted lengths, natural logarithm.
-    bic
-        Bayesian information criterion; less is better.
-    """
-
-    law: LognormalMixture
-    log_likelihood: float
-    bic: float
-
-    @property
-    def components(self) -> int:
-        """How many lognormals it mixes."""
-        return len(self.law.weights)
-
-
-@dataclass(frozen=True, slots=True)
 class _Grouped:
     """Intervals of the logarithm of the length, and how many lengths fell into each."""
 
@@ -97,7 +73,7 @@ class _Mixture:
     sigma: Floats
 
 
-def fit_mixture(lengths: CountedLengths, max_components: int) -> FittedMixture:
+def fit_mixture(lengths: CountedLengths, max_components: int) -> LognormalMixture:
     """Fit a lognormal mixture to counted lengths; BIC chooses the number of components.
 
     The range of the law is that of the lengths.
@@ -120,18 +96,18 @@ def fit_mixture(lengths: CountedLengths, max_components: int) -> FittedMixture:
     >>> drawn = np.exp(generator.normal(6.0, 0.5, 20_000)).astype(np.int64)
     >>> counted = CountedLengths()
     >>> counted.add(drawn)
-    >>> law = fit_mixture(counted, max_components=3).law
+    >>> law = fit_mixture(counted, max_components=3)
     >>> len(law.weights), round(law.mu[0], 1), round(law.sigma[0], 1)
     (1, 6.0, 0.5)
     """
     if not lengths.total:
         raise DataError("no lengths to fit: the trace holds no request.")
-    tried: list[tuple[float, float, FittedMixture]] = []
+    tried: list[tuple[float, float, LognormalMixture]] = []
     for mixture, likelihood in islice(_growing(_grouped(lengths)), max_components):
         law = _law(mixture, lengths)
         bic = (3 * mixture.mu.size - 1) * float(np.log(lengths.total)) - 2 * likelihood
         missed = max(_missed(law, lengths) - TOLERANCE, 0.0)
-        tried.append((missed, bic, FittedMixture(law, likelihood, bic)))
+        tried.append((missed, bic, law))
         best = min(range(len(tried)), key=lambda one: tried[one][1])
         if len(tried) - best > _PATIENCE and not min(one[0] for one in tried):
             break
