@@ -195,6 +195,7 @@ def expert_transfers(
 
 
 _DENSE = "experts.offload keeps experts in host memory, but {title} is dense; leave it null."
+"""What is said of a model without experts."""
 
 
 def check_offload(

@@ -24,7 +24,7 @@ from simulator.workload.spans import HASH_TOKENS, OWN_TEXTS, STRIDE
 from simulator.workload.times import TimeLaw
 
 MOST_BEFORE = 50_000
-"""Most sessions drawn from before the run (judgement): it bounds the work at high rates."""
+"""Most sessions drawn from before the run (kind: assumed): it bounds the work at high rates."""
 
 CHUNK_SESSIONS = 128
 """Sessions drawn at once. Part of the meaning of a seed."""

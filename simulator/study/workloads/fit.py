@@ -25,13 +25,13 @@ from simulator.workload.requests import Workload
 from simulator.workload.synthetic import SyntheticWorkload
 
 FEWEST_REQUESTS = 200
-"""Fewer leave a half whose 99th percentile is the longest of its requests (judgement)."""
+"""Fewer leave a half whose 99th percentile is the longest of its requests (kind: assumed)."""
 
 _ENDLESS = 10**12
 """Requests of a workload that is drawn up to a time."""
 
 _DRAWN_REQUESTS, _FEWEST_RECORDINGS = 3_000_000, 10
-"""Requests drawn to judge by, about, in at least so many recordings (judgement)."""
+"""Requests drawn to judge by, about, in at least so many recordings (kind: assumed)."""
 
 _STEPS = 2 + 2 * 3
 """Steps of progress beside recordings: two passes, and three fits of the whole and of a half."""

@@ -33,14 +33,14 @@ from simulator.workload.lengths import LognormalMixture
 Floats = NDArray[np.float64]
 
 NARROWEST = 1e-4
-"""Least sigma (assumed): narrower than a token at any length below 5,000."""
+"""Least sigma (kind: assumed): narrower than a token at any length below 5,000."""
 
 TOLERANCE = 0.05
-"""Relative error that a quantile may have (judgement)."""
+"""Relative error that a quantile may have (kind: assumed)."""
 
 _CELL = 0.003
-"""Width of the intervals that long lengths are grouped into, in the logarithm (assumed): below 333
-tokens every length stands alone, and the work does not grow with the range of lengths."""
+"""Width of the intervals that long lengths are grouped into, in the logarithm (kind: assumed):
+below 333 tokens every length stands alone, and the work does not grow with the range of lengths."""
 
 _STANDS_OUT = 0.002
 """A length that more than this share of the requests has keeps an interval of its own: a peak."""
@@ -52,7 +52,7 @@ _MOST_STEPS, _GAIN_PER_REQUEST = 300, 1e-6
 """EM ends after so many steps, or once a step gains less log-likelihood than that."""
 
 _CENTRES, _WIDTHS, _SHARES = 48, (0.02, 0.1, 0.3, 0.8), (0.02, 0.08, 0.25)
-"""Where a new component is tried: at so many quantiles, with such sigmas and weights (assumed)."""
+"""Where a component is tried: at so many quantiles, with such sigmas, weights (kind: assumed)."""
 
 
 @dataclass(frozen=True, slots=True)
