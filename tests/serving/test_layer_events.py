@@ -12,7 +12,8 @@ from simulator.experts.loads import rank_loads
 from simulator.experts.placement import contiguous
 from simulator.hardware.link_network import LinkNetwork
 from simulator.models.operators import AllGather, Combine, Dispatch, ReduceScatter
-from simulator.serving.expert_loads import DrawnSteps, LoadRows
+from simulator.serving.drawn_steps import DrawnSteps
+from simulator.serving.expert_loads import LoadRows
 from simulator.serving.layer_events import EventSteps, ExchangeLinks
 from simulator.serving.link_meter import LinkMeter
 from simulator.trace.schema import EXPERT_LOADS, LINKS, STEP_TIMES, row_columns
