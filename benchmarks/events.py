@@ -24,6 +24,7 @@ from simulator.study.paired import Run, dispatch_tables, run_arm
 from simulator.trace.parts import open_part
 
 GPUS, LAYERS = 8, 48
+"""Of the replica; all layers have experts."""
 
 CASES = {
     "alone": (),

@@ -31,6 +31,7 @@ from simulator.workload.readers import READERS, ReadPolicy
 REQUESTS = 1_000_000
 CHUNK_ROWS = 50_000
 HASHES = 6
+"""Requests of a file, rows of a chunk as it is written, and prefix hashes of a prompt."""
 
 
 @dataclass(slots=True)

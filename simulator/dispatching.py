@@ -7,7 +7,7 @@ from functools import partial
 
 from simulator.config import Config
 from simulator.costs.compiled import CompiledSteps
-from simulator.costs.exchanged import ExchangedBytes
+from simulator.costs.exchange_bytes import ExchangedBytes
 from simulator.costs.layer_times import LayerTimes
 from simulator.costs.offload import ExpertTransfers
 from simulator.costs.sampled import ExpertPrices, SampledSteps
@@ -17,7 +17,7 @@ from simulator.errors import ConfigError, TableError
 from simulator.experts.draws import LoadDraws, WalkedLoads
 from simulator.experts.loads import count_experts
 from simulator.experts.placement import Placement
-from simulator.experts.placing import check_placement, place_experts
+from simulator.experts.placement_kinds import check_placement, place_experts
 from simulator.experts.pool import PoolWalk
 from simulator.experts.rebalancing import Rebalancing, moves, moving_s
 from simulator.experts.routes import Routes, check_routes, routes_of

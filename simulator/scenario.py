@@ -45,13 +45,13 @@ from simulator.models.catalog import default_drafter, load_drafter
 from simulator.models.drafters import Drafter, drafter_operators
 from simulator.models.forward import forward_operators
 from simulator.models.parallelism import Parallelism
-from simulator.placement import place
 from simulator.serving.deployment import ClusterPlan, Deployment, DispatchPlan
 from simulator.serving.queues import QUEUES
 from simulator.serving.router import ROUTERS, NewRouter
 from simulator.serving.scheduler import Limits
 from simulator.speculation.acceptance import Acceptance
 from simulator.speculation.policies import FIXED, POLICIES
+from simulator.spread import spread_replica
 from simulator.workload.build import build_workload
 from simulator.workload.mix import traffic_classes
 from simulator.workload.requests import Workload
@@ -243,7 +243,7 @@ def _build(
     check_offload(target, config.experts, config.routing.law, config.hardware.expert_parallel)
     on = config.hardware.topology
     topology = None if on is None else _load(load_topology, "hardware.topology", on)
-    parallelism = place(
+    parallelism = spread_replica(
         config, gpu, engine, drafter if config.speculation.gamma else None, workload, topology
     )
     check_drawn(config, gpu, parallelism)

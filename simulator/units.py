@@ -6,6 +6,11 @@ US = 1e-6
 MS = 1e-3
 """One millisecond in seconds."""
 
+HOUR_S = 3600.0
+"""One hour in seconds."""
+
+DAY_HOURS = 24
+
 MEGA = 1e6
 GIGA = 1e9
 TERA = 1e12

@@ -12,7 +12,7 @@ from typing import Any
 from simulator.commands.settings import group_options
 from simulator.costs.engine import engine_names, load_engine
 from simulator.experts.laws import ROUTING_LAWS
-from simulator.experts.placing import PLACEMENTS
+from simulator.experts.placement_kinds import PLACEMENTS
 from simulator.experts.prefetch import PREFETCHERS
 from simulator.hardware.gpu import gpu_names, load_gpu
 from simulator.hardware.topology import load_topology, topology_names

@@ -18,7 +18,7 @@ from simulator.report.progress import progress
 from simulator.report.terminal import print_summary
 from simulator.report.timeline import plot_timeline
 from simulator.scenario import Scenario, build
-from simulator.serving.following import DispatchTraces
+from simulator.serving.step_followers import DispatchTraces
 from simulator.study.paired import dispatch_tables, run_count, simulate
 from simulator.study.result import conclude
 

@@ -219,8 +219,10 @@ class SampledSteps:
         met_prompt = compiled.deal(chunks)[1] if chunks else 0
         parts = min(self._most_parts, max(met_requests, met_prompt))
         mean_tokens = compiled.mean_query_tokens
-        loads = self._draws.draw(met_requests, max(round(mean_tokens), 1), met_prompt, parts)
-        self._active = float(loads[0].active.sum()) / len(loads[0].active)
+        loads = self._draws.draw(met_requests, mean_tokens, met_prompt, parts)
+        # An expert counts once, however many of its replicas are at work.
+        copies = loads[0].expert_tokens
+        self._active = np.count_nonzero(copies) / len(copies)
         if chunks:
             expected_s = compiled.mixed_s(requests, context_tokens, chunks)
         else:

@@ -38,7 +38,7 @@ class StoredLoads:
         """What crossed the link in the last step."""
 
     def draw(
-        self, requests: int, query_tokens: int, prompt_tokens: int, parts: int = 1
+        self, requests: int, query_tokens: float, prompt_tokens: int, parts: int = 1
     ) -> list[RankLoads]:
         """Return the loads of the next step, whose missing experts are brought.
 
@@ -50,7 +50,7 @@ class StoredLoads:
         if parts > 1:
             raise InvariantError(f"a step with experts in host memory is cut into {parts} parts.")
         chosen = self._walk.step(requests, query_tokens, prompt_tokens)
-        decoding = requests * query_tokens * self._walk.pool.top_k
+        decoding = chosen.shape[1] - prompt_tokens * self._walk.pool.top_k
         self.brought = self._store.step(np.roll(chosen, -decoding, axis=1))
         return [rank_loads(chosen, self._placement)]
 

@@ -96,7 +96,7 @@ class RoutingConfig:
 
 
 CONTIGUOUS, LOAD_AWARE = "contiguous", "load_aware"
-"""Placements that settings are checked against; `placing.PLACEMENTS` has all."""
+"""Placements that settings are checked against; `placement_kinds.PLACEMENTS` has all."""
 
 FIDELITIES = ("expected", "sampled", "event")
 """How closely expert dispatch is followed: closed forms, loads drawn per layer, or every event."""

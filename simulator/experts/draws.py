@@ -20,7 +20,7 @@ class LoadDraws(Protocol):
         ...
 
     def draw(
-        self, requests: int, query_tokens: int, prompt_tokens: int, parts: int = 1
+        self, requests: int, query_tokens: float, prompt_tokens: int, parts: int = 1
     ) -> list[RankLoads]:
         """Return the loads of the next step, and of each part of its batch.
 
@@ -80,7 +80,7 @@ class WalkedLoads:
         return self.rebalancing.passed(seconds) if self.rebalancing is not None else 0.0
 
     def draw(
-        self, requests: int, query_tokens: int, prompt_tokens: int, parts: int = 1
+        self, requests: int, query_tokens: float, prompt_tokens: int, parts: int = 1
     ) -> list[RankLoads]:
         """Return the loads of the next step; see `LoadDraws`."""
         rebalancing = self.rebalancing

@@ -39,7 +39,7 @@ def load_aware(
         Groups of consecutive experts that routing keeps together (``Moe.n_group``).
     nodes
         Nodes that the ranks lie on, in equal blocks. Groups are packed onto nodes if the nodes
-        divide them; else experts go to ranks of any node.
+        divide them and the replicas find ranks within; else experts go to ranks of any node.
 
     Raises
     ------
@@ -61,7 +61,9 @@ def load_aware(
     check_replicas(experts, ranks, redundant)
     if ranks % nodes:
         raise ConfigError(f"{nodes} nodes do not divide {ranks} ranks; use equal nodes.")
-    if groups % nodes or experts % groups or experts // nodes < ranks // nodes:
+    of_use = experts // nodes * (ranks // nodes - 1)
+    apart = groups % nodes == experts % groups == 0 and experts // nodes >= ranks // nodes
+    if not apart or -(-redundant // nodes) > of_use:
         groups = nodes = 1
     return Placement(
         experts, ranks, np.stack([_layer(row, ranks, redundant, groups, nodes) for row in table])

@@ -27,6 +27,7 @@ Mask = NDArray[np.bool_]
 Chosen = NDArray[np.integer]
 
 _OUT = np.iinfo(np.int64).min
+"""When an expert was last used that may not stay: before all others."""
 
 
 class Transfers(NamedTuple):

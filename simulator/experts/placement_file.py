@@ -19,6 +19,10 @@ from simulator.errors import ConfigError, DataError, unknown
 from simulator.experts.placement import EMPTY, Placement
 
 _KEYS = ("experts", "layers")
+"""Keys of a file, all needed."""
+
+_LARGEST = int(np.iinfo(np.int64).max)
+"""Larger numbers fit no table of slots."""
 
 
 def from_file(path: Path | str, experts: int, ranks: int) -> Placement:
@@ -93,4 +97,8 @@ def _layers(content: dict[str, Any], experts: int, ranks: int) -> list[list[list
 
 
 def _is_row(row: Any) -> bool:
-    return isinstance(row, list) and bool(row) and all(type(expert) is int for expert in row)
+    return isinstance(row, list) and bool(row) and all(map(_is_expert, row))
+
+
+def _is_expert(expert: Any) -> bool:
+    return type(expert) is int and abs(expert) <= _LARGEST

@@ -7,6 +7,7 @@ What consecutive tokens, and consecutive steps, share is then what the sequences
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -147,6 +148,9 @@ class PoolWalk:
     goes on with one that none of the others is on, as a new request would. With more requests than
     sequences, several share one. The prompt tokens of a step begin at the head of a sequence, and
     go on with the next when it ends.
+
+    Where a mean of query tokens is no whole number, requests take the whole ones below and above
+    it by turns, over the requests of a step and from one step to the next: their mean is met.
     """
 
     def __init__(
@@ -164,9 +168,10 @@ class PoolWalk:
         self._sequence = np.zeros(0, np.int64)
         self._token = np.zeros(0, np.int64)
         self._prompt = int(draws.integers(len(self.prompts.lengths)))
+        self._owed = 0.0
 
     def step(
-        self, requests: int, query_tokens: int, prompt_tokens: int, consumed: int | None = None
+        self, requests: int, query_tokens: float, prompt_tokens: int, consumed: int | None = None
     ) -> NDArray[np.unsignedinteger]:
         """Return the experts that the tokens of the next step pick.
 
@@ -175,7 +180,7 @@ class PoolWalk:
         requests
             Requests that decode or verify.
         query_tokens
-            Tokens of each of them: 1, or gamma + 1 in a verify step.
+            Tokens of each of them, >= 1: 1, or gamma + 1 in a verify step, or a mean of these.
         prompt_tokens
             Prompt tokens of the step, taken as those of one further request.
         consumed
@@ -186,8 +191,11 @@ class PoolWalk:
         ndarray of unsigned int, shape (layers, copies)
             The K experts of each token; requests first, then prompt tokens.
         """
-        rows = self._decode_rows(requests, query_tokens)
-        self._token[:requests] += query_tokens if consumed is None else consumed
+        ends = self._ends(requests, query_tokens)
+        self._owed = float(requests * query_tokens + self._owed) % 1.0
+        taken = np.diff(ends)
+        rows = self._decode_rows(taken, math.ceil(query_tokens))
+        self._token[:requests] += taken if consumed is None else consumed
         chosen = self.pool.chosen.take(rows, axis=1).reshape(self.pool.layers, -1)
         if not prompt_tokens:
             return chosen
@@ -195,7 +203,7 @@ class PoolWalk:
         return np.concatenate([chosen, prompt], axis=1) if requests else prompt
 
     def counts(
-        self, requests: int, query_tokens: int, prompt_tokens: int, parts: int = 1
+        self, requests: int, query_tokens: float, prompt_tokens: int, parts: int = 1
     ) -> list[Ints]:
         """Return the copies of each expert in the next step, and in each part of it.
 
@@ -212,16 +220,16 @@ class PoolWalk:
             Of the whole step, then of each part if there are several.
         """
         pool, prompts = self.pool, self.prompts
+        before = self._ends(requests, query_tokens) * pool.top_k
         chosen = self.step(requests, query_tokens, 0)
         first = int(prompts.starts[self._prompt])
         self._prompt = self._next_prompt(first, prompt_tokens)
         cuts = [requests * part // parts for part in range(parts + 1)]
         ends = [prompt_tokens * part // parts for part in range(parts + 1)]
-        copies = query_tokens * pool.top_k
         found = []
         for part in range(parts):
             counted = count_experts(
-                chosen[:, cuts[part] * copies : cuts[part + 1] * copies], pool.experts
+                chosen[:, before[cuts[part]] : before[cuts[part + 1]]], pool.experts
             )
             tokens = ends[part + 1] - ends[part]
             if tokens:
@@ -230,9 +238,21 @@ class PoolWalk:
             found.append(counted)
         return found if parts == 1 else [np.sum(found, axis=0), *found]
 
-    def _decode_rows(self, requests: int, query_tokens: int) -> Ints:
-        """Return the tokens of the pool that the requests are at, one after another."""
-        pool, count = self.pool, len(self.pool.lengths)
+    def _ends(self, requests: int, query_tokens: float) -> Ints:
+        """Return the tokens of the next step before each of its requests, and those of all."""
+        return (np.arange(requests + 1) * query_tokens + self._owed).astype(np.int64)
+
+    def _decode_rows(self, taken: Ints, query_tokens: int) -> Ints:
+        """Return the tokens of the pool that the requests are at, one after another.
+
+        Parameters
+        ----------
+        taken
+            Tokens that each request takes.
+        query_tokens
+            The most that any may take.
+        """
+        pool, count, requests = self.pool, len(self.pool.lengths), len(taken)
         known = len(self._sequence)
         if requests > known:
             places = np.arange(known, requests)
@@ -247,8 +267,11 @@ class PoolWalk:
             sequence[over] += max(requests, 1)
             token[over] = 0
             on = self._order[sequence % count]
-        along = np.minimum(token[:, None] + np.arange(query_tokens), pool.lengths[on][:, None] - 1)
-        return np.ravel(pool.starts[on][:, None] + along)
+        place = np.arange(query_tokens)
+        along = np.minimum(token[:, None] + place, pool.lengths[on][:, None] - 1)
+        rows = pool.starts[on][:, None] + along
+        whole = taken.sum() == rows.size
+        return np.ravel(rows) if whole else rows[place < taken[:, None]]
 
     def _prompt_routes(self, tokens: int) -> NDArray[np.unsignedinteger]:
         """Return the routes of so many prompt tokens, from the head of the next sequence on."""

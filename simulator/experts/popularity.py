@@ -30,7 +30,10 @@ MOST_REQUESTS = 32
 
 _NORMAL = np.linspace(-6.0, 6.0, 241)
 _WEIGHTS = np.exp(-(_NORMAL**2) / 2) / np.exp(-(_NORMAL**2) / 2).sum()
+"""Standard normal values, and their weights in a sum that stands for an expectation."""
 _SCORES, _SURE = np.linspace(-8.0, 8.0, 321), 30.0
+"""Lasting preferences of the table, in standard deviations, and the distance above the threshold
+from which an expert is picked for certain: ``exp(-exp(30))`` is 0."""
 
 
 def overall_popularity(archetype: Archetype) -> Floats:

@@ -31,6 +31,7 @@ from simulator.models.architecture import Architecture, experts_of
 Ints = NDArray[np.int64]
 
 COLUMNS = ("sequence", "token", "layer", "experts")
+"""Columns of a file, all needed."""
 
 SHORTEST_TOKENS = 32
 """Least tokens of a sequence: a verify step must find its tokens within one."""
@@ -109,14 +110,32 @@ def _read(path: Path | str) -> pa.Table:
     if missing or not table.num_rows:
         lacks = f"lacks the columns {', '.join(missing)}" if missing else "has no rows"
         raise DataError(f"{path} {lacks}; routes have {', '.join(COLUMNS)}.")
+    for key in COLUMNS:
+        _check_column(table[key], key, path)
     return table
+
+
+def _check_column(column: pa.ChunkedArray, key: str, path: Path | str) -> None:
+    """Refuse a column of other values than integers, or lists of them, and one with gaps."""
+    kind, form = column.type, "integers"
+    if key == "experts":
+        form = "lists of integers"
+        lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+        kind = kind.value_type if any(is_one(kind) for is_one in lists) else None
+    if kind is None or not pa.types.is_integer(kind):
+        raise DataError(f"{path}: the column {key} holds {column.type}; it must hold {form}.")
+    gaps = column.null_count
+    if key == "experts" and not gaps:
+        gaps = pc.list_flatten(column).null_count
+    if gaps:
+        raise DataError(f"{path}: {gaps} values are missing in the column {key}; fill them in.")
 
 
 def _experts(table: pa.Table, path: Path | str) -> Ints:
     """Return the experts of each row, shape (rows, K)."""
     column = table["experts"].combine_chunks()
     lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
-    if not (lengths == lengths[0]).all():
+    if not lengths[0] or not (lengths == lengths[0]).all():
         raise DataError(f"{path}: tokens pick {lengths.min()} to {lengths.max()} experts, not K.")
     chosen: Any = pc.list_flatten(column).to_numpy(zero_copy_only=False)
     ordered = np.sort(chosen.reshape(len(lengths), -1).astype(np.int64), axis=1)
@@ -130,9 +149,12 @@ def _experts(table: pa.Table, path: Path | str) -> Ints:
 def _check_model(table: pa.Table, chosen: Ints, arch: Architecture, path: Path | str) -> None:
     """Refuse routes of another model."""
     metadata = table.schema.metadata or {}
-    model = metadata.get(b"model", b"").decode() or arch.name
+    model = metadata.get(b"model", b"").decode(errors="replace") or arch.name
     moe = experts_of(arch)
-    experts = int(metadata.get(b"experts", b"0")) or None
+    stated = metadata.get(b"experts", b"0").decode(errors="replace")
+    if not stated.isdecimal():
+        raise DataError(f"{path}: its metadata say experts={stated!r}, which is no number.")
+    experts = int(stated) or None
     layers = int(pc.max(table["layer"]).as_py()) + 1
     found = (experts or moe.experts, chosen.shape[1], layers)
     wanted = (moe.experts, moe.top_k, arch.moe_layers)

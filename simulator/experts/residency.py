@@ -20,6 +20,7 @@ from scipy.optimize import brentq
 Floats = NDArray[np.float64]
 
 _NEVER = 1e-12
+"""Chance below which an expert counts as never called, for logarithms."""
 
 _LONGEST, _HALVINGS = 21.0, 34
 """Bisection of ``log(1 + T)``: from no step to 1e9."""

@@ -32,8 +32,10 @@ Chosen = NDArray[np.integer[Any]]
 
 _PACKAGE, _FILE = "simulator.workloads.routing", "archetypes"
 _LAYERS, _SCORES, _TOKENS = 8, 2**17, 9
+"""Of the draws that overlaps are found with: layers, scores of a layer, tokens of a request."""
 _LARGEST_FACTOR = 4.0
 _HALVINGS = 10
+"""Bisection of the factor of the lasting preferences, from 0 to the largest: to 0.004."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,7 @@ from simulator.kernels.stand_in import over_links
 from simulator.kernels.timing import Timing, weaker
 
 DISPATCH, COMBINE = PHASES = ("dispatch", "combine")
+"""Tokens to their experts, and results back."""
 
 DISPATCH_BYTES = 1.0 + 4.0 / 128
 """Bytes of an element that is dispatched in fp8: one fp32 scale per 128 (DeepEP's README)."""
@@ -53,6 +54,7 @@ _KERNELS_ALONE = "sglang"
 
 _SHAPE = ("hidden", "top_k", "experts")
 _PLACE = ("phase", "mode", "gpus", "nodes")
+"""Columns that tell models apart, and those that tell exchanges apart."""
 
 
 class Curve(NamedTuple):

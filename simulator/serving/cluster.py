@@ -19,7 +19,6 @@ from simulator.serving.deployment import ClusterPlan, Deployment
 from simulator.serving.disaggregation import HandOver, KvLink, Wire
 from simulator.serving.failures import Failures
 from simulator.serving.follow_ups import FollowUps
-from simulator.serving.following import DispatchTraces, Following
 from simulator.serving.front_end import FrontEnd
 from simulator.serving.incoming import incoming
 from simulator.serving.kv_cache import KvCache
@@ -29,6 +28,7 @@ from simulator.serving.pools import Desk, Fleet, Slot, State
 from simulator.serving.replica import Replica
 from simulator.serving.request import Request, request_row
 from simulator.serving.router import NewRouter, uniforms
+from simulator.serving.step_followers import DispatchTraces, StepFollowers
 from simulator.serving.tick import Tick
 from simulator.speculation.acceptance import Acceptance
 from simulator.streams import Streams
@@ -104,7 +104,7 @@ class Cluster:
         self._front_end = FrontEnd(first.front_end_request_s, first.front_end_s)
         self._traces = requests_trace, iterations_trace
         self._events_trace = events_trace
-        self._following = Following(env, plan, streams, dispatch_traces or DispatchTraces())
+        self._followers = StepFollowers(env, plan, streams, dispatch_traces or DispatchTraces())
         self._left = self._due = 0
         self._all_left = env.event()
         self._entry = Desk(
@@ -147,7 +147,7 @@ class Cluster:
             env.run(until=self._all_left if self._plan.changes else None)
         if self._plan.changes:
             self._close()
-        self._following.close()
+        self._followers.close()
         return next(env._eid)  # how SimPy's own benchmarks count events
 
     def _incoming(self, requests: Iterator[Request]) -> Iterator[Request]:
@@ -160,7 +160,7 @@ class Cluster:
         return chain((first,), requests)
 
     def _build_wire(self) -> Wire:
-        plan, network = self._plan, self._following.network
+        plan, network = self._plan, self._followers.network
         if network is None:
             return KvLink(self._env, plan.kv_link or KvLinkConfig())
         return KvRoutes(self._env, network, plan.places(), plan.degraded_links)
@@ -184,7 +184,7 @@ class Cluster:
         elif self._workload.concurrency is not None:
             on_leave = self._send_next
         hand_over = self._hand_over.from_replica(index, pool) if pool.role == PREFILL else None
-        costs, follower = self._following.of(index, pool)
+        costs, follower = self._followers.of(index, pool)
         return Replica(
             self._env,
             index,

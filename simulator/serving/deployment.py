@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from simulator.costs.exchanged import ExchangedBytes
+from simulator.costs.exchange_bytes import ExchangedBytes
 from simulator.costs.sampled import DrawnStep
 from simulator.hardware.topology import Topology
 from simulator.serving.cluster_config import MIXED, AutoscalingConfig, FailuresConfig

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import simpy
 
-from simulator.costs.exchanged import ExchangedBytes
+from simulator.costs.exchange_bytes import ExchangedBytes
 from simulator.costs.sampled import DrawnStep
 from simulator.serving.tick import Tick
 from simulator.trace.writer import BLOCK_ROWS, RowSink

@@ -18,7 +18,7 @@ import numpy as np
 import simpy
 from simpy.events import NORMAL
 
-from simulator.costs.exchanged import ExchangedBytes
+from simulator.costs.exchange_bytes import ExchangedBytes
 from simulator.costs.sampled import DrawnStep, RoutedPart
 from simulator.hardware.bundles import Bundle, Floats, TransferPattern
 from simulator.hardware.link_network import LinkNetwork, Together

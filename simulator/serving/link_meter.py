@@ -58,8 +58,8 @@ class LinkMeter:
         self._loads += loads
 
     def close(self) -> None:
-        """Write the last interval, which ends now."""
-        self._write(self._env.now - self._start_s)
+        """Write the last interval, which ends now if it is not over yet."""
+        self._write(min(self._env.now - self._start_s, self._interval_s))
 
     def _write(self, duration_s: float) -> None:
         by_link = np.bincount(self._link, self._loads, self._links)

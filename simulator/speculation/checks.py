@@ -33,7 +33,8 @@ _HOTTEST = 5.0
 
 _SHIPPED = {"iid", *(kind for kind, _ in _OF_KIND.values())}
 
-PLACEMENTS = ("shared", "own")
+DRAFTER_GPUS = ("shared", "own")
+"""Where a drafter runs: on the GPUs of its target, or on GPUs of its own."""
 
 
 def check_acceptance(config: SpeculationConfig) -> None:
@@ -123,8 +124,8 @@ def check_drafting(config: SpeculationConfig) -> None:
             f"effect with speculation.acceptance=recorded: its counts are what was accepted. Leave "
             f"them at [] and 1."
         )
-    if config.drafter_gpus not in PLACEMENTS:
-        raise ConfigError(unknown("speculation.drafter_gpus", config.drafter_gpus, PLACEMENTS))
+    if config.drafter_gpus not in DRAFTER_GPUS:
+        raise ConfigError(unknown("speculation.drafter_gpus", config.drafter_gpus, DRAFTER_GPUS))
     if (config.drafter_gpus == "own") != (config.link_s is not None):
         raise ConfigError(
             f"speculation.link_s={written(config.link_s)} with speculation.drafter_gpus="

@@ -25,6 +25,7 @@ from simulator.speculation.profiled import AcceptanceShape
 _PACKAGE, _TASKS = "simulator.workloads.acceptance", "simulator.workloads.tasks"
 _COMMON = ("spread", "gain", "high_tokens", "low_tokens")
 _SHAPE = ("level", "decay", *_COMMON)
+"""Keys of the shape that profiles have in common, and of all of it."""
 
 
 @dataclass(frozen=True, slots=True)

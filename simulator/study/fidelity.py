@@ -37,12 +37,14 @@ _NODE = (
 """A node of eight GPUs, 64 requests each."""
 
 _RUN = ("experts.fidelity=event", "run.replications=1", "run.workers=1", "experts.loads_every=10")
+"""Settings of every case that is run."""
 
 _POOLS = (
     "[{name: prefill, role: prefill, replicas: 1, tensor_parallel: 4},"
     " {name: decode, role: decode, replicas: 1, tensor_parallel: 1, data_parallel: 4,"
     " expert_parallel: 4}]"
 )
+"""Pools of the case whose transfers of keys and values share links with the dispatch."""
 
 
 class Case(NamedTuple):

@@ -14,7 +14,7 @@ from simulator.config import Config
 from simulator.errors import InvariantError
 from simulator.scenario import Scenario, build
 from simulator.serving.cluster import Cluster
-from simulator.serving.following import DispatchTraces
+from simulator.serving.step_followers import DispatchTraces
 from simulator.streams import Streams
 from simulator.study.workers import in_processes
 from simulator.trace.merge import merge

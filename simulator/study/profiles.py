@@ -25,6 +25,7 @@ FITTED, EXTRAPOLATED_FROM = 5, 3
 """Longest draft that profiles are fitted to, and to extrapolate from (kind: assumed)."""
 
 _LEVELS, _DECAYS, _SPREADS = (-7.0, 7.0), (0.05, 1.0), (0.0, 4.0)
+"""Bounds of the parameters of fits (kind: assumed)."""
 _NO_DECAY = 0.999
 """A decay above counts as none."""
 

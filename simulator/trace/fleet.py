@@ -13,8 +13,7 @@ import numpy as np
 from simulator.trace.json_file import json_safe
 from simulator.trace.load import ratio
 from simulator.trace.read import open_trace
-
-SECONDS_PER_HOUR = 3600.0
+from simulator.units import HOUR_S
 
 _OPENING, _CLOSING = ("start", "ready"), ("stop", "lost", "end")
 
@@ -127,6 +126,6 @@ def _means(uses: list[FleetUse]) -> dict[str, float | None]:
     used = ratio(total["replica_s"], most_s)
     return means | {
         "mean_replicas": ratio(total["replica_s"], total["duration_s"]),
-        "gpu_hours": float(np.mean([use.gpu_s for use in uses])) / SECONDS_PER_HOUR,
+        "gpu_hours": float(np.mean([use.gpu_s for use in uses])) / HOUR_S,
         "saved": None if used is None else 1.0 - used,
     }

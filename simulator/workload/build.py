@@ -17,7 +17,7 @@ from simulator.workload.replay import Replay, TraceWorkload, open_trace
 from simulator.workload.replay_config import of_sessions
 from simulator.workload.requests import MAX_TOKENS, Workload
 from simulator.workload.servegen import ClientWorkload, open_clients
-from simulator.workload.session_replay import SessionWorkload, open_sessions
+from simulator.workload.session_replay import SessionTraceWorkload, open_sessions
 from simulator.workload.synthetic import SyntheticWorkload
 from simulator.workload.times import ExponentialTimes
 from simulator.workload.traits import TraitedWorkload
@@ -25,6 +25,7 @@ from simulator.workload.traits import TraitedWorkload
 WorkloadFactory = Callable[[WorkloadConfig, int], Workload]
 
 WORKLOADS: Registry[WorkloadFactory] = Registry("workload")
+"""By ``workload.kind``: from settings and the number of requests to a workload."""
 
 
 def build_workload(config: WorkloadConfig, requests: int) -> Workload:
@@ -60,7 +61,7 @@ def build_workload(config: WorkloadConfig, requests: int) -> Workload:
     if closed or not (config.traffic_classes or config.shared_prefix or config.sessions):
         return workload
     told: frozenset[str] = frozenset()
-    if isinstance(workload, (TraceWorkload, SessionWorkload, ClientWorkload)):
+    if isinstance(workload, (TraceWorkload, SessionTraceWorkload, ClientWorkload)):
         told = workload.told
     if config.shared_prefix and "prefixes" in told:
         raise ConfigError(
@@ -114,7 +115,7 @@ def closed_loop_workload(config: WorkloadConfig, requests: int) -> SyntheticWork
 
 
 @WORKLOADS.register("trace")
-def trace_workload(config: WorkloadConfig, requests: int) -> TraceWorkload | SessionWorkload:
+def trace_workload(config: WorkloadConfig, requests: int) -> TraceWorkload | SessionTraceWorkload:
     """Build the replay of a trace file."""
     reader = READERS.get(config.format, "workload.format")
     path = existing_file(config.path or "", folders=of_sessions(config))

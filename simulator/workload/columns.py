@@ -16,7 +16,7 @@ Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-class Columns(NamedTuple):
+class RequestColumns(NamedTuple):
     """Consecutive requests, one array element each; `RequestBlock` and `RequestTraits` say what."""
 
     arrival_s: Floats
@@ -33,12 +33,14 @@ class Columns(NamedTuple):
     think_s: Floats
 
     @classmethod
-    def plain(cls, arrival_s: Floats, prompt_tokens: Integers, output_tokens: Integers) -> Columns:
+    def plain(
+        cls, arrival_s: Floats, prompt_tokens: Integers, output_tokens: Integers
+    ) -> RequestColumns:
         """Return requests that nothing else tells apart.
 
         Examples
         --------
-        >>> columns = Columns.plain(np.zeros(2), np.array([7, 9]), np.array([1, 2]))
+        >>> columns = RequestColumns.plain(np.zeros(2), np.array([7, 9]), np.array([1, 2]))
         >>> columns.session.tolist(), columns.cancel_after_s.tolist()
         ([-1, -1], [inf, inf])
         """
@@ -59,7 +61,7 @@ class Columns(NamedTuple):
         )
 
     @classmethod
-    def of(cls, block: RequestBlock) -> Columns:
+    def of(cls, block: RequestBlock) -> RequestColumns:
         """Return the columns of a block of a drawn workload.
 
         Raises
@@ -84,17 +86,19 @@ class Columns(NamedTuple):
             think_s=found.think_s if traits.think_s is None else traits.think_s,
         )
 
-    def taken(self, index: slice | Integers | NDArray[np.bool_]) -> Columns:
+    def taken(self, index: slice | Integers | NDArray[np.bool_]) -> RequestColumns:
         """Return some of the requests."""
-        return Columns._make(column[index] for column in self)
+        return RequestColumns._make(column[index] for column in self)
 
 
-def joined(parts: Sequence[Columns]) -> Columns:
+def joined(parts: Sequence[RequestColumns]) -> RequestColumns:
     """Return requests one part after another."""
-    return Columns._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return RequestColumns._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
 
 
-def in_blocks(chunks: Iterable[Columns], requests: int, *, linked: bool) -> Iterator[RequestBlock]:
+def in_blocks(
+    chunks: Iterable[RequestColumns], requests: int, *, linked: bool
+) -> Iterator[RequestBlock]:
     """Yield the first requests of a stream in blocks of `BLOCK_REQUESTS`, however it is cut.
 
     Parameters
@@ -106,7 +110,7 @@ def in_blocks(chunks: Iterable[Columns], requests: int, *, linked: bool) -> Iter
     linked
         Whether requests may follow others.
     """
-    first_id, held, count = 0, list[Columns](), 0
+    first_id, held, count = 0, list[RequestColumns](), 0
     for chunk in chunks:
         held.append(chunk)
         count += chunk.arrival_s.size
@@ -120,7 +124,7 @@ def in_blocks(chunks: Iterable[Columns], requests: int, *, linked: bool) -> Iter
                 return
 
 
-def _block(first_id: int, columns: Columns, linked: bool) -> RequestBlock:
+def _block(first_id: int, columns: RequestColumns, linked: bool) -> RequestBlock:
     traits = RequestTraits(
         traffic_class=columns.traffic_class,
         tenant=columns.tenant,

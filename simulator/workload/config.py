@@ -20,6 +20,7 @@ MAX_CONCURRENCY = 100_000
 """Most users of a closed loop (kind: assumed): far beyond what one deployment holds at once."""
 
 _RENEWAL, _MARKOV = ("gamma", "weibull"), ("markov_modulated",)
+"""Arrival laws with settings of their own."""
 
 _FOREIGN = {
     "preset": {
@@ -115,6 +116,7 @@ class SwingConfig:
 
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+"""Days of a week, in the order of `workload.diurnal`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

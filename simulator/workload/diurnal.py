@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 from simulator.errors import TableError
 from simulator.quantities import KINDS, data_names, read_data
 from simulator.streams import Streams
+from simulator.units import DAY_HOURS
 from simulator.workload.arrivals import ArrivalLaw
 from simulator.workload.config import DAYS, DiurnalConfig
 from simulator.workload.cycles import Cycle, cycled
 
 _PACKAGE = "simulator.workloads.diurnal"
 
-HOURS = 24
 STEPS_AN_HOUR = 12
+"""Steps that an hour is cut into, each with a rate on the line between two hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ def _hours(entry: Any, name: str, part: str) -> tuple[float, ...]:
     if not (entry.get("unit") and entry.get("source") and entry.get("kind") in KINDS):
         raise TableError(f"{origin} lacks unit, source or kind; state all three.")
     hours = tuple(float(rate) for rate in entry.get("hours", ()))
-    if len(hours) != HOURS or not all(0.0 <= rate < np.inf for rate in hours) or not any(hours):
+    finite = all(0.0 <= rate < np.inf for rate in hours)
+    if len(hours) != DAY_HOURS or not finite or not any(hours):
         raise TableError(f"{origin}.hours has {len(hours)} rates; give 24, none negative.")
     return hours
 
@@ -114,7 +116,7 @@ class Diurnal:
     def cycle(self) -> Cycle:
         """The week, from when a run starts."""
         settings = self.settings
-        start = (DAYS.index(settings.start_day) + settings.start_hour / HOURS) / len(DAYS)
+        start = (DAYS.index(settings.start_day) + settings.start_hour / DAY_HOURS) / len(DAYS)
         return Cycle(len(DAYS) * settings.day_s, self.profile.week(), start)
 
     @property

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from simulator.errors import ConfigError
 from simulator.streams import Streams
-from simulator.workload.columns import Columns, Integers, in_blocks
+from simulator.workload.columns import Integers, RequestColumns, in_blocks
 from simulator.workload.lengths import LengthLaw
-from simulator.workload.requests import BLOCK_REQUESTS, RequestBlock, Workload
+from simulator.workload.requests import BLOCK_REQUESTS, RequestBlock
 from simulator.workload.spans import HASH_TOKENS, STRIDE
 from simulator.workload.traits_config import MAX_COUNT
+from simulator.workload.wrapped import WrappedWorkload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +72,7 @@ class DocumentLaws:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentWorkload:
+class DocumentWorkload(WrappedWorkload):
     """Requests whose prompt is a document and then what the inner workload says of it.
 
     Block ``b`` draws documents from block ``b`` of the stream ``documents``; their lengths come
@@ -85,38 +86,12 @@ class DocumentWorkload:
         The documents.
     """
 
-    inner: Workload
     laws: DocumentLaws
-
-    @property
-    def title(self) -> str:
-        """One line for reports."""
-        return self.inner.title
-
-    @property
-    def requests(self) -> int:
-        """How many."""
-        return self.inner.requests
-
-    @property
-    def concurrency(self) -> int | None:
-        """Users of a closed loop."""
-        return self.inner.concurrency
 
     @property
     def max_prompt_tokens(self) -> int:
         """Longest document and question, tokens."""
         return self.laws.tokens.max_tokens + self.inner.max_prompt_tokens
-
-    @property
-    def max_output_tokens(self) -> int:
-        """Longest output possible, tokens."""
-        return self.inner.max_output_tokens
-
-    @property
-    def mean_rate(self) -> float | None:
-        """Requests/s."""
-        return self.inner.mean_rate
 
     @property
     def assumptions(self) -> tuple[str, ...]:
@@ -134,14 +109,14 @@ class DocumentWorkload:
         """Draw the requests, block after block."""
         return in_blocks(self._chunks(streams), self.requests, linked=False)
 
-    def _chunks(self, streams: Streams) -> Iterator[Columns]:
+    def _chunks(self, streams: Streams) -> Iterator[RequestColumns]:
         shelf = _Shelf(self.laws.tokens, streams)
         steps = np.cumsum(self.laws.popularity)
         for number, block in enumerate(self.inner.blocks(streams)):
             which = streams.block("documents", number).random(BLOCK_REQUESTS)[: block.size]
             documents = np.minimum(np.searchsorted(steps, which, "right"), self.laws.count - 1)
             tokens = shelf.tokens(documents)
-            columns = Columns.plain(
+            columns = RequestColumns.plain(
                 block.arrival_s, tokens + block.prompt_tokens, block.output_tokens
             )
             nothing = np.zeros_like(documents)

@@ -16,7 +16,7 @@ from itertools import accumulate
 import numpy as np
 
 from simulator.streams import Streams
-from simulator.workload.columns import Columns, Integers, in_blocks, joined
+from simulator.workload.columns import Integers, RequestColumns, in_blocks, joined
 from simulator.workload.requests import BLOCK_REQUESTS, RequestBlock, Workload
 from simulator.workload.spans import PART_STRIDE
 
@@ -46,11 +46,11 @@ class Part:
     tenants: int = 1
     cancel_after_s: float | None = None
 
-    def draw(self, streams: Streams) -> Iterator[Columns]:
+    def draw(self, streams: Streams) -> Iterator[RequestColumns]:
         """Yield its requests, block after block, with what tells them from other parts'."""
         own = streams.within(self.name)
         for number, block in enumerate(self.workload.blocks(own)):
-            found, n = Columns.of(block), block.size
+            found, n = RequestColumns.of(block), block.size
             generator = own.block("clients", number)
             whose = generator.integers(0, self.tenants, BLOCK_REQUESTS)[:n]
             patience = generator.standard_exponential(BLOCK_REQUESTS)[:n]
@@ -103,7 +103,7 @@ class MergedWorkload:
         """Draw the requests of all parts in order of arrival, block after block."""
         return in_blocks(self._in_order(streams), self.requests, linked=self.linked)
 
-    def _in_order(self, streams: Streams) -> Iterator[Columns]:
+    def _in_order(self, streams: Streams) -> Iterator[RequestColumns]:
         """Yield requests up to where some part has to be asked for more, again and again."""
         tenants = [0, *accumulate(part.tenants for part in self.parts)]
         feeds = [
@@ -137,13 +137,15 @@ class _Feed:
     Sessions, tenants and hashes get numbers that no other part has.
     """
 
-    def __init__(self, drawn: Iterator[Columns], index: int, parts: int, first_tenant: int) -> None:
+    def __init__(
+        self, drawn: Iterator[RequestColumns], index: int, parts: int, first_tenant: int
+    ) -> None:
         self._drawn = drawn
         self._index = index
         self._parts = parts
         self._first_tenant = first_tenant
         nothing = np.zeros(0, dtype=np.int64)
-        self._left = Columns.plain(np.zeros(0), nothing, nothing)
+        self._left = RequestColumns.plain(np.zeros(0), nothing, nothing)
         self._numbers = array("q")
         """Of each request of the part so far its number in the whole: 8 bytes each."""
 
@@ -161,7 +163,7 @@ class _Feed:
             self._left = self._marked(drawn)
         return True
 
-    def take(self, until_s: float) -> Columns:
+    def take(self, until_s: float) -> RequestColumns:
         """Return what arrives up to a time, and keep the rest."""
         end = int(np.searchsorted(self._left.arrival_s, until_s, "right"))
         taken, self._left = self._left.taken(slice(end)), self._left.taken(slice(end, None))
@@ -175,7 +177,7 @@ class _Feed:
         known = np.frombuffer(self._numbers, dtype=np.int64)
         return np.where(follows < 0, -1, known[np.maximum(follows, 0)])
 
-    def _marked(self, drawn: Columns) -> Columns:
+    def _marked(self, drawn: RequestColumns) -> RequestColumns:
         moved = drawn.spans + np.array([1, 0, 1, 0]) * (self._index * PART_STRIDE)
         session = np.where(drawn.session < 0, -1, drawn.session * self._parts + self._index)
         tenant = drawn.tenant + self._first_tenant

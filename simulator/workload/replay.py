@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from simulator.errors import ConfigError, DataError
 from simulator.streams import Streams
+from simulator.workload.extent import Extent
 from simulator.workload.readers.policy import ReadPolicy, ReadReport, TraceReader
 from simulator.workload.requests import MAX_TOKENS, RequestBlock
 from simulator.workload.transforms import cut, jittered, recut, scaled, stretched, thinned, windowed
@@ -203,32 +202,17 @@ def open_trace(
     """
     policy = policy or ReadPolicy()
     report = policy.report
-    rows = longest_prompt = longest_output = too_long = 0
-    first_s, last_s = 0.0, 0.0
+    extent = Extent(replay.max_prompt_tokens, replay.max_output_tokens)
     for block in recut(replay.changed(reader(path, policy), report, None), requests):
-        if rows == 0:
-            first_s = float(block.arrival_s[0])
-        rows += block.size
-        last_s = float(block.arrival_s[-1])
-        longest_prompt = max(longest_prompt, int(block.prompt_tokens.max()))
-        longest_output = max(longest_output, int(block.output_tokens.max()))
-        within = replay.cut(block)
-        too_long += int(
-            np.count_nonzero(
-                (within.prompt_tokens < block.prompt_tokens)
-                | (within.output_tokens < block.output_tokens)
-            )
-        )
-    _check_rows(path, rows, policy, replay)
-    notes = [*report.sentences(), *report.notes, *replay.sentences(report)]
-    if too_long:
-        notes.append(f"{too_long} of {rows} requests are cut to the token limits set")
+        extent.add(block)
+    _check_rows(path, extent.requests, policy, replay)
+    notes = [*report.sentences(), *report.notes, *replay.sentences(report), *extent.notes()]
     return TraceWorkload(
         title=f"replay of {path.name}",
-        requests=rows,
-        max_prompt_tokens=min(longest_prompt, replay.max_prompt_tokens),
-        max_output_tokens=min(longest_output, replay.max_output_tokens),
-        mean_rate=(rows - 1) / (last_s - first_s) if last_s > first_s else None,
+        requests=extent.requests,
+        max_prompt_tokens=extent.prompt_tokens,
+        max_output_tokens=extent.output_tokens,
+        mean_rate=extent.mean_rate,
         assumptions=("every replication replays the same requests", *notes),
         path=path,
         reader=reader,

@@ -188,31 +188,51 @@ def open_clients(
             f"{path} has {heaviest:.3g} requests in one of its windows, above "
             f"{MAX_WINDOW_REQUESTS:,}; lower workload.rate."
         )
-    notes = [
-        f"requests are drawn for {len(clients)} clients, each by its own law of inter-arrival "
-        "times and of lengths, input and output independently; the period is repeated",
-        "no prefix is shared between requests",
-    ]
-    if rate is not None:
-        notes.append(
-            f"the rate is scaled from the {measured:.3g} requests/s measured; lengths stay"
-        )
+    longest_prompt, longest_output = _longest(clients, means)
+    return ClientWorkload(
+        title=f"clients of {path.name}, {measured if rate is None else rate:.3g} requests/s",
+        requests=requests,
+        max_prompt_tokens=min(longest_prompt, max_prompt_tokens),
+        max_output_tokens=min(longest_output, max_output_tokens),
+        mean_rate=measured if rate is None else rate,
+        assumptions=_notes(len(clients), measured, scaled=rate is not None),
+        clients=clients,
+        windows=windows,
+        factor=factor,
+    )
+
+
+def _longest(clients: Sequence[Client], means: Floats) -> tuple[int, int]:
+    """Return the longest prompt and output, tokens, of clients that send anything.
+
+    Parameters
+    ----------
+    means
+        Requests of each client and window, shape (clients, windows).
+    """
     datasets = [
         dataset
         for one, mean in zip(clients, means, strict=True)
         if mean.any()
         for dataset in one.datasets
     ]
-    return ClientWorkload(
-        title=f"clients of {path.name}, {measured if rate is None else rate:.3g} requests/s",
-        requests=requests,
-        max_prompt_tokens=min(max(int(one[1].tokens[-1]) for one in datasets), max_prompt_tokens),
-        max_output_tokens=min(max(int(one[2].tokens[-1]) for one in datasets), max_output_tokens),
-        mean_rate=measured if rate is None else rate,
-        assumptions=tuple(notes),
-        clients=clients,
-        windows=windows,
-        factor=factor,
+    prompt_tokens = max(int(prompts.tokens[-1]) for _, prompts, _ in datasets)
+    output_tokens = max(int(outputs.tokens[-1]) for *_, outputs in datasets)
+    return prompt_tokens, output_tokens
+
+
+def _notes(clients: int, measured: float, *, scaled: bool) -> tuple[str, ...]:
+    """Say what drawing assumes, for the report; rates in requests/s."""
+    drawn = (
+        f"requests are drawn for {clients} clients, each by its own law of inter-arrival "
+        "times and of lengths, input and output independently; the period is repeated",
+        "no prefix is shared between requests",
+    )
+    if not scaled:
+        return drawn
+    return (
+        *drawn,
+        f"the rate is scaled from the {measured:.3g} requests/s measured; lengths stay",
     )
 
 

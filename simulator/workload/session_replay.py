@@ -17,6 +17,7 @@ import numpy as np
 
 from simulator.errors import InvariantError
 from simulator.streams import Streams
+from simulator.workload.extent import Extent
 from simulator.workload.ragged import Ragged
 from simulator.workload.readers.policy import ReadPolicy, ReadReport, TraceReader
 from simulator.workload.requests import BLOCK_REQUESTS, MAX_TOKENS, RequestBlock, RequestTraits
@@ -82,7 +83,7 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionWorkload:
+class SessionTraceWorkload:
     """The sessions of a trace, in the order of the file.
 
     Parameters
@@ -171,7 +172,7 @@ def open_sessions(
     rate: float | None = None,
     max_prompt_tokens: int = MAX_TOKENS,
     max_output_tokens: int = MAX_TOKENS,
-) -> SessionWorkload:
+) -> SessionTraceWorkload:
     """Read the sessions of a trace once, check them and return their replay.
 
     Parameters
@@ -181,7 +182,7 @@ def open_sessions(
     requests
         Replay at most so many.
     users, rate
-        As in ``SessionWorkload``; one of them.
+        As in ``SessionTraceWorkload``; one of them.
     max_prompt_tokens, max_output_tokens
         Cut longer lengths to these.
 
@@ -191,19 +192,12 @@ def open_sessions(
         If a session is malformed; the message names the file.
     """
     policy = policy or ReadPolicy()
-    found = sessions = longest_prompt = longest_output = hash_tokens = too_long = 0
+    extent = Extent(max_prompt_tokens, max_output_tokens)
+    sessions, hash_tokens = 0, 1
     for block in reader(path, policy):
-        found += block.size
+        extent.add(block)
         sessions += 1
-        longest_prompt = max(longest_prompt, int(block.prompt_tokens.max()))
-        longest_output = max(longest_output, int(block.output_tokens.max()))
         hash_tokens = block.traits.hash_tokens if block.traits else 1
-        too_long += int(
-            np.count_nonzero(
-                (block.prompt_tokens > max_prompt_tokens)
-                | (block.output_tokens > max_output_tokens)
-            )
-        )
     began = f"{users} users have one each, the next after the one before"
     if rate is not None:
         began = f"they begin by chance, {rate:g} a second"
@@ -213,14 +207,13 @@ def open_sessions(
         "the hashes recorded are of prompts: answers are computed anew in the next turn, and "
         "sessions share no system prompt",
         *policy.report.sentences(),
+        *extent.notes(),
     ]
-    if too_long:
-        notes.append(f"{too_long} of {found} requests are cut to the token limits set")
-    return SessionWorkload(
+    return SessionTraceWorkload(
         title=f"sessions of {path.name}",
-        requests=min(found, requests),
-        max_prompt_tokens=min(longest_prompt, max_prompt_tokens),
-        max_output_tokens=min(longest_output, max_output_tokens),
+        requests=min(extent.requests, requests),
+        max_prompt_tokens=extent.prompt_tokens,
+        max_output_tokens=extent.output_tokens,
         assumptions=tuple(notes),
         path=path,
         reader=reader,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from simulator.streams import Streams
 from simulator.workload.arrivals import ArrivalLaw
-from simulator.workload.columns import Columns, Integers, in_blocks, joined
+from simulator.workload.columns import Integers, RequestColumns, in_blocks, joined
 from simulator.workload.counts import CountLaw
 from simulator.workload.lengths import LengthLaw
 from simulator.workload.requests import RequestBlock
@@ -135,9 +135,9 @@ class SessionWorkload:
         """Draw the turns, block after block."""
         return in_blocks(self._in_order(streams), self.requests, linked=True)
 
-    def _in_order(self, streams: Streams) -> Iterator[Columns]:
+    def _in_order(self, streams: Streams) -> Iterator[RequestColumns]:
         """Yield turns by their earliest arrival: all up to where the next session may begin."""
-        pool: list[Columns] = []
+        pool: list[RequestColumns] = []
         links, texts = _Links(), OWN_TEXTS
         for chunk, start_s in enumerate(self._chunks(streams)):
             drawn, texts = self._draw(chunk, start_s, streams, texts)
@@ -158,7 +158,7 @@ class SessionWorkload:
 
     def _draw(
         self, chunk: int, start_s: NDArray[np.float64], streams: Streams, first_text: int
-    ) -> tuple[Columns, int]:
+    ) -> tuple[RequestColumns, int]:
         """Draw the sessions of a chunk that have turns to come; return them and the next text.
 
         All turns of a session follow each other. Their ``follows`` is the number of turns left in
@@ -179,7 +179,7 @@ class SessionWorkload:
         # What comes after the answer of a turn and before the next.
         said = growth[kept] if laws.growth is None else np.maximum(growth[kept] - outputs, 0)
         prompts, texts = self._contexts(turns[goes_on], opening, said, outputs)
-        drawn = Columns.plain(arrival_s[kept], prompts, outputs)._replace(
+        drawn = RequestColumns.plain(arrival_s[kept], prompts, outputs)._replace(
             session=np.repeat(chunk * CHUNK_SESSIONS + np.arange(n), turns)[kept],
             spans=self._spans(first_text + texts, prompts, outputs),
             think_s=think_s[kept],
@@ -225,7 +225,7 @@ class _Links:
         self._next = 0
         self._last: dict[int, int] = {}
 
-    def follow(self, turns: Columns) -> Columns:
+    def follow(self, turns: RequestColumns) -> RequestColumns:
         """Return turns in the order of the run with what they follow, in place of turns left."""
         follows = []
         for session, left in zip(turns.session.tolist(), turns.follows.tolist(), strict=True):

@@ -30,6 +30,7 @@ STEPS = 1440
 """Steps of a period within which the rate is taken as constant: the minutes of a day."""
 
 _HALVINGS = 60
+"""Bisection to the last digit of a float."""
 
 
 @dataclass(frozen=True)

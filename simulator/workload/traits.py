@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.streams import Streams
-from simulator.workload.requests import BLOCK_REQUESTS, RequestBlock, RequestTraits, Workload
+from simulator.workload.requests import BLOCK_REQUESTS, RequestBlock, RequestTraits
 from simulator.workload.spans import HASH_TOKENS, OWN_TEXTS, STRIDE
 from simulator.workload.traits_config import (
     SessionsConfig,
@@ -22,14 +22,16 @@ from simulator.workload.traits_config import (
     TrafficClassConfig,
 )
 from simulator.workload.transforms import uniforms
+from simulator.workload.wrapped import WrappedWorkload
 
 _ONE_CLASS = (TrafficClassConfig(name=""),)
+"""Traffic that no classes tell apart."""
 
 Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TraitedWorkload:
+class TraitedWorkload(WrappedWorkload):
     """A workload whose requests differ in more than arrivals and lengths.
 
     Block ``b`` draws from block ``b`` of the streams ``traffic_classes``, ``prefix_groups`` and
@@ -47,41 +49,15 @@ class TraitedWorkload:
         What the inner workload tells of its requests, names of ``RequestTraits``; it stays.
     """
 
-    inner: Workload
     classes: tuple[TrafficClassConfig, ...] = ()
     shared_prefix: SharedPrefixConfig | None = None
     sessions: SessionsConfig | None = None
     told: frozenset[str] = frozenset()
 
     @property
-    def title(self) -> str:
-        """One line for reports."""
-        return self.inner.title
-
-    @property
-    def requests(self) -> int:
-        """How many."""
-        return self.inner.requests
-
-    @property
-    def concurrency(self) -> int | None:
-        """Users of a closed loop."""
-        return self.inner.concurrency
-
-    @property
     def max_prompt_tokens(self) -> int:
         """Longest prompt possible, what was said before included, tokens."""
         return self.sessions.max_tokens if self.sessions else self.inner.max_prompt_tokens
-
-    @property
-    def max_output_tokens(self) -> int:
-        """Longest output possible, tokens."""
-        return self.inner.max_output_tokens
-
-    @property
-    def mean_rate(self) -> float | None:
-        """Requests/s."""
-        return self.inner.mean_rate
 
     @property
     def assumptions(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,10 @@ _GOLDEN, _MIX_1, _MIX_2 = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB1331
 """Constants of splitmix64 (Steele, Lea and Flood, OOPSLA 2014)."""
 
 _BITS_62 = (1 << 62) - 1
+"""Prefix hashes and numbers of sessions have so many bits (`readers.fields.MAX_HASH`)."""
+
+_TRAIT_COLUMNS = ("traffic_class", "tenant", "priority", "session", "cancel_after_s")
+"""Arrays of `RequestTraits` that requests have which follow no other."""
 
 
 def thinned(blocks: Iterable[RequestBlock], share: float) -> Iterator[RequestBlock]:
@@ -162,23 +167,8 @@ def cut(block: RequestBlock, prompt_tokens: int, output_tokens: int) -> RequestB
 def taken(block: RequestBlock, rows: Ints) -> RequestBlock:
     """Return some rows of a block, in the order given."""
     traits = block.traits
-    if traits is not None:
-        traits = replace(
-            traits,
-            traffic_class=traits.traffic_class[rows],
-            tenant=traits.tenant[rows],
-            priority=traits.priority[rows],
-            session=traits.session[rows],
-            cancel_after_s=traits.cancel_after_s[rows],
-            prefixes=_packed(traits.prefixes).take(rows),
-        )
-    return RequestBlock(
-        block.first_id,
-        block.arrival_s[rows],
-        block.prompt_tokens[rows],
-        block.output_tokens[rows],
-        traits,
-    )
+    prefixes = _packed(traits.prefixes).take(rows) if traits else ()
+    return _rows(block, rows, prefixes)
 
 
 def joined(blocks: list[RequestBlock]) -> RequestBlock:
@@ -195,15 +185,11 @@ def joined(blocks: list[RequestBlock]) -> RequestBlock:
 def _joined_traits(parts: list[RequestTraits]) -> RequestTraits | None:
     if not parts:
         return None
-    return replace(
-        parts[0],
-        traffic_class=np.concatenate([one.traffic_class for one in parts]),
-        tenant=np.concatenate([one.tenant for one in parts]),
-        priority=np.concatenate([one.priority for one in parts]),
-        session=np.concatenate([one.session for one in parts]),
-        cancel_after_s=np.concatenate([one.cancel_after_s for one in parts]),
-        prefixes=Ragged.joined(_packed(one.prefixes) for one in parts),
-    )
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(one, name) for one in parts]) for name in _TRAIT_COLUMNS
+    }
+    prefixes = Ragged.joined(_packed(one.prefixes) for one in parts)
+    return replace(parts[0], prefixes=prefixes, **columns)
 
 
 def _packed(prefixes: Sequence[tuple[int, ...]]) -> Ragged:
@@ -212,19 +198,25 @@ def _packed(prefixes: Sequence[tuple[int, ...]]) -> Ragged:
 
 def _part(block: RequestBlock, first: int, end: int) -> RequestBlock:
     """Return rows that follow each other, without a copy of theirs."""
-    span, traits = slice(first, end), block.traits
+    span = slice(first, end)
+    return _rows(block, span, block.traits.prefixes[span] if block.traits else ())
+
+
+def _rows(
+    block: RequestBlock, rows: slice | Ints, prefixes: Sequence[tuple[int, ...]]
+) -> RequestBlock:
+    """Return some rows of a block, given their prefixes."""
+    traits = block.traits
     if traits is not None:
-        traits = replace(
-            traits,
-            traffic_class=traits.traffic_class[span],
-            tenant=traits.tenant[span],
-            priority=traits.priority[span],
-            session=traits.session[span],
-            cancel_after_s=traits.cancel_after_s[span],
-            prefixes=traits.prefixes[span],
-        )
-    columns = (block.arrival_s[span], block.prompt_tokens[span], block.output_tokens[span])
-    return RequestBlock(block.first_id, *columns, traits)
+        columns: dict[str, Any] = {name: getattr(traits, name)[rows] for name in _TRAIT_COLUMNS}
+        traits = replace(traits, prefixes=prefixes, **columns)
+    return RequestBlock(
+        block.first_id,
+        block.arrival_s[rows],
+        block.prompt_tokens[rows],
+        block.output_tokens[rows],
+        traits,
+    )
 
 
 def _moved(block: RequestBlock, arrival_s: NDArray[np.float64]) -> RequestBlock:

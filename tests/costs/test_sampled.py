@@ -12,6 +12,7 @@ from simulator.costs.rank_times import RankTimes
 from simulator.costs.sampled import ExpertPrices, SampledSteps
 from simulator.costs.step import StepShape
 from simulator.experts.config import RoutingConfig
+from simulator.experts.load_aware import load_aware
 from simulator.experts.loads import rank_loads
 from simulator.experts.placement import contiguous
 from simulator.models.operators import Experts
@@ -89,6 +90,19 @@ def test_on_even_loads_a_step_takes_what_closed_forms_say(model):
     assert window.base_s == pytest.approx(expected, rel=0.01)
     assert window.active_experts == EXPERTS
     assert not window.first_tokens <= 1024 * 500 <= window.last_tokens  # drawn again next time
+
+
+def test_an_expert_with_two_replicas_at_work_is_one_active_expert(model):
+    """As in closed forms: the column of iterations counts experts, not slots."""
+
+    class Replicated(Draws):
+        def _loads(self, tokens):
+            chosen = np.zeros((LAYERS, tokens * TOP_K), dtype=int)
+            return rank_loads(chosen, load_aware(np.ones(EXPERTS), RANKS, redundant=RANKS))
+
+    steps, taken = sampled(model, Replicated())
+    assert steps.decode_window(64, 64 * 500).active_experts == 1
+    assert taken[0].whole.loads.active.sum() == 2 * LAYERS
 
 
 @pytest.mark.parametrize("skewed", [False, True])

@@ -114,6 +114,12 @@ def test_groups_stay_within_a_node():
         assert set.union(*groups) == set(range(8))
 
 
+@pytest.mark.parametrize(("ranks", "redundant"), [(2, 2), (4, 10)])
+def test_replicas_that_find_no_rank_within_a_node_go_to_others(ranks, redundant):
+    placed = load_aware(np.arange(8.0), ranks, redundant, groups=2, nodes=2)
+    assert placed.replicas.sum() == 8 + redundant
+
+
 def test_a_placement_survives_its_file(tmp_path):
     placed = load_aware(np.random.default_rng(1).gamma(1.0, size=(2, 7)), ranks=3, redundant=1)
     write_placement(placed, tmp_path / "p.yaml")
@@ -128,6 +134,7 @@ def test_a_placement_survives_its_file(tmp_path):
         ("experts: 8\nlayers: [[[0, 1], [2, 3]]]", "it is for another model"),
         ("experts: 4\nlayers: [[[0, 1, 2, 3]]]", "on 1 ranks, but hardware.expert_parallel is 2"),
         ("experts: 4\nlayers: [[[0, 1], [2, x]]]", "layer 0 must be a list of ranks"),
+        (f"experts: 4\nlayers: [[[0, 1], [2, {10**30}]]]", "layer 0 must be a list of ranks"),
         ("experts: 4\nlayers: 3", "layers must be a list of tables"),
         ("experts: 4\nlayer: []", "must state experts and layers"),
         ("experts: 4\nlayers: []\nrank: 1", "unknown key 'rank'"),

@@ -39,6 +39,16 @@ def test_who_has_no_tokens_left_goes_to_a_sequence_that_no_other_is_on(pool):
         assert len(set(sequence[::3])) == 3
 
 
+def test_a_mean_of_query_tokens_is_met_over_requests_and_steps(pool):
+    walk = PoolWalk(pool, Streams(seed=1))
+    steps = [walk.step(3, 1.5, 0) for _ in range(4)]
+    assert [step.shape[1] for step in steps] == [4, 5, 4, 5]
+    tokens = [np.bincount(step[0]).max() for step in steps]
+    assert max(tokens) == 2
+    whole, *parts = walk.counts(3, 1.5, 5, 2)
+    assert [int(one[0].sum()) for one in (whole, *parts)] == [9, 1 + 2, 3 + 3]
+
+
 def test_more_requests_than_sequences_share_them(pool):
     sequence = PoolWalk(pool, Streams(seed=1)).step(2 * SEQUENCES, 1, 0)[0]
     assert np.bincount(sequence, minlength=SEQUENCES).max() == 2

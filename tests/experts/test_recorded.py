@@ -70,6 +70,14 @@ def picked(row, experts):
         ({"experts": picked(7, [-1, 3])}, r"row 7 picks \[-1, 3\]"),
         ({"experts": picked(7, [3])}, "tokens pick 1 to 2 experts, not K"),
         ({"experts": picked(7, [3, 8])}, "but model=mixtral_8x7b has 8 experts"),
+        ({"experts": picked(7, [None, 3])}, "1 values are missing in the column experts"),
+        ({"experts": lambda column: pa.array([[]] * len(column), pa.list_(pa.int8()))}, "0 to 0"),
+        ({"experts": lambda column: pa.nulls(len(column), pa.int64())}, "must hold lists of int"),
+        (
+            {"layer": lambda column: pa.nulls(len(column), pa.int64())},
+            "missing in the column layer",
+        ),
+        ({"sequence": lambda column: column.cast(pa.string())}, "sequence holds string; it must"),
         ({"token": lambda column: pa.array([*column.to_pylist()[:-1], 99])}, "needs one row in"),
         ({"sequence": lambda column: pa.array(range(len(column)))}, "needs one row in each of the"),
         (
@@ -81,6 +89,13 @@ def picked(row, experts):
 def test_files_with_wrong_rows_are_refused(path, change, message):
     changed(path, **change)
     with pytest.raises(DataError, match=message):
+        read_routes(path, ARCH)
+
+
+def test_a_file_that_misstates_its_experts_is_refused(path):
+    table = pq.read_table(path).replace_schema_metadata({"model": b"\xff", "experts": "many"})
+    pq.write_table(table, path)
+    with pytest.raises(DataError, match="its metadata say experts='many', which is no number"):
         read_routes(path, ARCH)
 
 

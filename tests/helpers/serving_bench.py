@@ -10,10 +10,10 @@ from simulator.models.draft_tree import DraftTree
 from simulator.serving.cluster import Cluster, serve
 from simulator.serving.cluster_config import AffinityConfig
 from simulator.serving.deployment import ClusterPlan, Deployment
-from simulator.serving.following import DispatchTraces
 from simulator.serving.queues import QUEUES
 from simulator.serving.router import ROUTERS
 from simulator.serving.scheduler import Limits
+from simulator.serving.step_followers import DispatchTraces
 from simulator.speculation.acceptance import PositionAcceptance
 from simulator.streams import Streams
 from simulator.trace.schema import EVENTS, ITERATIONS, REQUESTS, STEP_TIMES, row_columns

@@ -31,80 +31,102 @@ def read_rows(path, format_name="azure", **policy):
 
 def samples(rows=24):
     """A small well-formed file of each format: settings that read it, file name, bytes."""
-    seconds = [0.25 * i for i in range(rows)]
-    lengths = [(20 + 7 * i, 1 + i % 5) for i in range(rows)]
-    azure = "".join(
-        f"2023-11-16 18:15:{s:010.7f},{p},{o}\n" for s, (p, o) in zip(seconds, lengths, strict=True)
-    )
-    burst = "".join(
-        f"{s},{i % 7},0.5,ChatGPT,{p},{o},{p + o},API log\n"
-        for i, (s, (p, o)) in enumerate(zip(seconds, lengths, strict=True))
-    )
-    own = "".join(
-        f"{s},{p},{o},acme{i % 3},chat,s{i % 4},{' '.join(map(str, range(p // 16)))}\n"
-        for i, (s, (p, o)) in enumerate(zip(seconds, lengths, strict=True))
-    )
-    mooncake = "".join(
-        json.dumps(
-            {
-                "timestamp": i // 3 * 3000,
-                "input_length": p * 16,
-                "output_length": o,
-                "hash_ids": list(range(-(-p * 16 // 512))),
-            }
-        )
-        + "\n"
-        for i, (p, o) in enumerate(lengths)
-    )
-    bailian = "".join(
-        json.dumps(
-            {
-                "chat_id": i,
-                "parent_chat_id": i - 3 if i >= 3 else -1,
-                "timestamp": s,
-                "input_length": p,
-                "output_length": o,
-                "type": "text",
-                "turn": 1 + i // 3,
-                "hash_ids": list(range(-(-p // 16))),
-            }
-        )
-        + "\n"
-        for i, (s, (p, o)) in enumerate(zip(seconds, lengths, strict=True))
-    )
-    columns = {
-        "arrival_s": seconds,
-        "prompt_tokens": [p for p, _ in lengths],
-        "output_tokens": [o for _, o in lengths],
-    }
-    run = {
-        "arm": ["baseline"] * rows,
-        "replication": [0] * rows,
-        "request_id": list(range(rows)),
-        **columns,
-        "traffic_class": [0] * rows,
-        "tenant": [i % 3 for i in range(rows)],
-    }
-    lists = {"prefix_hashes": [list(range(p // 16)) for p, _ in lengths], "session": [3] * rows}
-    header = (
-        "Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens,Total tokens,"
-        "Log Type\n"
-    )
-    own_header = "arrival_s,prompt_tokens,output_tokens,tenant,task,session,prefix_hashes\n"
-    azure = b"TIMESTAMP,ContextTokens,GeneratedTokens\n" + azure.encode()
+    lines = [(i, 0.25 * i, 20 + 7 * i, 1 + i % 5) for i in range(rows)]
+    azure = _azure(lines)
     session = json.dumps(agentic_session(rows)).encode()
     return [
         ({"format": "azure"}, "azure.csv", azure),
         ({"format": "azure"}, "azure.csv.gz", gzip.compress(azure, mtime=0)),
-        ({"format": "burstgpt"}, "burst.csv", (header + burst).encode()),
-        ({"format": "csv"}, "own.csv", (own_header + own).encode()),
-        ({"format": "mooncake"}, "mooncake.jsonl", mooncake.encode()),
-        ({"format": "bailian"}, "bailian.jsonl", bailian.encode()),
+        ({"format": "burstgpt"}, "burst.csv", _burstgpt(lines)),
+        ({"format": "csv"}, "own.csv", _generic(lines)),
+        ({"format": "mooncake"}, "mooncake.jsonl", _mooncake(lines)),
+        ({"format": "bailian"}, "bailian.jsonl", _bailian(lines)),
         ({"format": "agentic", "concurrency": 2}, "session.json", session),
-        ({"format": "parquet"}, "own.parquet", parquet({**columns, **lists})),
-        ({"format": "requests"}, "requests.parquet", parquet(run)),
+        ({"format": "parquet"}, "own.parquet", _own_parquet(lines)),
+        ({"format": "requests"}, "requests.parquet", _run_parquet(lines)),
         ({"kind": "servegen"}, "raw.tar.gz", servegen_archive()),
     ]
+
+
+def _azure(lines):
+    rows = [f"2023-11-16 18:15:{s:010.7f},{p},{o}" for _, s, p, o in lines]
+    return _text(["TIMESTAMP,ContextTokens,GeneratedTokens", *rows])
+
+
+def _burstgpt(lines):
+    header = (
+        "Timestamp,Session ID,Elapsed time,Model,Request tokens,Response tokens,Total tokens,"
+        "Log Type"
+    )
+    rows = [f"{s},{i % 7},0.5,ChatGPT,{p},{o},{p + o},API log" for i, s, p, o in lines]
+    return _text([header, *rows])
+
+
+def _generic(lines):
+    rows = [
+        f"{s},{p},{o},acme{i % 3},chat,s{i % 4},{' '.join(map(str, range(p // 16)))}"
+        for i, s, p, o in lines
+    ]
+    header = "arrival_s,prompt_tokens,output_tokens,tenant,task,session,prefix_hashes"
+    return _text([header, *rows])
+
+
+def _mooncake(lines):
+    rows = [
+        {
+            "timestamp": i // 3 * 3000,
+            "input_length": p * 16,
+            "output_length": o,
+            "hash_ids": list(range(-(-p * 16 // 512))),
+        }
+        for i, _, p, o in lines
+    ]
+    return _text(map(json.dumps, rows))
+
+
+def _bailian(lines):
+    rows = [
+        {
+            "chat_id": i,
+            "parent_chat_id": i - 3 if i >= 3 else -1,
+            "timestamp": s,
+            "input_length": p,
+            "output_length": o,
+            "type": "text",
+            "turn": 1 + i // 3,
+            "hash_ids": list(range(-(-p // 16))),
+        }
+        for i, s, p, o in lines
+    ]
+    return _text(map(json.dumps, rows))
+
+
+def _text(lines):
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def _times_and_lengths(lines):
+    _, seconds, prompts, outputs = map(list, zip(*lines, strict=True))
+    return {"arrival_s": seconds, "prompt_tokens": prompts, "output_tokens": outputs}
+
+
+def _own_parquet(lines):
+    hashes = [list(range(p // 16)) for _, _, p, _ in lines]
+    lists = {"prefix_hashes": hashes, "session": [3] * len(lines)}
+    return parquet(_times_and_lengths(lines) | lists)
+
+
+def _run_parquet(lines):
+    rows = len(lines)
+    run = {
+        "arm": ["baseline"] * rows,
+        "replication": [0] * rows,
+        "request_id": list(range(rows)),
+        **_times_and_lengths(lines),
+        "traffic_class": [0] * rows,
+        "tenant": [i % 3 for i in range(rows)],
+    }
+    return parquet(run)
 
 
 def parquet(columns):

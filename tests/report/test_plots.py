@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+from helpers.suites import some
 from helpers.trace_rows import request_row
 
 from simulator.errors import ConfigError, DataError
@@ -45,7 +46,7 @@ def test_the_suffix_decides_the_format(trace, tmp_path, suffix):
         assert path.read_bytes().startswith(MAGIC[suffix])
 
 
-@pytest.mark.parametrize("suffix", MAGIC)
+@pytest.mark.parametrize("suffix", some(MAGIC, ".png"))
 def test_the_same_data_give_the_same_bytes(trace, tmp_path, suffix):
     requests = trace()
     pictures = [plot_latencies(requests, tmp_path / f"{i}{suffix}", 0.1) for i in range(2)]

@@ -5,6 +5,7 @@ import gc
 import numpy as np
 import pytest
 from helpers.serving_bench import Bench, FakeSteps, FixedWorkload
+from helpers.suites import some
 
 from simulator.serving.collector import collector_paused
 from simulator.speculation.policies import Telemetry
@@ -34,7 +35,7 @@ def cyclic_garbage(requests, *, users=None, adaptive=False, **settings):
     return gc.collect()
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", some(SETTINGS, "ring", "slots"))
 def test_garbage_that_only_the_collector_frees_does_not_grow_with_the_run(name):
     few, many = (cyclic_garbage(requests, **SETTINGS[name]) for requests in (100, 1000))
     # A row of the last trace, a lost timer: no more than that, where 900 requests and thousands of

@@ -6,7 +6,7 @@ import simpy
 from helpers.serving_bench import FakeTrace
 from helpers.topologies import slow_node
 
-from simulator.costs.exchanged import ExchangedBytes
+from simulator.costs.exchange_bytes import ExchangedBytes
 from simulator.costs.sampled import DrawnStep, RoutedPart
 from simulator.experts.loads import rank_loads
 from simulator.experts.placement import contiguous
@@ -95,6 +95,14 @@ def test_without_an_exchange_only_devices_work():
     rig = Rig(operators=[])
     assert rig.run(quiet) == [0.5 + (1 + 3) + (1 + 2)]
     assert not rig.links.rows
+
+
+def test_the_last_interval_of_links_that_fell_idle_is_no_longer_than_the_others():
+    rig = Rig()
+    rig.meter.add(np.ones(len(rig.network.topology.capacities)))
+    rig.env.run(until=1000.0)
+    rig.meter.close()
+    assert set(rig.links.column("duration_s")) == {5.0}
 
 
 def test_two_batches_hide_the_exchange_of_one_behind_the_other():

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from helpers.workloads import columns_of
 
-from simulator.streams import Streams
 from simulator.workload.arrivals import Poisson
 from simulator.workload.build import build_workload
 from simulator.workload.config import WorkloadConfig
@@ -34,10 +34,9 @@ def asking(requests=6000, **laws):
 
 
 def whole(workload, seed=0):
-    blocks = list(workload.blocks(Streams(seed)))
-    prompts = np.concatenate([block.prompt_tokens for block in blocks])
-    prefixes = [prefix for block in blocks for prefix in block.traits.prefixes]
-    return prompts, prefixes
+    """Lengths and prefixes of all prompts."""
+    columns = columns_of(workload, seed=seed)
+    return columns["prompt_tokens"], columns["prefixes"]
 
 
 def test_every_prompt_is_a_document_and_a_question():

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from helpers.workloads import columns_of
 
 from simulator.errors import ConfigError, TableError
 from simulator.slo import SloConfig
-from simulator.streams import Streams
 from simulator.workload.build import build_workload
 from simulator.workload.config import WorkloadConfig
 from simulator.workload.mix import traffic_classes
@@ -25,17 +25,10 @@ def mix(requests=4000, **settings):
 
 
 def whole(workload, seed=0):
-    """Columns of all blocks, and prefixes."""
-    blocks = list(workload.blocks(Streams(seed)))
-    assert [block.first_id for block in blocks] == list(range(0, workload.requests, 1024))
+    """Columns of all blocks, with what links requests where any are."""
     names = ("traffic_class", "tenant", "priority", "session", "cancel_after_s")
-    if workload.linked:
-        names += ("follows", "think_s")
-    columns = {n: np.concatenate([getattr(b.traits, n) for b in blocks]) for n in names}
-    for name in ("prompt_tokens", "output_tokens", "arrival_s"):
-        columns[name] = np.concatenate([getattr(block, name) for block in blocks])
-    columns["prefixes"] = [prefix for block in blocks for prefix in block.traits.prefixes]
-    return columns
+    links = ("follows", "think_s") if workload.linked else ()
+    return columns_of(workload, *names, *links, seed=seed)
 
 
 @pytest.fixture(scope="module")

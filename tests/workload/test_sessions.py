@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.workloads import columns_of
 
 from simulator.errors import ConfigError
 from simulator.streams import Streams
@@ -45,14 +46,8 @@ def sessions(requests=6000, rate=10.0, **laws):
 
 
 def whole(workload, seed=0):
-    """Columns of all blocks, and prefixes."""
-    blocks = list(workload.blocks(Streams(seed)))
-    names = ("session", "follows", "think_s")
-    columns = {n: np.concatenate([getattr(b.traits, n) for b in blocks]) for n in names}
-    for name in ("arrival_s", "prompt_tokens", "output_tokens"):
-        columns[name] = np.concatenate([getattr(block, name) for block in blocks])
-    columns["prefixes"] = [prefix for block in blocks for prefix in block.traits.prefixes]
-    return columns
+    """Columns of all blocks."""
+    return columns_of(workload, "session", "follows", "think_s", seed=seed)
 
 
 @pytest.fixture(scope="module")

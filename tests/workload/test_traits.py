@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.workloads import columns_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,14 +25,10 @@ def build(requests=4000, **settings):
 
 
 def whole(workload, seed=0):
-    """Return blocks and their columns, joined."""
-    blocks = list(workload.blocks(Streams(seed)))
-    names = ("traffic_class", "tenant", "priority", "session", "cancel_after_s")
-    columns = {n: np.concatenate([getattr(b.traits, n) for b in blocks]) for n in names}
-    for name in ("prompt_tokens", "output_tokens", "arrival_s"):
-        columns[name] = np.concatenate([getattr(block, name) for block in blocks])
-    columns["prefixes"] = [prefix for block in blocks for prefix in block.traits.prefixes]
-    return columns
+    """Columns of all blocks."""
+    return columns_of(
+        workload, "traffic_class", "tenant", "priority", "session", "cancel_after_s", seed=seed
+    )
 
 
 def test_nothing_set_leaves_the_workload_alone():

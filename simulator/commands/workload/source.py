@@ -18,6 +18,7 @@ DRAWN_REQUESTS = 20_000
 """Requests drawn of a workload that has no end, unless told otherwise."""
 
 _ALL_ROWS = 10**12
+"""More requests than a trace has."""
 
 _SAYS_HOW = ("workload.format=", "workload.kind=")
 """Settings that say how a file is read; without them it is read as what it looks like."""

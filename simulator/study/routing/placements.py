@@ -16,7 +16,7 @@ from simulator.errors import ConfigError
 from simulator.experts.load_aware import load_aware
 from simulator.experts.loads import rank_loads
 from simulator.experts.placement import Placement, contiguous, round_robin
-from simulator.experts.placing import seen_loads
+from simulator.experts.placement_kinds import seen_loads
 from simulator.experts.rebalancing import moves, moving_s
 from simulator.experts.routes import Routes
 from simulator.hardware.topology import Topology
@@ -28,6 +28,7 @@ from simulator.trace.json_file import Json
 Floats = NDArray[np.float64]
 
 _STEPS = 100
+"""Steps that every placement is judged on (kind: assumed)."""
 
 
 class Batch(NamedTuple):

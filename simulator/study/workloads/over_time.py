@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.units import DAY_HOURS, HOUR_S
+
 Floats = NDArray[np.float64]
 
 _BINS, _FIRST_BIN_S = 512, 1.0
 """Most bins held, and the length of the first ones; pairs are merged when they run out."""
-
-HOUR_S = 3600.0
-DAY_HOURS = 24
 
 
 @dataclass(slots=True)

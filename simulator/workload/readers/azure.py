@@ -18,6 +18,7 @@ from simulator.workload.readers.rows import Columns, Row
 from simulator.workload.requests import RequestBlock
 
 AZURE_COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
+"""The header, word for word."""
 
 _TIMESTAMP = re.compile(
     r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?"

@@ -20,6 +20,7 @@ from simulator.workload.requests import RequestBlock
 
 REQUIRED = ("Timestamp", "Request tokens", "Response tokens")
 SESSION, TASK = "Session ID", "Log Type"
+"""Columns that must be there, and those that may."""
 
 
 @dataclass(slots=True)

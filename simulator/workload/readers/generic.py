@@ -29,6 +29,7 @@ from simulator.workload.requests import RequestBlock
 
 REQUIRED = ("arrival_s", "prompt_tokens", "output_tokens")
 OPTIONAL = ("tenant", "task", "session", "prefix_hashes")
+"""Columns that must be there, and those that may."""
 
 HASH_TOKENS = 16
 """Tokens of a prefix hash unless told otherwise: a block of vLLM."""

@@ -9,6 +9,7 @@ from simulator.errors import DataError
 from simulator.workload.readers.files import line_chunks
 
 FIRST_LINE_BYTES = 1 << 20
+"""Bytes of a first line that are looked at."""
 
 FIELDS = {
     "azure": {"TIMESTAMP", "ContextTokens", "GeneratedTokens"},

@@ -118,3 +118,4 @@ TraceReader = Callable[[Path, ReadPolicy], Iterator[RequestBlock]]
 """Yields the requests of a file in blocks of any size, times since the first row."""
 
 READERS: Registry[TraceReader] = Registry("trace_format")
+"""By ``workload.format``."""

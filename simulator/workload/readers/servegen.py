@@ -32,6 +32,7 @@ MAX_CLIENTS = 10_000
 """Most clients (kind: assumed); the largest published population has 1,036."""
 
 _NAME = re.compile(r"(?P<client>[\w.-]+)-(?P<what>trace\.csv|dataset\.json)")
+"""Names of the two files of a client."""
 
 
 @dataclass(frozen=True, slots=True)

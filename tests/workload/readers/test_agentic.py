@@ -24,16 +24,6 @@ def session(*calls):
     return {"block_size": 64, "requests": requests}
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(content, name="one.json"):
-        path = tmp_path / name
-        path.write_text(content if isinstance(content, str) else json.dumps(content))
-        return path
-
-    return write
-
-
 def test_a_turn_follows_the_one_before_after_its_time_to_think(write):
     (block,) = blocks(write(session((0.0, 7.9, 0.0), (19.0, 2.0, 11.0), (26.0, 1.0, 5.0))))
     assert block.traits.follows.tolist() == [-1, 0, 1]

@@ -20,16 +20,6 @@ HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
 ROW = "2023-11-16 18:15:46.6805900,374,44\n"
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(content, name="trace.csv"):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write
-
-
 def test_rows_come_through_with_all_their_decimals(write):
     path = write(
         HEADER

@@ -27,16 +27,6 @@ BURST = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n"
 OWN = "arrival_s,prompt_tokens,output_tokens,task,prefix_hashes\n"
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(content, name="trace"):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write
-
-
 def traits_of(block):
     traits = block.traits
     if traits is None:

@@ -25,16 +25,6 @@ def run(order=(2, 0, 1, 3), **others):
     return parquet(columns | others)
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write(data):
-        path = tmp_path / "trace.parquet"
-        path.write_bytes(data)
-        return path
-
-    return write
-
-
 def test_own_columns_are_read(write):
     lists = {"prefix_hashes": [[], [4, 5], [4]], "session": ["a", "b", "a"], "city": [1, 2, 3]}
     block = read_block(write(parquet(PLAIN | lists)), "parquet")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simulator.costs.exchanged import ExchangedBytes
+from simulator.costs.exchange_bytes import ExchangedBytes
 from simulator.experts.loads import rank_loads
 from simulator.experts.placement import contiguous
 from simulator.hardware.bundles import TransferPattern

@@ -22,7 +22,7 @@ RESIDENT_REQUESTS = 8
 """Longest requests that must fit at once when the GPU count is chosen for the user (judgement)."""
 
 
-def place(
+def spread_replica(
     config: Config,
     gpu: Gpu,
     engine: Engine,
@@ -54,7 +54,7 @@ def place(
     longest = _longest_tokens(config, workload)
     chosen = config.hardware.tensor_parallel
     if chosen is not None:
-        return _check_placement(config, gpu, engine, drafter, topology, chosen, longest)
+        return _check_spread(config, gpu, engine, drafter, topology, chosen, longest)
     failure: SimulatorError | None = None
     reasons = []
     reach, several = (
@@ -65,7 +65,7 @@ def place(
         if failure and size * config.hardware.data_parallel > reach:
             break
         try:
-            return _check_placement(config, gpu, engine, drafter, topology, size, several)
+            return _check_spread(config, gpu, engine, drafter, topology, size, several)
         except ConfigError as error:
             failure = error
             reasons.append(str(error.__cause__ or error))
@@ -85,7 +85,7 @@ def _longest_tokens(config: Config, workload: Workload) -> int:
     return -(-tokens // block) * block
 
 
-def _check_placement(
+def _check_spread(
     config: Config,
     gpu: Gpu,
     engine: Engine,

@@ -8,7 +8,7 @@ from simulator.experts.config import ExpertsConfig, RoutingConfig
 from simulator.experts.load_aware import load_aware
 from simulator.experts.placement import contiguous
 from simulator.experts.placement_file import write_placement
-from simulator.experts.placing import check_placement, place_experts, seen_loads
+from simulator.experts.placement_kinds import check_placement, place_experts, seen_loads
 from simulator.experts.routes import Routes, sample_pool
 from simulator.experts.sampling import Archetype
 from simulator.models.architecture import Moe

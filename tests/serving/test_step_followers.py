@@ -9,7 +9,7 @@ from helpers.serving_bench import Bench, FakeSteps, FixedWorkload, deployment
 from helpers.topologies import slow_node
 
 from simulator.costs.curves import Window
-from simulator.costs.exchanged import ExchangedBytes
+from simulator.costs.exchange_bytes import ExchangedBytes
 from simulator.costs.sampled import DrawnStep, RoutedPart
 from simulator.experts.loads import rank_loads
 from simulator.experts.placement import contiguous

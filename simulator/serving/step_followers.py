@@ -33,7 +33,7 @@ class DispatchTraces(NamedTuple):
     links: RowSink | None = None
 
 
-class Following:
+class StepFollowers:
     """Makes what a replica of a run needs where the loads of experts are drawn.
 
     Replicas on the topology of the cluster share its links, with transfers of keys and values too;
