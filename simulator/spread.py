@@ -56,6 +56,7 @@ def spread_replica(
     if chosen is not None:
         return _check_spread(config, gpu, engine, drafter, topology, chosen, longest)
     failure: SimulatorError | None = None
+    reasons = []
     reach, several = (
         gpu.node_gpus if topology is None else topology.gpus,
         RESIDENT_REQUESTS * longest,
@@ -67,6 +68,9 @@ def spread_replica(
             return _check_spread(config, gpu, engine, drafter, topology, size, several)
         except ConfigError as error:
             failure = error
+            reasons.append(str(error.__cause__ or error))
+    if len(reasons) > 1 and len(set(reasons)) == 1:  # another setting is wrong, at any size
+        raise ConfigError(reasons[0]) from failure
     raise CapacityError(
         f"{config.model.title} fits no tensor-parallel group of up to {gpu.node_gpus} "
         f"{gpu.title}: {failure}"

@@ -22,7 +22,7 @@ COMMANDS = {
     "calibrate": Command("calibrate", "fit to measurements; what measurements can determine"),
     "workload": Command("workload", "traffic described; presets fitted to traces"),
     "list": Command("listing", "known models, GPUs, drafters, workloads and parts, with sources"),
-    "show": Command("show", "a topology: drawn, with its links, routes and collectives"),
+    "show": Command("show", "a topology with its links and collectives; placements of experts"),
     "kernels": Command("kernels", "measured kernel tables: import them again from their source"),
     "completion": Command("completion", 'shell completion: eval "$(moesim completion bash)"'),
 }

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from simulator.report.dispatch import AGREE, reasons_of
 from simulator.report.figures import seconds
-from simulator.report.tables import frame
+from simulator.report.tables import frame, say
 from simulator.study.fidelity import Outcome
 
 
@@ -21,8 +21,9 @@ def print_fidelity(outcomes: Sequence[Outcome], console: Console) -> None:
         over = (f"{found.over_expected(fidelity):+.2%}" for fidelity in ("sampled", "event"))
         table.add_row(found.case.name, *(seconds(one) for one in found.step_s.values()), *over)
     console.print(table)
+    sentences = []
     for found in outcomes:
         reasons = reasons_of(found.figures, overlapping=found.case.overlapping)
         why = "; ".join(reasons) or f"all agree within {AGREE:.0%}"
-        line = f"{found.case.name} ({found.case.title}): {why}."
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+        sentences.append(f"{found.case.name} ({found.case.title}): {why}.")
+    say(console, *sentences)

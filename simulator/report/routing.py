@@ -11,15 +11,15 @@ from simulator.study.routing.validate import RoutingValidation
 
 def print_routing(found: RoutingValidation, console: Console) -> None:
     """Print the figures side by side, and how far the overlap law is off."""
-    table = frame("model", "figure", "measured>", "sampled>", "error>", "archetype", unbroken=2)
+    table = frame("model", "figure", "measured>", "drawn>", "error>", "archetype", unbroken=2)
     for one in found.published:
         table.add_row(
             one.model,
             _named(one.figure),
             f"{one.measured.value:.4g}",
-            f"{one.sampled:.4g}",
+            f"{one.sampled:.3g}",
             f"{one.error:+.1%}",
-            one.use,
+            one.use.removesuffix(" by"),
         )
     show(console, "Routes drawn from archetypes, against what was measured", table)
     off = [one for one in found.published if abs(one.error) > TOLERANCE]
@@ -44,4 +44,4 @@ def print_routing(found: RoutingValidation, console: Console) -> None:
 
 def _named(figure: str) -> str:
     kind, count = figure.split("_")
-    return f"overlap, {count} apart" if kind == "overlap" else f"experts of {count} tokens"
+    return f"overlap, {count} apart" if kind == "overlap" else f"experts, {count} tokens"

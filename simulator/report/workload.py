@@ -95,10 +95,9 @@ def _print_reuse(found: Description, console: Console) -> None:
 def _print_clients(found: Description, console: Console) -> None:
     clients = found.clients
     table = frame("busiest clients>", "share of requests>")
-    for n in TOP:
-        if n < len(clients.requests):
-            table.add_row(str(n), percent(clients.top_share(n)))
-    table.add_row(str(clients.clients_of(0.9)), "90 %")
+    some = {n for n in TOP if n < len(clients.requests)} | {clients.clients_of(0.9)}
+    for n in sorted(some):
+        table.add_row(str(n), percent(clients.top_share(n)))
     show(console, f"Clients, {len(clients.requests):,} in all", table)
 
 

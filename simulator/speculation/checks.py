@@ -72,6 +72,12 @@ def check_acceptance(config: SpeculationConfig) -> None:
                 f"speculation.{key}={value!r} has no effect with speculation.acceptance={kind}; "
                 f"choose speculation.acceptance={owner}."
             )
+    if kind == "profile" and config.alpha is not None:
+        raise ConfigError(
+            f"speculation.alpha={config.alpha!r} has no effect with "
+            "speculation.acceptance=profile: the profile has rates of its own. "
+            "Choose speculation=profile, or speculation.alpha=null."
+        )
     _check_spread(config)
     if config.temperature is not None and not 0.0 <= config.temperature <= _HOTTEST:
         raise ConfigError(

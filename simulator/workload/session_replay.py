@@ -202,8 +202,8 @@ def open_sessions(
     if rate is not None:
         began = f"they begin by chance, {rate:g} a second"
     notes = [
-        f"{sessions} recorded sessions: {began}; a request comes its recorded time to think, tools "
-        "included, after the one before it has left",
+        f"{sessions} recorded session{'s' * (sessions > 1)}: {began}; a request comes its recorded "
+        "time to think, tools included, after the one before it has left",
         "the hashes recorded are of prompts: answers are computed anew in the next turn, and "
         "sessions share no system prompt",
         *policy.report.sentences(),

@@ -97,7 +97,7 @@ def test_routes_against_what_was_measured(tmp_path, capsys, monkeypatch):
     words = ["routing", "model=qwen1_5_moe_a2_7b", f"hydra.run.dir={tmp_path / 'here'}"]
     assert main(words) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "qwen1_5_moe_a2_7b experts of 4 tokens 13.7" in out
+    assert "qwen1_5_moe_a2_7b experts, 4 tokens 13.7" in out
     assert "5 of 5 figures are within 5%" in out
     found = json.loads((tmp_path / "here" / "summary.json").read_text())
     metrics = found["metrics"]

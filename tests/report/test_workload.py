@@ -41,6 +41,8 @@ def test_what_is_known_is_shown():
     text = printed(block(np.arange(40.0), prefixes=(1, 2), tenants=12))
     assert "Prefix reuse" in text
     assert "Clients, 12 in all" in text
+    rows = text.split("busiest clients")[1].split("Assumed")[0].splitlines()
+    assert [row.split()[0] for row in rows if "%" in row] == ["1", "5", "10", "11"]
     assert "Assumed: all is well." in text
     assert "Less than a day" in text
     assert "do not say" not in text

@@ -164,3 +164,5 @@ def test_settings_of_a_profile_mean_nothing_elsewhere():
         SpeculationConfig(acceptance="profile")
     with pytest.raises(ConfigError, match="sampling temperature"):
         SpeculationConfig(acceptance="profile", profile="mismatch", temperature=-1.0)
+    with pytest.raises(ConfigError, match=r"alpha=0\.6 has no effect .* rates of its own"):
+        SpeculationConfig(acceptance="profile", profile="mismatch", alpha=0.6)

@@ -1,5 +1,6 @@
 """Replicas that span nodes: what is refused, and what explain and simulate say of one."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -45,6 +46,14 @@ REFUSED = [
     ({"all2all_backend": "deepep_low_latncy"}, "Did you mean 'deepep_low_latency'"),
     ({"tensor_parallel": None, "topology": "nvswitch_h100"}, "fits no tensor-parallel group"),
 ]
+
+
+@pytest.mark.parametrize(
+    "override", ["experts.redundant=4", "hardware.all2all_backend=deepep_low_latency"]
+)
+def test_what_is_wrong_at_any_tensor_parallel_size_is_not_put_down_to_the_size(override):
+    with pytest.raises(ConfigError, match=rf"^{re.escape(override)} .*no effect"):
+        build(compose([override]))
 
 
 @pytest.mark.parametrize(("change", "message"), REFUSED)
