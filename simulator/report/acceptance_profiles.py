@@ -67,12 +67,7 @@ def plot_profiles(found: Sequence[ProfileCheck], destination: Path | str) -> Pat
     found
         The profiles; those with few draft lengths are left out.
     destination
-        File to write; the suffix decides the format.
-
-    Returns
-    -------
-    Path
-        ``destination``.
+        File to write, as `plots.drawing` says; it is returned.
     """
     shown = [check for check in found if check.extrapolated]
     rows = -(-len(shown) // _COLUMNS)

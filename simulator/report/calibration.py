@@ -172,17 +172,7 @@ def plot_calibration(found: Fit, destination: Path | str) -> Path:
     found
         The fit.
     destination
-        File to write; the suffix decides the format.
-
-    Returns
-    -------
-    Path
-        ``destination``.
-
-    Raises
-    ------
-    ConfigError
-        If the format is unknown or the file cannot be written.
+        File to write, as `plots.drawing` says; it is returned.
     """
     names = [name for name in _TITLES if found.measured.count(name)]
     with drawing(destination, width=max(4.8, 3.2 * len(names)), height=5.4) as figure:

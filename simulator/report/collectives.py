@@ -169,17 +169,7 @@ def plot_collectives(validation: CollectivesValidation, destination: Path | str)
     validation
         What was left out and predicted.
     destination
-        File to write; the suffix decides the format.
-
-    Returns
-    -------
-    Path
-        ``destination``.
-
-    Raises
-    ------
-    ConfigError
-        If the format is unknown or the file cannot be written.
+        File to write, as `plots.drawing` says; it is returned.
     """
     with drawing(destination, width=11.0, height=3.9) as figure:
         panels = figure.subplots(1, len(LEFT_OUT), sharey=True)

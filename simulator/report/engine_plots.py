@@ -35,17 +35,7 @@ def plot_steps(predicted: Sequence[Predicted], destination: Path | str) -> Path:
     predicted
         The rows, at least one.
     destination
-        File to write; the suffix decides the format.
-
-    Returns
-    -------
-    Path
-        ``destination``.
-
-    Raises
-    ------
-    ConfigError
-        If the format is unknown or the file cannot be written.
+        File to write, as `plots.drawing` says; it is returned.
     """
     with drawing(destination, width=4.8, height=4.4) as figure:
         _draw_steps(figure.subplots(), predicted)

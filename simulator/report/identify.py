@@ -157,17 +157,7 @@ def plot_graph(check: Check, destination: Path | str) -> Path:
     check
         What was found.
     destination
-        File to write; the suffix decides the format.
-
-    Returns
-    -------
-    Path
-        ``destination``.
-
-    Raises
-    ------
-    ConfigError
-        If the format is unknown or the file cannot be written.
+        File to write, as `plots.drawing` says; it is returned.
     """
     longest = max(len(check.unknowns), check.graph.number_of_nodes() - len(check.unknowns))
     height = min(_TALLEST_IN, 1.2 + 0.24 * longest)

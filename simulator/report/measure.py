@@ -156,17 +156,7 @@ def plot_measured(results: Results, figures: Figures, destination: Path | str) -
     results, figures
         What was timed.
     destination
-        File to write; the suffix decides the format.
-
-    Returns
-    -------
-    Path
-        ``destination``.
-
-    Raises
-    ------
-    ConfigError
-        If the format is unknown or the file cannot be written.
+        File to write, as `plots.drawing` says; it is returned.
     """
     with drawing(destination, width=8.4, height=3.4) as figure:
         left, right = figure.subplots(1, 2)

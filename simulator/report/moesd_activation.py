@@ -67,17 +67,7 @@ def plot_activation_study(study: ActivationStudy, destination: Path | str) -> Pa
     study
         The curves.
     destination
-        File to write; the suffix decides the format.
-
-    Returns
-    -------
-    Path
-        ``destination``.
-
-    Raises
-    ------
-    ConfigError
-        If the format is unknown or the file cannot be written.
+        File to write, as `plots.drawing` says; it is returned.
     """
     with drawing(destination, width=8.4, height=3.6) as figure:
         panels = figure.subplots(1, len(study.curves), squeeze=False)[0]

@@ -84,17 +84,7 @@ def plot_fit_study(study: FitStudy, destination: Path | str) -> Path:
     study
         The fits.
     destination
-        File to write; the suffix decides the format.
-
-    Returns
-    -------
-    Path
-        ``destination``.
-
-    Raises
-    ------
-    ConfigError
-        If the format is unknown or the file cannot be written.
+        File to write, as `plots.drawing` says; it is returned.
     """
     points = study.whole.measured.points
     numbers = np.unique(points.top_k)

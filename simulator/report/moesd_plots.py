@@ -34,17 +34,7 @@ def plot_speedups(found: BottomUp, destination: Path | str) -> Path:
     found
         The curves.
     destination
-        File to write; the suffix decides the format.
-
-    Returns
-    -------
-    Path
-        ``destination``.
-
-    Raises
-    ------
-    ConfigError
-        If the format is unknown or the file cannot be written.
+        File to write, as `plots.drawing` says; it is returned.
     """
     pairs = ((found.moe, found.moe_uncalibrated), (found.dense, found.dense_uncalibrated))
     curves = [both for pair, raw in pairs for both in _together(pair, raw)]

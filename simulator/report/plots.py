@@ -97,17 +97,7 @@ def plot_target_efficiency(
     curves
         By label: batches, > 0, and the target efficiency at each; at least one curve.
     destination
-        File to write; the suffix decides the format.
-
-    Returns
-    -------
-    Path
-        ``destination``.
-
-    Raises
-    ------
-    ConfigError
-        If the format is unknown or the file cannot be written.
+        File to write, as `plots.drawing` says; it is returned.
     """
     with drawing(destination, width=6.4, height=3.6) as figure:
         axes = figure.subplots()

@@ -114,17 +114,7 @@ def plot_silicon(validation: SiliconValidation, destination: Path | str) -> Path
     validation
         What was compared.
     destination
-        File to write; the suffix decides the format.
-
-    Returns
-    -------
-    Path
-        ``destination``.
-
-    Raises
-    ------
-    ConfigError
-        If the format is unknown or the file cannot be written.
+        File to write, as `plots.drawing` says; it is returned.
     """
     with drawing(destination, width=9.6, height=4.6) as figure:
         for axes, (name, title) in zip(figure.subplots(1, 2), _FIGURES, strict=True):

@@ -219,17 +219,7 @@ def plot_predictions(validation: Validation, destination: Path | str) -> Path:
     validation
         What was left out and predicted.
     destination
-        File to write; the suffix decides the format.
-
-    Returns
-    -------
-    Path
-        ``destination``.
-
-    Raises
-    ------
-    ConfigError
-        If the format is unknown or the file cannot be written.
+        File to write, as `plots.drawing` says; it is returned.
     """
     tables = [found.rows for found in validation.experts] + validation.operators
     operators = list(dict.fromkeys(table.operator for table in tables))

@@ -26,17 +26,7 @@ def plot_speculation(found: WideEp, destination: Path | str) -> Path:
     found
         What was found.
     destination
-        File to write; the suffix decides the format.
-
-    Returns
-    -------
-    Path
-        ``destination``.
-
-    Raises
-    ------
-    ConfigError
-        If the format is unknown or the file cannot be written.
+        File to write, as `plots.drawing` says; it is returned.
     """
     with drawing(destination, width=11.0, height=3.7) as figure:
         panels = figure.subplots(1, len(_PANELS))
