@@ -126,6 +126,45 @@ def topology_of(cluster: ClusterConfig, gpus: Sequence[int]) -> Topology | None:
     return topology
 
 
+def check_astride(
+    config: Config, topology: Topology | None, gpus: Sequence[int], own_gpus: Sequence[int]
+) -> None:
+    """Refuse replicas that lie on more nodes than their steps are priced on.
+
+    Step costs take a replica as lying on the first GPUs of a topology. Where its exchange is
+    followed on links, it must lie alike.
+
+    Parameters
+    ----------
+    config
+        With the cluster and its pools.
+    topology, gpus
+        As `topology_of` returns and takes them.
+    own_gpus
+        How many of these, the last, hold only a drafter.
+
+    Raises
+    ------
+    ConfigError
+        If one does; the message names it.
+    """
+    if topology is None or not config.experts.events:
+        return
+    island, first = topology.island_gpus, 0
+    slots = config.cluster.slots(replicas=1)
+    pools = zip(config.cluster.pools, slots, gpus, own_gpus, strict=True)
+    for pool, count, each, own in pools:
+        for _ in range(count):
+            last = first + each - own - 1
+            if last // island - first // island > (last - first) // island:
+                raise ConfigError(
+                    f"pool {pool.name}: a replica would lie on GPUs {first} to {last} of "
+                    f"cluster.topology={topology.name}, astride nodes of {island}, which "
+                    f"experts.fidelity=event does not price; list pools of larger replicas first."
+                )
+            first += each
+
+
 def sent_bytes(target: Architecture, drafter: Drafter | None) -> tuple[float, float]:
     """Return what a prefill replica sends: bytes of a token, and of a request besides.
 

@@ -122,7 +122,7 @@ def check_drawn(config: Config, gpu: Gpu, spread: Parallelism) -> None:
             "experts.two_batch_overlap=true hides the exchange between attention groups, but there "
             "is one group; raise hardware.data_parallel, or set it to false."
         )
-    check_placement(experts, moe, spread.expert)
+    check_placement(experts, moe, spread.expert, config.model.moe_layers)
     check_routes(config.routing, config.model)
     if experts.rebalance_period_s or (experts.events and config.cluster.topology is None):
         replica_topology(config, gpu, spread)

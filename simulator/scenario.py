@@ -8,6 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from simulator.clusters import (
+    check_astride,
     check_router,
     plan_cluster,
     pool_configs,
@@ -216,7 +217,9 @@ def build(
             if not str(error).startswith("hardware."):  # no matter of this pool
                 raise
             raise type(error)(f"pool {pool.name}: {error}") from error
-    topology_of(config.cluster, [pool.parallelism.gpus + pool.drafter_gpus for pool in pools])
+    drafters = [pool.drafter_gpus for pool in pools]
+    gpus = [pool.parallelism.gpus + own for pool, own in zip(pools, drafters, strict=True)]
+    check_astride(config, topology_of(config.cluster, gpus), gpus, drafters)
     return replace(pools[shown_pool(config.cluster)], config=config, pools=tuple(pools))
 
 

@@ -19,7 +19,7 @@ from simulator.units import GIGA
 from simulator.workload.requests import Workload
 
 RESIDENT_REQUESTS = 8
-"""Longest requests that must fit at once when the GPU count is chosen for the user (judgement)."""
+"""Longest requests that must fit at once when the GPU count is chosen (kind: assumed)."""
 
 
 def spread_replica(

@@ -10,6 +10,7 @@ HOUR_S = 3600.0
 """One hour in seconds."""
 
 DAY_HOURS = 24
+"""Hours of a day."""
 
 MEGA = 1e6
 GIGA = 1e9

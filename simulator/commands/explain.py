@@ -66,7 +66,7 @@ def _parser() -> Parser:
 
 def _explain(options: Namespace) -> None:
     # Slow to import, and `--help` does without.
-    from simulator.commands.composed import composed  # noqa: PLC0415
+    from simulator.commands.one_point import compose_point  # noqa: PLC0415
     from simulator.commands.screen import screen  # noqa: PLC0415
     from simulator.report.explain import print_explanation  # noqa: PLC0415
     from simulator.report.step_chart import plot_steps  # noqa: PLC0415
@@ -75,7 +75,7 @@ def _explain(options: Namespace) -> None:
     from simulator.trace.json_file import write_json  # noqa: PLC0415
 
     explanation = explain(
-        build(composed(options.overrides, "explain")), options.batch, options.context
+        build(compose_point(options.overrides, "explain")), options.batch, options.context
     )
     files = {}
     if options.picture is not None:

@@ -33,6 +33,9 @@ PART = "expert_transfers"
 
 Floats = NDArray[np.float64]
 
+_DENSE = "experts.offload keeps experts in host memory, but {title} is dense; leave it null."
+"""What is said of a model without experts."""
+
 _KNOTS = 33
 """Numbers of distinct experts at which LRU is evaluated; on lines between them."""
 
@@ -192,9 +195,6 @@ def expert_transfers(
     flat = Archetype(experts=arch.moe.experts, top_k=arch.moe.top_k)
     expert_s = _share_bytes(arch, parallelism) / bandwidth
     return ExpertTransfers(offload, archetype or flat, arch.moe_layers, expert_s)
-
-
-_DENSE = "experts.offload keeps experts in host memory, but {title} is dense; leave it null."
 
 
 def check_offload(

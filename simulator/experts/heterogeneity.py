@@ -19,7 +19,7 @@ _CALIBRATION = Streams(seed=3)
 """Draws of the calibration, which is no matter of a run's seed."""
 
 _FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0)
-"""Factors of the lasting preferences at which overlaps are found; those between lie on lines."""
+"""Factors on request and token deviations at which overlaps are found; linear between."""
 
 
 @lru_cache(maxsize=8)

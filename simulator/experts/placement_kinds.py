@@ -106,16 +106,23 @@ def seen_loads(routes: Routes) -> Floats:
     return count_experts(pool.chosen.reshape(pool.layers, -1), pool.experts).astype(float)
 
 
-def check_placement(config: ExpertsConfig, moe: Moe, ranks: int) -> None:
+def check_placement(config: ExpertsConfig, moe: Moe, ranks: int, layers: int | None = None) -> None:
     """Refuse a placement that is not there, does not fit, or has no effect.
+
+    Parameters
+    ----------
+    config, moe, ranks
+        As in `place_experts`.
+    layers
+        MoE layers of the model; None where no file is to be held against them.
 
     Raises
     ------
     ConfigError
-        If the kind is unknown, or there is nothing to place; the message says what to do.
+        If the kind is unknown, there is nothing to place, or a file has other layers or gives a
+        rank more than it has room for; the message says what to do.
     DataError
-        If a file cannot be read, misses or repeats experts, is for another model or other ranks,
-        or gives a rank more than it has room for.
+        If a file cannot be read, misses or repeats experts, is for another model or other ranks.
     """
     name = config.placement
     if name != CONTIGUOUS and ranks == 1:
@@ -124,7 +131,13 @@ def check_placement(config: ExpertsConfig, moe: Moe, ranks: int) -> None:
             f"hardware.expert_parallel, or experts.placement={CONTIGUOUS}."
         )
     if names_a_file(name):
-        _check_room(from_file(name, moe.experts, ranks), config)
+        placement = from_file(name, moe.experts, ranks)
+        if layers is not None and placement.layers not in (1, layers):
+            raise ConfigError(
+                f"experts.placement={name} places {placement.layers} layers, but the model has "
+                f"{layers} with experts; place all alike, or each of them."
+            )
+        _check_room(placement, config)
     elif name not in PLACEMENTS:
         choices = [*PLACEMENTS, "path of a placement file"]
         raise ConfigError(unknown("placement", name, choices, "experts.placement"))

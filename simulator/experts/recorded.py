@@ -11,6 +11,7 @@ Columns, a row for each token in each MoE layer, in any order:
 
 The metadata of the file should say ``model`` (a name of the catalogue) and ``experts`` (of a
 layer), so that routes of another model are told apart even where the numbers happen to fit.
+`write_routes` makes such a file of routes that are in memory, for use from Python.
 """
 
 from __future__ import annotations

@@ -26,10 +26,10 @@ from simulator.registry import Registry
 from simulator.streams import Streams
 
 DECODE = (256, 32)
-"""Sequences of a sampled pool, and tokens of each: many requests, briefly."""
+"""Sequences of a sampled pool, and tokens of each (kind: assumed): many requests, briefly."""
 
 PROMPTS = (32, 256)
-"""Sequences of its prompts, and tokens of each: few requests, for long."""
+"""Sequences of its prompts, and tokens of each (kind: assumed): few requests, for long."""
 
 DRAWN_LAYERS = 8
 """Layers that are drawn; further ones are drawn ones with experts and sequences shuffled."""

@@ -33,9 +33,12 @@ Chosen = NDArray[np.integer[Any]]
 _PACKAGE, _FILE = "simulator.workloads.routing", "archetypes"
 _LAYERS, _SCORES, _TOKENS = 8, 2**17, 9
 """Of the draws that overlaps are found with: layers, scores of a layer, tokens of a request."""
+
 _LARGEST_FACTOR = 4.0
+"""Largest factor tried on request and token deviations (kind: assumed)."""
+
 _HALVINGS = 10
-"""Bisection of the factor of the lasting preferences, from 0 to the largest: to 0.004."""
+"""Bisection from 0 to the largest factor: to 0.004."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ LINEAR = 0.98
 """R^2 from which the line of the experts counts as straight; a stated aim."""
 
 CALM = 0.2
-"""Median spread up to which the machine counts as undisturbed (judgement)."""
+"""Median spread up to which the machine counts as undisturbed (kind: assumed)."""
 
 _TITLES = {
     "gemm": "dense products",

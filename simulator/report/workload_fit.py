@@ -67,7 +67,7 @@ def _print_laws(fitted: Fitted, console: Console) -> None:
     table = frame("fitted", "law")
     table.add_row("arrivals", _arrivals(fitted))
     for name, mixture in (("prompt", fitted.prompt), ("output", fitted.output)):
-        table.add_row(f"{name} tokens", f"lognormal mixture of {mixture.components}")
+        table.add_row(f"{name} tokens", f"lognormal mixture of {len(mixture.weights)}")
     console.print(table)
 
 
@@ -120,8 +120,8 @@ def plot_fit(fit: Fit, destination: Path | str) -> Path:
     with drawing(destination, width=10.8, height=2.9) as figure:
         counts, prompt, output = figure.subplots(1, 3)
         _draw_counts(counts, fit)
-        _draw_lengths(prompt, fit.sample.prompt, fit.fitted.prompt.law, "prompt (tokens)")
-        _draw_lengths(output, fit.sample.output, fit.fitted.output.law, "output (tokens)")
+        _draw_lengths(prompt, fit.sample.prompt, fit.fitted.prompt, "prompt (tokens)")
+        _draw_lengths(output, fit.sample.output, fit.fitted.output, "output (tokens)")
         counts.legend(frameon=False)
     return Path(destination)
 

@@ -253,6 +253,7 @@ class EventSteps:
         if self._running:
             return
         if self._drawn is not None:
-            held_up_s = sum(batch.held_up_s for batch in self._batches)
+            at_work = self._batches[: len(self._drawn.parts)]
+            held_up_s = sum(batch.held_up_s for batch in at_work)
             self._rows.ended(self._drawn, self._env.now - self._began_s, held_up_s)
         self._env.schedule(self._end)

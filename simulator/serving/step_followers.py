@@ -11,7 +11,8 @@ from simulator.errors import InvariantError
 from simulator.hardware.link_network import LinkNetwork
 from simulator.hardware.topology import Topology
 from simulator.serving.deployment import ClusterPlan, Deployment, DispatchPlan
-from simulator.serving.expert_loads import DrawnSteps, LoadRows
+from simulator.serving.drawn_steps import DrawnSteps
+from simulator.serving.expert_loads import LoadRows
 from simulator.serving.layer_events import EventSteps, ExchangeLinks
 from simulator.serving.link_meter import LinkMeter
 from simulator.serving.replica import Follower, StepTimes

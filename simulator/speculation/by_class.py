@@ -13,7 +13,7 @@ from simulator.errors import InvariantError
 if TYPE_CHECKING:
     from simulator.speculation.acceptance import Acceptance
 
-Integers = NDArray[np.int64]
+Ints = NDArray[np.int64]
 
 
 class ClassAcceptance:
@@ -44,11 +44,11 @@ class ClassAcceptance:
         self.shares = tuple(share / sum(shares) for share in shares)
         self.by_token = parts[0].by_token
 
-    def of(self, traffic_class: Integers) -> Acceptance:
+    def of(self, traffic_class: Ints) -> Acceptance:
         """Return the acceptance of requests of these classes, int64[requests]."""
         return _OfRequests(self, traffic_class)
 
-    def draw(self, output_tokens: Integers, gamma: int, generator: np.random.Generator) -> Integers:
+    def draw(self, output_tokens: Ints, gamma: int, generator: np.random.Generator) -> Ints:
         """Draw the runs of requests that all belong to the first class.
 
         Requests of several go through `of`.
@@ -67,12 +67,12 @@ class ClassAcceptance:
 class _OfRequests:
     """The acceptance of some requests whose classes are known."""
 
-    def __init__(self, acceptance: ClassAcceptance, traffic_class: Integers) -> None:
+    def __init__(self, acceptance: ClassAcceptance, traffic_class: Ints) -> None:
         self._acceptance = acceptance
         self._class = traffic_class
         self.by_token = acceptance.by_token
 
-    def draw(self, output_tokens: Integers, gamma: int, generator: np.random.Generator) -> Integers:
+    def draw(self, output_tokens: Ints, gamma: int, generator: np.random.Generator) -> Ints:
         """Draw the runs of consecutive requests, class after class."""
         found = np.empty(int(output_tokens.sum()), dtype=np.int64)
         owner = np.repeat(self._class, output_tokens)

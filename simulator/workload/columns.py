@@ -12,7 +12,7 @@ from simulator.errors import InvariantError
 from simulator.workload.requests import BLOCK_REQUESTS, RequestBlock, RequestTraits
 from simulator.workload.spans import HASH_TOKENS, Spans
 
-Integers = NDArray[np.int64]
+Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
@@ -20,22 +20,20 @@ class RequestColumns(NamedTuple):
     """Consecutive requests, one array element each; `RequestBlock` and `RequestTraits` say what."""
 
     arrival_s: Floats
-    prompt_tokens: Integers
-    output_tokens: Integers
-    traffic_class: Integers
-    tenant: Integers
-    priority: Integers
-    session: Integers
+    prompt_tokens: Ints
+    output_tokens: Ints
+    traffic_class: Ints
+    tenant: Ints
+    priority: Ints
+    session: Ints
     cancel_after_s: Floats
-    spans: Integers
+    spans: Ints
     """`Spans.columns`, shape (n, 4)."""
-    follows: Integers
+    follows: Ints
     think_s: Floats
 
     @classmethod
-    def plain(
-        cls, arrival_s: Floats, prompt_tokens: Integers, output_tokens: Integers
-    ) -> RequestColumns:
+    def plain(cls, arrival_s: Floats, prompt_tokens: Ints, output_tokens: Ints) -> RequestColumns:
         """Return requests that nothing else tells apart.
 
         Examples
@@ -86,7 +84,7 @@ class RequestColumns(NamedTuple):
             think_s=found.think_s if traits.think_s is None else traits.think_s,
         )
 
-    def taken(self, index: slice | Integers | NDArray[np.bool_]) -> RequestColumns:
+    def taken(self, index: slice | Ints | NDArray[np.bool_]) -> RequestColumns:
         """Return some of the requests."""
         return RequestColumns._make(column[index] for column in self)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from simulator.errors import ConfigError
 from simulator.streams import Streams
-from simulator.workload.columns import Integers, RequestColumns, in_blocks
+from simulator.workload.columns import Ints, RequestColumns, in_blocks
 from simulator.workload.lengths import LengthLaw
 from simulator.workload.requests import BLOCK_REQUESTS, RequestBlock
 from simulator.workload.spans import HASH_TOKENS, STRIDE
@@ -130,9 +130,9 @@ class _Shelf:
     def __init__(self, law: LengthLaw, streams: Streams) -> None:
         self._law = law
         self._streams = streams
-        self._drawn: dict[int, Integers] = {}
+        self._drawn: dict[int, Ints] = {}
 
-    def tokens(self, documents: Integers) -> Integers:
+    def tokens(self, documents: Ints) -> Ints:
         """Return the lengths of documents, tokens."""
         blocks, places = np.divmod(documents, BLOCK_REQUESTS)
         found = np.empty_like(documents)

@@ -25,7 +25,7 @@ from simulator.workload.modulation import Modulation
 from simulator.workload.rescaling import rescaled, unit_poisson
 
 _MOST_RATE, _LEAST_S, _MOST_S = 1e6, 1e-6, 1e9
-"""Accepted states (judgement): from a microsecond to decades."""
+"""Accepted states (kind: assumed): from a microsecond to decades."""
 
 _WINDOW_JUMPS = 256
 """Jumps drawn at once. Part of the meaning of a seed."""

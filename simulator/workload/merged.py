@@ -16,7 +16,7 @@ from itertools import accumulate
 import numpy as np
 
 from simulator.streams import Streams
-from simulator.workload.columns import Integers, RequestColumns, in_blocks, joined
+from simulator.workload.columns import Ints, RequestColumns, in_blocks, joined
 from simulator.workload.requests import BLOCK_REQUESTS, RequestBlock, Workload
 from simulator.workload.spans import PART_STRIDE
 
@@ -169,7 +169,7 @@ class _Feed:
         taken, self._left = self._left.taken(slice(end)), self._left.taken(slice(end, None))
         return taken
 
-    def numbered(self, follows: Integers, numbers: Integers) -> Integers:
+    def numbered(self, follows: Ints, numbers: Ints) -> Ints:
         """Return what requests follow, by numbers of the whole, given those of these requests."""
         self._numbers.extend(numbers.tolist())
         if not self._numbers:

@@ -26,7 +26,7 @@ from simulator.streams import Streams
 from simulator.workload.requests import BLOCK_REQUESTS
 
 MIN_CV, MAX_CV = 0.05, 50.0
-"""Accepted coefficients of variation (judgement); nine tenths of ServeGen's traffic have 27 or
+"""Accepted coefficients of variation (kind: assumed); nine tenths of ServeGen's traffic have 27 or
 less."""
 
 

@@ -39,7 +39,7 @@ _RANGES = {
     "hash_tokens": (1, 65_536, "tokens"),
     "jitter_s": (0, 3600, "s"),
 }
-"""Lowest and highest values (judgement), and what they count."""
+"""Lowest and highest values (kind: assumed), and what they count."""
 
 _ALLOWED = {"servegen": ("window_s",)}
 """Settings of traces that kinds beside ``trace`` look at."""

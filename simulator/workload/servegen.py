@@ -166,7 +166,7 @@ def open_clients(
     DataError
         If a file is malformed or missing.
     ConfigError
-        If there are no requests in the window.
+        If there are no requests in the window, or too many in one of the files' windows.
     """
     clients = read_clients(path)
     windows = _stretches(clients[0].starts_s, window_s)
@@ -182,12 +182,7 @@ def open_clients(
         )
     measured = float(means.sum()) / span_s
     factor = 1.0 if rate is None else rate / measured
-    heaviest = factor * means.sum(axis=0).max()
-    if heaviest > MAX_WINDOW_REQUESTS:
-        raise ConfigError(
-            f"{path} has {heaviest:.3g} requests in one of its windows, above "
-            f"{MAX_WINDOW_REQUESTS:,}; lower workload.rate."
-        )
+    _check_heaviest(path, factor * float(means.sum(axis=0).max()))
     longest_prompt, longest_output = _longest(clients, means)
     return ClientWorkload(
         title=f"clients of {path.name}, {measured if rate is None else rate:.3g} requests/s",
@@ -200,6 +195,15 @@ def open_clients(
         windows=windows,
         factor=factor,
     )
+
+
+def _check_heaviest(path: Path, requests: float) -> None:
+    """Refuse a window of more requests than memory should hold."""
+    if requests > MAX_WINDOW_REQUESTS:
+        raise ConfigError(
+            f"{path} has {requests:.3g} requests in one of its windows, above "
+            f"{MAX_WINDOW_REQUESTS:,}; lower workload.rate."
+        )
 
 
 def _longest(clients: Sequence[Client], means: Floats) -> tuple[int, int]:

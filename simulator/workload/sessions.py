@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from simulator.streams import Streams
 from simulator.workload.arrivals import ArrivalLaw
-from simulator.workload.columns import Integers, RequestColumns, in_blocks, joined
+from simulator.workload.columns import Ints, RequestColumns, in_blocks, joined
 from simulator.workload.counts import CountLaw
 from simulator.workload.lengths import LengthLaw
 from simulator.workload.requests import RequestBlock
@@ -24,7 +24,7 @@ from simulator.workload.spans import HASH_TOKENS, OWN_TEXTS, STRIDE
 from simulator.workload.times import TimeLaw
 
 MOST_BEFORE = 50_000
-"""Most sessions drawn from before the run (judgement): it bounds the work at high rates."""
+"""Most sessions drawn from before the run (kind: assumed): it bounds the work at high rates."""
 
 CHUNK_SESSIONS = 128
 """Sessions drawn at once. Part of the meaning of a seed."""
@@ -187,9 +187,7 @@ class SessionWorkload:
         )
         return drawn, first_text + int(texts.max(initial=-1)) + 1
 
-    def _contexts(
-        self, turns: Integers, opening: Integers, said: Integers, outputs: Integers
-    ) -> tuple[Integers, Integers]:
+    def _contexts(self, turns: Ints, opening: Ints, said: Ints, outputs: Ints) -> tuple[Ints, Ints]:
         """Return the prompt of each turn, tokens, and the number of the text that it goes on with.
 
         A session has one text of its own until it is compacted, and another afterwards.
@@ -207,7 +205,7 @@ class SessionWorkload:
                     prompt, text = max(1, min(rest + kept, most)), text + 1
         return np.array(prompts, dtype=np.int64), np.array(texts, dtype=np.int64)
 
-    def _spans(self, texts: Integers, prompts: Integers, outputs: Integers) -> Integers:
+    def _spans(self, texts: Ints, prompts: Ints, outputs: Ints) -> Ints:
         """Return what turns leave for the next: the text of all sessions, then their own.
 
         How much is of the former the first prompt of a text says: what follows is its own.

@@ -27,7 +27,7 @@ from simulator.workload.wrapped import WrappedWorkload
 _ONE_CLASS = (TrafficClassConfig(name=""),)
 """Traffic that no classes tell apart."""
 
-Indices = NDArray[np.int64]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,10 +214,10 @@ def _hashes(turn: Conversation) -> tuple[int, ...]:
     return (*turn.shared, *own)
 
 
-def _choose(uniforms: NDArray[np.float64], weights: NDArray[np.float64]) -> Indices:
+def _choose(uniforms: NDArray[np.float64], weights: NDArray[np.float64]) -> Ints:
     """Return indices drawn in proportion to weights."""
     steps = np.cumsum(weights)
-    found: Indices = np.searchsorted(steps, uniforms * steps[-1], side="right")
+    found: Ints = np.searchsorted(steps, uniforms * steps[-1], side="right")
     return np.minimum(found, len(weights) - 1, out=found)
 
 

@@ -10,11 +10,10 @@ from simulator.slo import SloConfig
 from simulator.workload.requests import MAX_TOKENS
 
 MAX_COUNT = 1_000_000
-"""Most tenants of a class, groups of prefixes and conversations at once (judgement)."""
-
+"""Most tenants of a class, groups of prefixes and conversations at once (kind: assumed)."""
 
 MOST_TURNS = 10_000
-"""Most turns of a session in a closed loop on average (judgement): they are drawn together."""
+"""Most turns of a session in a closed loop on average (kind: assumed): they are drawn together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,14 @@ def test_a_file_must_fit_the_memory_set_aside(tmp_path, text, redundant, message
         check_placement(config, MOE, 2)
 
 
+def test_a_file_must_have_the_layers_of_the_model(tmp_path):
+    (tmp_path / "p.yaml").write_text(f"experts: 8\nlayers: {[[[0, 1, 2, 3], [4, 5, 6, 7]]] * 3}\n")
+    config = sampled(placement=str(tmp_path / "p.yaml"))
+    check_placement(config, MOE, 2, layers=3)
+    with pytest.raises(ConfigError, match="places 3 layers, but the model has 4 with experts"):
+        check_placement(config, MOE, 2, layers=4)
+
+
 @pytest.mark.parametrize(
     ("config", "ranks", "error", "message"),
     [

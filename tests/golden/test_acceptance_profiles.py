@@ -9,7 +9,7 @@ import yaml
 
 from simulator.speculation.profiled import AcceptanceShape
 from simulator.speculation.profiles import read_profile
-from simulator.study.profiles import (
+from simulator.study.acceptance_profiles import (
     FITTED,
     check_offsets,
     check_profiles,

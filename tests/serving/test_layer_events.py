@@ -12,7 +12,8 @@ from simulator.experts.loads import rank_loads
 from simulator.experts.placement import contiguous
 from simulator.hardware.link_network import LinkNetwork
 from simulator.models.operators import AllGather, Combine, Dispatch, ReduceScatter
-from simulator.serving.expert_loads import DrawnSteps, LoadRows
+from simulator.serving.drawn_steps import DrawnSteps
+from simulator.serving.expert_loads import LoadRows
 from simulator.serving.layer_events import EventSteps, ExchangeLinks
 from simulator.serving.link_meter import LinkMeter
 from simulator.trace.schema import EXPERT_LOADS, LINKS, STEP_TIMES, row_columns
@@ -126,9 +127,11 @@ def test_exchanges_of_two_batches_share_the_links():
     loads = rank_loads(np.array([[0, 0, 1, 2]]), contiguous(4, 2))
     half = RoutedPart(4.0, loads, np.array([[3.0, 1.0]]), ones, 2 * ones)
     rig = Rig(parts=2)
-    # Dispatches to 2 s; experts to 5 and 8 s; combines to 7 and 10 s.
-    assert rig.run(DrawnStep(0.0, 12.0, 0.0, 0.0, half, [half, half])) == [10.0]
-    assert rig.times.column("held_up_s") == pytest.approx([2.0])
+    # Dispatches to 2 s; experts to 5 and 8 s; combines to 7 and 10 s. One alone takes 6 s, and is
+    # not held up by what the other was before.
+    both = DrawnStep(0.0, 12.0, 0.0, 0.0, half, [half, half])
+    assert rig.run(both, both._replace(parts=[half])) == [10.0, 16.0]
+    assert rig.times.column("held_up_s") == pytest.approx([2.0, 0.0])
 
 
 def test_keys_and_values_on_the_same_link_slow_a_dispatch():

@@ -26,7 +26,7 @@ STEP = DrawnStep(5.0, 5.0, 1.0, 1.0, PART, [PART])
 
 
 @dataclass
-class DrawnSteps(FakeSteps):
+class FakeDrawnSteps(FakeSteps):
     """Every step is `STEP`."""
 
     taken: object = None
@@ -43,7 +43,7 @@ class DrawnSteps(FakeSteps):
 def plan(*, events=True, topology=NODE):
     operators = [AllGather(20.0, 2, 1), ReduceScatter(20.0, 2, 1)]  # 40 bytes each way
     return DispatchPlan(
-        new_steps=lambda streams, replica, taken: [DrawnSteps(taken=taken)],
+        new_steps=lambda streams, replica, taken: [FakeDrawnSteps(taken=taken)],
         exchanged=ExchangedBytes(operators, ranks=2),
         ranks=2,
         events=events,

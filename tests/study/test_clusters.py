@@ -8,10 +8,12 @@ import pytest
 from helpers.scenarios import make_config
 from helpers.serving_bench import Bench
 
-from simulator.clusters import check_router
+from simulator.clusters import check_astride, check_router
 from simulator.compose import compose
 from simulator.config import HardwareConfig, RunConfig
 from simulator.errors import CapacityError, ConfigError
+from simulator.experts.config import ExpertsConfig
+from simulator.hardware.topology import load_topology
 from simulator.mapping import from_mapping
 from simulator.models.catalog import load_architecture
 from simulator.models.parameters import kv_bytes_per_token
@@ -294,3 +296,15 @@ def test_a_slow_topology_is_felt_after_the_first_token(tmp_path):
 def test_a_topology_that_does_not_fit_is_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         build(config(APART | settings))
+
+
+def test_replicas_astride_nodes_are_refused_where_their_links_are_followed():
+    """Of nodes of eight: two and eight GPUs in a row, the other way round, and a drafter's own."""
+    topology = load_topology("rails_infiniband_h100")
+    cluster = {**APART, "topology": topology.name}
+    followed = config(cluster, experts=ExpertsConfig(fidelity="event"))
+    with pytest.raises(ConfigError, match=r"pool d: .* GPUs 2 to 9 of .* nodes of 8"):
+        check_astride(followed, topology, [2, 8], [0, 0])
+    check_astride(followed, topology, [8, 2], [0, 0])
+    check_astride(followed, topology, [9, 2], [1, 0])
+    check_astride(config(cluster), topology, [2, 8], [0, 0])

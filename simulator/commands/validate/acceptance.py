@@ -25,8 +25,8 @@ def run(settings: Settings, folder: Path) -> None:
     """Compare, print and draw."""
     # Slow to import, and `--help` does without.
     from simulator.commands.findings import finish  # noqa: PLC0415
-    from simulator.report.profiles import plot_profiles, print_profiles  # noqa: PLC0415
-    from simulator.study.profiles import (  # noqa: PLC0415
+    from simulator.report.acceptance_profiles import plot_profiles, print_profiles  # noqa: PLC0415
+    from simulator.study.acceptance_profiles import (  # noqa: PLC0415
         check_offsets,
         check_profiles,
         metrics,

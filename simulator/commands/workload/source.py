@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from simulator.commands.composed import composed
+from simulator.commands.one_point import compose_point
 from simulator.commands.settings import group_options
 from simulator.errors import ConfigError, unknown
 from simulator.quantities import names_a_file
@@ -51,7 +51,7 @@ def open_source(
     if chosen[0] == "workload=trace" and not any(word.startswith(_SAYS_HOW) for word in overrides):
         likely = likely_format(Path(what).expanduser())
         chosen += [f"workload.format={likely}"] if likely else []
-    config = composed([*chosen, *overrides], command).workload
+    config = compose_point([*chosen, *overrides], command).workload
     most = _ALL_ROWS if config.kind == "trace" else DRAWN_REQUESTS
     return build_workload(config, requests or most)
 

@@ -12,7 +12,7 @@ WINDOWS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 """Windows in which arrivals are counted, s."""
 
 FEWEST_WINDOWS = 5
-"""Fewer complete windows say nothing about a variance (judgement)."""
+"""Fewer complete windows say nothing about a variance (kind: assumed)."""
 
 
 @dataclass(slots=True)

@@ -16,21 +16,22 @@ from simulator.study.workloads.goodness import (
     ks_between,
     ks_distance,
 )
-from simulator.study.workloads.mixture import FittedMixture, fit_mixture
+from simulator.study.workloads.mixture import fit_mixture
 from simulator.study.workloads.modulation import arrival_law, fit_modulations
 from simulator.study.workloads.sample import Sample, halves
+from simulator.workload.lengths import LognormalMixture
 from simulator.workload.modulation import Modulation
 from simulator.workload.requests import Workload
 from simulator.workload.synthetic import SyntheticWorkload
 
 FEWEST_REQUESTS = 200
-"""Fewer leave a half whose 99th percentile is the longest of its requests (judgement)."""
+"""Fewer leave a half whose 99th percentile is the longest of its requests (kind: assumed)."""
 
 _ENDLESS = 10**12
 """Requests of a workload that is drawn up to a time."""
 
 _DRAWN_REQUESTS, _FEWEST_RECORDINGS = 3_000_000, 10
-"""Requests drawn to judge by, about, in at least so many recordings (judgement)."""
+"""Requests drawn to judge by, about, in at least so many recordings (kind: assumed)."""
 
 _STEPS = 2 + 2 * 3
 """Steps of progress beside recordings: two passes, and three fits of the whole and of a half."""
@@ -52,8 +53,8 @@ class Fitted:
 
     rate: float
     modulations: tuple[Modulation, ...]
-    prompt: FittedMixture
-    output: FittedMixture
+    prompt: LognormalMixture
+    output: LognormalMixture
 
     def workload(self) -> SyntheticWorkload:
         """Return the open loop that these laws make, without end."""
@@ -63,8 +64,8 @@ class Fitted:
             concurrency=None,
             mean_rate=self.rate,
             assumptions=(),
-            prompt=self.prompt.law,
-            output=self.output.law,
+            prompt=self.prompt,
+            output=self.output,
             arrivals=arrival_law(self.rate, self.modulations),
         )
 
@@ -229,8 +230,8 @@ def _judge(
     drawn = drawn_figures(fitted.workload(), span_s, recordings, seed, advance)
     return Judged(
         figures=tuple(compared(sample, drawn)),
-        prompt_ks=ks_distance(fitted.prompt.law, sample.prompt),
-        output_ks=ks_distance(fitted.output.law, sample.output),
+        prompt_ks=ks_distance(fitted.prompt, sample.prompt),
+        output_ks=ks_distance(fitted.output, sample.output),
     )
 
 
@@ -253,7 +254,7 @@ def summary(fit: Fit) -> dict[str, Any]:
     flat |= {"drift_prompt_ks": fit.prompt_drift, "drift_output_ks": fit.output_drift}
     flat |= {"largest_deviation": abs(fit.worst.deviation)}
     flat |= {
-        "prompt_components": fit.fitted.prompt.components,
-        "output_components": fit.fitted.output.components,
+        "prompt_components": len(fit.fitted.prompt.weights),
+        "output_components": len(fit.fitted.output.weights),
     }
     return {"workload": fit.title, "recordings": fit.recordings, "metrics": flat}

@@ -46,7 +46,7 @@ def fitted_preset(fit: Fit, name: str, trace: str, like: str) -> Preset:
     ):
         distance = f"{source}; expectation-maximisation, Kolmogorov-Smirnov distance {ks:.3f}"
         origins[what] = Origin("token", "fitted", distance)
-        for bound, tokens in (("min", mixture.law.min_tokens), ("max", mixture.law.max_tokens)):
+        for bound, tokens in (("min", mixture.min_tokens), ("max", mixture.max_tokens)):
             provenance[f"{what}.{bound}"] = Quantity(tokens, "token", source, "measured")
     provenance |= {
         key: Quantity(one.value, one.unit, f"as the preset {like}: {one.source}", "assumed")
@@ -60,8 +60,8 @@ def fitted_preset(fit: Fit, name: str, trace: str, like: str) -> Preset:
         arrivals="gamma_modulated" if fitted.modulations else "poisson",
         rate=fitted.rate,
         modulations=fitted.modulations,
-        prompt=fitted.prompt.law,
-        output=fitted.output.law,
+        prompt=fitted.prompt,
+        output=fitted.output,
         slo=model.slo,
         acceptance=model.acceptance,
         assumptions=_assumptions(fit, like),

@@ -33,14 +33,14 @@ from simulator.workload.lengths import LognormalMixture
 Floats = NDArray[np.float64]
 
 NARROWEST = 1e-4
-"""Least sigma (assumed): narrower than a token at any length below 5,000."""
+"""Least sigma (kind: assumed): narrower than a token at any length below 5,000."""
 
 TOLERANCE = 0.05
-"""Relative error that a quantile may have (judgement)."""
+"""Relative error that a quantile may have (kind: assumed)."""
 
 _CELL = 0.003
-"""Width of the intervals that long lengths are grouped into, in the logarithm (assumed): below 333
-tokens every length stands alone, and the work does not grow with the range of lengths."""
+"""Width of the intervals that long lengths are grouped into, in the logarithm (kind: assumed):
+below 333 tokens every length stands alone, and the work does not grow with the range of lengths."""
 
 _STANDS_OUT = 0.002
 """A length that more than this share of the requests has keeps an interval of its own: a peak."""
@@ -52,31 +52,7 @@ _MOST_STEPS, _GAIN_PER_REQUEST = 300, 1e-6
 """EM ends after so many steps, or once a step gains less log-likelihood than that."""
 
 _CENTRES, _WIDTHS, _SHARES = 48, (0.02, 0.1, 0.3, 0.8), (0.02, 0.08, 0.25)
-"""Where a new component is tried: at so many quantiles, with such sigmas and weights (assumed)."""
-
-
-@dataclass(frozen=True, slots=True)
-class FittedMixture:
-    """A mixture and how well it fits what it was fitted to.
-
-    Parameters
-    ----------
-    law
-        The mixture.
-    log_likelihood
-        Of the counted lengths, natural logarithm.
-    bic
-        Bayesian information criterion; less is better.
-    """
-
-    law: LognormalMixture
-    log_likelihood: float
-    bic: float
-
-    @property
-    def components(self) -> int:
-        """How many lognormals it mixes."""
-        return len(self.law.weights)
+"""Where a component is tried: at so many quantiles, with such sigmas, weights (kind: assumed)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +73,7 @@ class _Mixture:
     sigma: Floats
 
 
-def fit_mixture(lengths: CountedLengths, max_components: int) -> FittedMixture:
+def fit_mixture(lengths: CountedLengths, max_components: int) -> LognormalMixture:
     """Fit a lognormal mixture to counted lengths; BIC chooses the number of components.
 
     The range of the law is that of the lengths.
@@ -120,18 +96,18 @@ def fit_mixture(lengths: CountedLengths, max_components: int) -> FittedMixture:
     >>> drawn = np.exp(generator.normal(6.0, 0.5, 20_000)).astype(np.int64)
     >>> counted = CountedLengths()
     >>> counted.add(drawn)
-    >>> law = fit_mixture(counted, max_components=3).law
+    >>> law = fit_mixture(counted, max_components=3)
     >>> len(law.weights), round(law.mu[0], 1), round(law.sigma[0], 1)
     (1, 6.0, 0.5)
     """
     if not lengths.total:
         raise DataError("no lengths to fit: the trace holds no request.")
-    tried: list[tuple[float, float, FittedMixture]] = []
+    tried: list[tuple[float, float, LognormalMixture]] = []
     for mixture, likelihood in islice(_growing(_grouped(lengths)), max_components):
         law = _law(mixture, lengths)
         bic = (3 * mixture.mu.size - 1) * float(np.log(lengths.total)) - 2 * likelihood
         missed = max(_missed(law, lengths) - TOLERANCE, 0.0)
-        tried.append((missed, bic, FittedMixture(law, likelihood, bic)))
+        tried.append((missed, bic, law))
         best = min(range(len(tried)), key=lambda one: tried[one][1])
         if len(tried) - best > _PATIENCE and not min(one[0] for one in tried):
             break

@@ -31,10 +31,10 @@ from simulator.workload.modulation import Modulation
 Floats = NDArray[np.float64]
 
 FEWEST_FITTED = 10
-"""Windows that a recording must hold so many times to be fitted to (judgement)."""
+"""Windows that a recording must hold so many times to be fitted to (kind: assumed)."""
 
 CORRECTIONS, MOST_RECORDINGS, FEWEST_RECORDINGS = 4, 60, 8
-"""Rounds of indirect inference, and recordings drawn in each (judgement)."""
+"""Rounds of indirect inference, and recordings drawn in each (kind: assumed)."""
 
 _REQUESTS = 600_000
 """Requests drawn in each round, about; long recordings need fewer for means as sharp."""
@@ -44,7 +44,7 @@ _GRID_RATIO, _SHORTEST_S, _LONGEST_SHARE = 2.0, 0.5, 0.25
 
 _NEGLIGIBLE = 0.03
 """A fluctuation that adds less than this share to the squared CV in every window is left out
-(judgement): what it adds to a CV is half of that, and the weaker one is, the more it costs to draw.
+(kind: assumed): what it adds to a CV is half of that, and weak ones cost more to draw.
 """
 
 

@@ -10,7 +10,7 @@ from simulator.config import Config
 from simulator.errors import ConfigError, SimulatorError
 
 
-def composed(overrides: list[str], command: str) -> Config:
+def compose_point(overrides: list[str], command: str) -> Config:
     """Compose a configuration, whatever Hydra raises turned into one message.
 
     Parameters
@@ -27,7 +27,7 @@ def composed(overrides: list[str], command: str) -> Config:
 
     Examples
     --------
-    >>> composed(["workload=code"], "workload describe").workload.preset
+    >>> compose_point(["workload=code"], "workload describe").workload.preset
     'code'
     """
     try:

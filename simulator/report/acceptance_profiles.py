@@ -10,7 +10,7 @@ from rich.console import Console
 from simulator.report.figures import ABSENT
 from simulator.report.plots import drawing
 from simulator.report.tables import frame, say, show
-from simulator.study.profiles import (
+from simulator.study.acceptance_profiles import (
     EXTRAPOLATED_FROM,
     FITTED,
     OffsetCheck,
