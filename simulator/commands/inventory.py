@@ -125,17 +125,24 @@ def gpus() -> list[Sheet]:
 
 
 def topologies() -> list[Sheet]:
-    """List the topologies with the narrowest and the longest of their routes."""
+    """List the topologies with the narrowest and the longest of their routes.
+
+    Each source stands once, with the first topology that has it: most of them share links.
+    """
     rows, sources = [], {}
+    told: set[str] = set()
     for name in topology_names():
         one = load_topology(name)
         narrowest, longest = one.bandwidth.min() / GIGA, one.latency_s.max() / US
         islands = f"{one.gpus // one.island_gpus} x {one.island_gpus}"
         rows.append((name, f"{one.gpus}", islands, f"{narrowest:.1f}", f"{longest:.1f}"))
-        found = _joined(quantity.source for quantity in one.provenance.values())
-        sources[name] = f"{one.title}: {found}, {one.wiring_source}"
+        found = [*(quantity.source for quantity in one.provenance.values()), one.wiring_source]
+        new = [source for source in found if source not in told]
+        rest = ["otherwise as above"] if len(new) < len(found) else []
+        sources[name] = f"{one.title}: {_joined([*new, *rest])}"
+        told.update(new)
     columns = ("name", "GPUs>", "islands>", "GB/s>", "us>")
-    title = "Topologies (cluster.topology=NAME); the narrowest and the longest route"
+    title = "Topologies (hardware.topology, cluster.topology); narrowest and longest route"
     return [Sheet(title, columns, rows, sources)]
 
 

@@ -38,6 +38,7 @@ def print_placements(
     title = f"Load of the slowest of {ranks} ranks over the mean: {arch.title}"
     show(console, title, table)
     first, best = found[0], min(found, key=lambda one: float(one.steps[0]))
+    replicas = int(best.placement.replicas[0].sum()) - best.placement.experts
     say(
         console,
         f"Steps of {batch.requests} x {batch.query_tokens} tokens. Popularity counts all tokens "
@@ -47,6 +48,8 @@ def print_placements(
         f"rules.",
         f"active: distinct experts on the rank with most. moved: weights fetched from other ranks "
         f"to come from {first.name}, over {topology} with nothing else on it.",
+        f"In a run: hardware.expert_parallel={ranks} experts.redundant={replicas} "
+        f"experts.fidelity=sampled routing=sampled experts.placement=FILE, the one below.",
     )
 
 

@@ -99,6 +99,12 @@ def test_every_option_of_the_workload_group_says_what_it_is():
         assert ":" not in what.split()[0]
 
 
+def test_a_source_that_topologies_share_is_told_once(moesim):
+    out = moesim("list", "topologies")[1]
+    assert out.count("NVIDIA ConnectX-7 datasheet") == 1
+    assert "18 nodes of 8 H800: otherwise as above" in out
+
+
 def test_engines(moesim):
     _, out, _ = moesim("list", "engines")
     assert re.search(r"plain_step\s+0\.00052 s\s+fitted", out)

@@ -18,6 +18,7 @@ def test_placements_side_by_side(moesim, tmp_path):
     assert (tmp_path / "seen" / "loads.png").stat().st_size > 1000
     best = from_file(tmp_path / "seen" / "placement.yaml", experts=8, ranks=4)
     assert best.replicas.sum(axis=1).tolist() == [12] * 32
+    assert "experts.redundant=4 experts.fidelity=sampled" in " ".join(out.split())
 
 
 @pytest.mark.parametrize(
