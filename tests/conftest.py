@@ -1,9 +1,10 @@
 """What all tests share: whole runs are not traced for coverage.
 
-Tracing makes a simulation up to four times as long, and what whole runs execute is executed by the
-tests of its room as well.
+Tracing makes a simulation up to five times as long, and what whole runs execute is executed by the
+tests of its room as well. The marker ``no_cover`` of pytest-cov does nothing in workers of xdist.
 """
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,12 @@ UNTRACED = {
 }
 
 
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if not UNTRACED.isdisjoint((item.path, *item.path.parents)):
-            item.add_marker(pytest.mark.no_cover)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    trace = sys.gettrace()
+    if not UNTRACED.isdisjoint((item.path, *item.path.parents)):
+        sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(trace)
