@@ -218,12 +218,10 @@ class ForwardCost:
             message_bytes = tokens * scatter.bytes_per_token
             timing = tables.reduce_scatter(message_bytes, scatter.gpus, topology)
             self._add(parts, scatter, timing)
-        for there in self._each(Dispatch):
-            timing = exchange_time(there, busiest_tokens / there.gpus, tables, topology)
-            self._add(parts, there, timing)
-        for back in self._each(Combine):
-            timing = exchange_time(back, busiest_tokens / back.gpus, tables, topology)
-            self._add(parts, back, timing)
+        exchanges: tuple[Dispatch | Combine, ...] = (*self._each(Dispatch), *self._each(Combine))
+        for exchange in exchanges:
+            timing = exchange_time(exchange, busiest_tokens / exchange.gpus, tables, topology)
+            self._add(parts, exchange, timing)
         return parts
 
     def rank_experts(self, tokens: float, active_experts: float) -> Parts:

@@ -245,8 +245,8 @@ class ReduceScatter:
 
 
 @dataclass(frozen=True, slots=True)
-class Dispatch:
-    """Exchange before the routed experts: a token goes to the GPUs whose experts it chose.
+class _ExpertExchange:
+    """What dispatch and combine share.
 
     Parameters
     ----------
@@ -270,26 +270,25 @@ class Dispatch:
     experts: int
     gpus: int
     calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch(_ExpertExchange):
+    """Exchange before the routed experts: a token goes to the GPUs whose experts it chose.
+
+    Parameters are those of `_ExpertExchange`.
+    """
+
     part: str = "dispatch"
 
 
 @dataclass(frozen=True, slots=True)
-class Combine:
+class Combine(_ExpertExchange):
     """Exchange after the routed experts: results go back to the GPU of their token, and are summed.
 
-    Parameters
-    ----------
-    backend, bytes_per_token, hidden, top_k, experts, gpus, calls
-        As in `Dispatch`.
+    Parameters are those of `_ExpertExchange`.
     """
 
-    backend: str
-    bytes_per_token: float
-    hidden: int
-    top_k: int
-    experts: int
-    gpus: int
-    calls: int
     part: str = "combine"
 
 
