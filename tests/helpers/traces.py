@@ -150,9 +150,9 @@ def agentic_session(rows=6):
 
 
 def servegen_archive(clients=2, windows=4):
-    """A tar.gz of clients with a rate in every second window."""
+    """A tar.gz of clients with a rate in every second window; the same bytes at any time of day."""
     sink = io.BytesIO()
-    with tarfile.open(fileobj=sink, mode="w:gz") as archive:
+    with tarfile.open(fileobj=sink, mode="w") as archive:
         for client in range(clients):
             lines = "".join(
                 f"{600 * w},{0.05 * (w % 2)},1.0,{('Gamma', 'Weibull')[client % 2]},0.8,2.0\n"
@@ -165,4 +165,4 @@ def servegen_archive(clients=2, windows=4):
                 member = tarfile.TarInfo(f"data/chunk-{client}-{name}")
                 member.size = len(text)
                 archive.addfile(member, io.BytesIO(text.encode()))
-    return sink.getvalue()
+    return gzip.compress(sink.getvalue(), mtime=0)

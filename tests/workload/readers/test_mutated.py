@@ -88,7 +88,9 @@ def outcomes(tmp_path, files, seed):
     return count
 
 
-@pytest.mark.parametrize(("settings", "name", "data"), samples(), ids=lambda v: str(v)[:20])
+@pytest.mark.parametrize(
+    ("settings", "name", "data"), [pytest.param(*case, id=case[1]) for case in samples()]
+)
 def test_samples_are_read_before_they_are_mutated(settings, name, data, tmp_path):
     path = tmp_path / name
     path.write_bytes(data)
