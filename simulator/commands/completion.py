@@ -21,12 +21,15 @@ _moesim_complete() {
         replies="@COMMANDS@ --help --version"
     elif [[ "$command" == simulate && "$current" == -* ]]; then
         replies="--help --multirun --cfg --config-dir --info --hydra-help"
+    elif [[ "$command" == sweep && "$current" == -* ]]; then
+        replies="--help"
     elif [[ "$command" == explain && "$current" == -* ]]; then
         replies="--help --batch --context --picture --json"
-    elif [[ "$command" == simulate || "$command" == explain ]]; then
+    elif [[ "$command" == simulate || "$command" == explain || "$command" == sweep ]]; then
         # Hydra answers; it wants the line without our sub-command.
         line="${line#*"$command"}"
         replies="$(COMP_LINE="moesim$line" "${COMP_WORDS[0]}" simulate -sc query=bash 2>/dev/null)"
+        [[ "$command" == sweep ]] && replies+=" executor= workers= address="
     elif [[ "$command" == validate ]]; then
         replies="@VALIDATE@ --help"
     elif [[ "$command" == calibrate ]]; then
