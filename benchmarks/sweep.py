@@ -14,9 +14,9 @@ from simulator.study.sweep.folder import Sweep, plan_sweep
 from simulator.study.sweep.grid import read_grid
 from simulator.study.sweep.run import at_work, run_missing
 
-POINTS = 12
-POINT = ["scenario=chat", "speculation.gamma=3", "run.requests=1200", "run.replications=1"]
-"""A point of one to two seconds, both arms."""
+POINTS = 8
+POINT = ["scenario=chat", "speculation.gamma=3", "run.requests=1000", "run.replications=1"]
+"""A point of a second of CPU or more, both arms."""
 
 TURNS = 3
 

@@ -69,6 +69,15 @@ def test_points_are_what_composing_each_gives(words):
     assert [point.config for point in points] == [compose(point.overrides) for point in points]
 
 
+def test_groups_of_the_users_own_are_groups(tmp_path):
+    (tmp_path / "slo").mkdir()
+    (tmp_path / "slo" / "mine.yaml").write_text("ttft_s: 9.0\ntpot_s: 0.1\n")
+    words = [f"hydra.searchpath=[file://{tmp_path}]", "slo=mine,chat", "slo.tpot_s=0.2"]
+    points = list(compose_points(read_grid(words)))
+    assert [point.config.slo.ttft_s for point in points] == [9.0, 2.0]
+    assert [point.config.slo.tpot_s for point in points] == [0.2, 0.2]
+
+
 def test_a_value_that_makes_no_sense_is_told_and_one_of_another_type_refused():
     good, bad = compose_points(read_grid(["speculation.gamma=1,-1"]))
     assert good.problem == ""
