@@ -100,7 +100,6 @@ def test_without_any_point_that_runs_it_is_refused(sweep):
             "unknown executor 'rai' in executor. Did you mean 'ray'",
         ),
         (["address=auto", "run.seed=1,2"], "address=auto has no effect"),
-        (["speculation.gamma"], "cannot read 'speculation.gamma': write key=value."),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_runs(sweep, tmp_path, words, message):

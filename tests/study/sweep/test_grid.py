@@ -55,12 +55,13 @@ def test_what_is_no_grid_is_refused(words, message):
     "words",
     [
         # The group comes last and still applies first; a scenario sets groups and values.
-        ["speculation.gamma=0,3", "run.seed=1", "model=mixtral_8x7b,qwen3_30b_a3b"],
-        ["workload.rate=null,2.5", "scenario=code", "~title"],
+        ["speculation.gamma=3", "workload.rate=2", "model=mixtral_8x7b,qwen3_30b_a3b"],
         [
             "+workload.swing={period_s:600,peak_to_mean:2},null",
             "speculation.gamma=${run.replications}",
-            "run.replications=2,3",
+            "run.replications=2",
+            "scenario=code",
+            "~title",
         ],
     ],
 )
