@@ -120,8 +120,9 @@ def gpus() -> list[Sheet]:
         peaks = ", ".join(f"{dtype} {peak / TERA:,.0f}" for dtype, peak in gpu.peak_flops.items())
         memory, bandwidth = gpu.memory_bytes / GIB, gpu.memory_bandwidth / TERA
         rows.append((name, f"{memory:.0f}", f"{bandwidth:.2f}", f"{gpu.node_gpus}", peaks))
-        costs.append((name, number(gpu.tdp_watts), number(prices.usd_per_gpu_hour(name))))
-        known = [*gpu.provenance.values(), *filter(None, [prices.by_gpu.get(name)])]
+        price = prices.of(name)
+        costs.append((name, number(gpu.tdp_watts), number(price.value if price else None)))
+        known = [*gpu.provenance.values(), *filter(None, [price])]
         sources[name] = f"{gpu.title}: {_joined(quantity.source for quantity in known)}"
     columns = ("name", "GiB>", "TB/s>", "a node>", "dense peak, TFLOP/s")
     return [

@@ -38,14 +38,9 @@ class Prices:
     by_gpu: Mapping[str, Quantity]
     origin: str
 
-    def usd_per_gpu_hour(self, gpu: str) -> float | None:
-        """Return the price of one GPU, USD an hour; None if it is not known."""
-        price = self.by_gpu.get(_key(gpu))
-        return None if price is None else price.value
-
-    def unknown(self, gpus: list[str]) -> list[str]:
-        """Return those of some GPUs that have no price."""
-        return [gpu for gpu in gpus if _key(gpu) not in self.by_gpu]
+    def of(self, gpu: str) -> Quantity | None:
+        """Return the price of one GPU, USD an hour, with its source; None if it is not known."""
+        return self.by_gpu.get(_key(gpu))
 
 
 def load_prices(path: str | None = None) -> Prices:
@@ -65,10 +60,10 @@ def load_prices(path: str | None = None) -> Prices:
 
     Examples
     --------
-    >>> load_prices().usd_per_gpu_hour("l40")
+    >>> load_prices().of("l40").value
     1.25
-    >>> load_prices().unknown(["h100_sxm", "h800_sxm"])
-    ['h800_sxm']
+    >>> load_prices().of("h800_sxm") is None
+    True
     """
     if path is None:
         data, origin = read_data(_PACKAGE, _SHIPPED, "price list"), "hardware_specs/prices.yaml"

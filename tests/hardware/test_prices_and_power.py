@@ -20,21 +20,21 @@ def test_shipped_prices_say_where_and_when_they_were_read():
     prices = load_prices()
     assert set(prices.by_gpu) <= set(gpu_names())
     assert all("https://" in price.source for price in prices.by_gpu.values())
-    assert prices.unknown(["h100_sxm", "h800_sxm"]) == ["h800_sxm"]
-    assert prices.usd_per_gpu_hour("h800_sxm") is None
+    assert prices.of("h100_sxm") is not None
+    assert prices.of("h800_sxm") is None
 
 
 def test_a_file_of_the_users_takes_the_place_of_all_shipped_prices(tmp_path):
     prices = load_prices(priced(tmp_path, f"h800_sxm: {PRICE}"))
-    assert prices.usd_per_gpu_hour("h800_sxm") == 3.5
-    assert prices.unknown(["h100_sxm"]) == ["h100_sxm"]
+    assert prices.of("h800_sxm").value == 3.5
+    assert prices.of("h100_sxm") is None
 
 
 def test_a_gpu_of_the_users_is_priced_by_its_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     prices = load_prices(priced(tmp_path, f"mine/gpu.yaml: {PRICE}"))
-    assert prices.usd_per_gpu_hour("mine/gpu.yaml") == 3.5
-    assert prices.usd_per_gpu_hour(str(tmp_path / "mine/gpu.yaml")) == 3.5
+    assert prices.of("mine/gpu.yaml").value == 3.5
+    assert prices.of(str(tmp_path / "mine/gpu.yaml")).value == 3.5
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ class Export:
 
 
 def command_line(start: str, options: Iterable[tuple[str, Any]]) -> str:
-    """Compose a command line, an option a line, quoted for a shell.
+    r"""Compose a command line, an option a line, quoted for a shell.
 
     Parameters
     ----------
@@ -61,9 +61,9 @@ def command_line(start: str, options: Iterable[tuple[str, Any]]) -> str:
     Examples
     --------
     >>> print(command_line("vllm serve m", [("--a", 2), ("--b", True), ("--c", {"k": "v"})]))
-    vllm serve m \\
-      --a 2 \\
-      --b \\
+    vllm serve m \
+      --a 2 \
+      --b \
       --c '{"k": "v"}'
     """
     words = [start]

@@ -105,7 +105,9 @@ def unsaid(server: Server, drafter: Drafter, *, schedule: bool, tables: bool) ->
             f"{speculation.gamma}."
         )
     if speculation.drafter_gpus == "own":
-        notes.append("Simulated with the drafter on GPUs of its own; the command shares the target's.")
+        notes.append(
+            "Simulated with the drafter on GPUs of its own; the command shares the target's."
+        )
     return notes
 
 

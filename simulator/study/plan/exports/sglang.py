@@ -19,7 +19,7 @@ _QUEUES = ("fcfs", "priority")
 
 
 def sglang(servers: Sequence[Server]) -> Export:
-    """Return the commands that start a deployment under SGLang.
+    r"""Return the commands that start a deployment under SGLang.
 
     With data-parallel attention SGLang states GPUs and limits of the whole server, where vLLM
     states those of an attention group.
@@ -30,14 +30,14 @@ def sglang(servers: Sequence[Server]) -> Export:
     >>> from simulator.study.plan.exports.servers import servers
     >>> words = ["model=deepseek_v3", "hardware.tensor_parallel=8", "speculation.gamma=1"]
     >>> print(*sglang(servers(compose(words))).commands)
-    python -m sglang.launch_server \\
-      --model-path deepseek-ai/DeepSeek-V3 \\
-      --tp 8 \\
-      --max-running-requests 256 \\
-      --chunked-prefill-size 8192 \\
-      --speculative-algorithm EAGLE \\
-      --speculative-num-steps 1 \\
-      --speculative-eagle-topk 1 \\
+    python -m sglang.launch_server \
+      --model-path deepseek-ai/DeepSeek-V3 \
+      --tp 8 \
+      --max-running-requests 256 \
+      --chunked-prefill-size 8192 \
+      --speculative-algorithm EAGLE \
+      --speculative-num-steps 1 \
+      --speculative-eagle-topk 1 \
       --speculative-num-draft-tokens 2
     """
     commands = tuple(command_line(_START, _options(server)) for server in servers)

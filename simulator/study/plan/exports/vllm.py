@@ -20,7 +20,7 @@ _QUEUES = {"fcfs": None, "priority": "priority"}
 
 
 def vllm(servers: Sequence[Server], schedule: Sequence[Sequence[int]] = ()) -> Export:
-    """Return the commands that start a deployment under vLLM.
+    r"""Return the commands that start a deployment under vLLM.
 
     Parameters
     ----------
@@ -36,10 +36,10 @@ def vllm(servers: Sequence[Server], schedule: Sequence[Sequence[int]] = ()) -> E
     >>> from simulator.study.plan.exports.servers import servers
     >>> words = ["model=deepseek_v3", "hardware.tensor_parallel=8", "speculation.gamma=1"]
     >>> print(*vllm(servers(compose(words))).commands)
-    vllm serve deepseek-ai/DeepSeek-V3 \\
-      --tensor-parallel-size 8 \\
-      --max-num-seqs 256 \\
-      --max-num-batched-tokens 8192 \\
+    vllm serve deepseek-ai/DeepSeek-V3 \
+      --tensor-parallel-size 8 \
+      --max-num-seqs 256 \
+      --max-num-batched-tokens 8192 \
       --speculative-config '{"method": "mtp", "num_speculative_tokens": 1}'
     """
     commands = tuple(
