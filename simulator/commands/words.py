@@ -94,6 +94,22 @@ def read_words(words: Sequence[str], schema: type[T], command: str) -> Words[T]:
         raise ConfigError(f"{error} {_try(command)}") from error
 
 
+def own_words(words: Sequence[str], schema: type) -> tuple[list[str], list[str]]:
+    """Split words into a command's own settings and what is for the scenario.
+
+    Examples
+    --------
+    >>> @dataclass(frozen=True)
+    ... class Toy:
+    ...     rows: int = 3
+    >>> own_words(["rows=5", "model=mixtral_8x7b", "hydra.run.dir=here"], Toy)
+    (['rows=5', 'hydra.run.dir=here'], ['model=mixtral_8x7b'])
+    """
+    keys = {field.name for field in fields(schema)} | {RUN_FOLDER}
+    own = [word for word in words if word.partition("=")[0] in keys]
+    return own, [word for word in words if word not in own]
+
+
 def _bare(schema: type) -> str | None:
     """Return the setting that a word without ``=`` sets."""
     return next((field.name for field in fields(schema) if field.metadata.get("bare")), None)

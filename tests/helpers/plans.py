@@ -126,7 +126,7 @@ def points() -> tuple[OperatingPoint, ...]:
 
 def plan(**changes) -> Plan:
     """A plan of three offers: the second has no price, the third does not meet."""
-    missed = "reasoning: 95.1 % of the requests are in time, 99 % must be"
+    missed = "95.1 % of reasoning are in time, 99 % must be."
     usual = {
         "question": question(),
         "run_overrides": ("run.requests=2000", "run.replications=3"),
@@ -156,7 +156,7 @@ def plan(**changes) -> Plan:
                 deployment=H200.with_replicas(2),
                 meets=False,
                 attainment={"chat": spread(0.97, 0.01), "reasoning": spread(0.71, 0.05)},
-                reason="reasoning: 71 % of the requests are in time, 99 % must be",
+                reason="71 % of reasoning are in time, 99 % must be.",
             ),
         ),
         "operating_points": points(),
@@ -188,11 +188,21 @@ def empty_plan(**changes) -> Plan:
     miss = NearestMiss(
         deployment=H200.with_replicas(5),
         attainment={"chat": 0.93, "reasoning": 0.41},
-        takes=("a TPOT bound of 95 ms instead of 80 ms", "108 GPUs instead of 64"),
+        takes=(
+            "a TPOT of 95 ms for reasoning instead of 80 ms.",
+            "108 GPUs instead of 64.",
+        ),
     )
     return plan(
         **{
-            "offers": (offer(H200, meets=False, reason="reasoning misses", gain=None),),
+            "offers": (
+                offer(
+                    H200,
+                    meets=False,
+                    reason="41 % of reasoning are in time, 99 % must be.",
+                    gain=None,
+                ),
+            ),
             "confirmation": None,
             "crossover": None,
             "nearest_miss": miss,

@@ -9,17 +9,21 @@ from helpers.plans import B300, H200, empty_plan, offer, plan
 
 from simulator.study.plan.exports import files
 from simulator.study.plan.exports.files import write_plan
-from simulator.study.plan.exports.served import reproduces, served
+from simulator.study.plan.exports.served import reproduces, served, started
 from simulator.study.plan.exports.tables import COLUMNS
 
 SHORT = plan(offers=(offer(H200),))
 """A plan with one offer."""
 
 
+def write(one, verdict, folder):
+    return write_plan(one, verdict, started(one), folder)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("plan")
-    write_plan(plan(), "It holds.", path)
+    write(plan(), "It holds.", path)
     return path
 
 
@@ -83,24 +87,24 @@ def test_the_best_offer_can_be_started_from_scripts(folder):
 
 
 def test_a_plan_without_an_offer_that_meets_names_what_comes_closest(tmp_path):
-    write_plan(SHORT, "It holds.", tmp_path)
-    written = write_plan(empty_plan(), "Nothing holds.", tmp_path)
+    write(SHORT, "It holds.", tmp_path)
+    written = write(empty_plan(), "Nothing holds.", tmp_path)
     told = json.loads(written["plan"].read_text("utf-8"))
-    assert told["nearest_miss"]["takes"][0].startswith("a TPOT bound")
+    assert told["nearest_miss"]["takes"][0].startswith("a TPOT of")
     assert told["nearest_miss"]["command"].startswith("moesim simulate")
     assert told["confirmation"] is None
     assert not (tmp_path / "serve-vllm.sh").exists()  # that of the plan before
 
 
 def test_a_plan_that_is_cut_off_leaves_no_plan_file(tmp_path, monkeypatch):
-    write_plan(SHORT, "It holds.", tmp_path)
+    write(SHORT, "It holds.", tmp_path)
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(files, "plan_json", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write_plan(SHORT, "It holds again.", tmp_path)
+        write(SHORT, "It holds again.", tmp_path)
     assert not (tmp_path / "plan.json").exists()
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
 
+from simulator.study.plan.deployment import Deployment
 from simulator.study.plan.exports.as_json import plan_json
-from simulator.study.plan.exports.served import served
+from simulator.study.plan.exports.command import Export
 from simulator.study.plan.exports.tables import COLUMNS, tables
 from simulator.study.plan.result import Plan
 from simulator.trace.files import disk_errors, partial_path
@@ -18,8 +20,16 @@ from simulator.trace.parquet import ParquetStream
 PLAN_FILE = "plan.json"
 """Says that a folder holds a plan; written last, so that it is there only with all the others."""
 
+SCRIPTS = ("vllm", "sglang")
+"""Engines whose commands get a file."""
 
-def write_plan(plan: Plan, verdict: str, folder: Path) -> dict[str, Path]:
+
+def write_plan(
+    plan: Plan,
+    verdict: str,
+    commands: Mapping[Deployment, Mapping[str, Export]],
+    folder: Path,
+) -> dict[str, Path]:
     """Write a plan into a folder.
 
     ``offers``, ``latencies``, ``pareto`` and ``rejected`` in Parquet, the commands of the first
@@ -32,6 +42,8 @@ def write_plan(plan: Plan, verdict: str, folder: Path) -> dict[str, Path]:
         The plan.
     verdict
         What it comes to, in words.
+    commands
+        How each offer is started, by engine (`served.started`).
     folder
         Made if need be.
 
@@ -47,8 +59,7 @@ def write_plan(plan: Plan, verdict: str, folder: Path) -> dict[str, Path]:
     """
     found = tables(plan)
     paths = {name: folder / f"{name}.parquet" for name in COLUMNS}
-    commands = {offer.deployment: served(plan, offer.deployment) for offer in plan.offers}
-    scripts = {engine: folder / f"serve-{engine}.sh" for engine in ("vllm", "sglang")}
+    scripts = {engine: folder / f"serve-{engine}.sh" for engine in SCRIPTS}
     for path in (folder / PLAN_FILE, *paths.values(), *scripts.values()):
         with disk_errors(path):
             path.unlink(missing_ok=True)

@@ -52,3 +52,22 @@ def _nodes(server: Server) -> str:
         f"A server spans {-(-server.gpus // inside)} nodes of {inside} GPUs: add the options of "
         "your cluster that name the head node and the rank of each."
     )
+
+
+def simulated_as(server: Server, engine: str, title: str) -> list[str]:
+    """Say that a deployment was simulated under another engine than the one it is started with.
+
+    Parameters
+    ----------
+    server
+        One of its servers.
+    engine, title
+        How the engine's profiles begin, and its name as people write it.
+    """
+    profile = server.config.hardware.engine
+    if profile.startswith(engine):
+        return []
+    return [
+        f"Simulated as hardware.engine={profile}: {title} has overheads and a scheduler of its "
+        f"own. Plan with hardware.engine={engine} before you rely on it."
+    ]

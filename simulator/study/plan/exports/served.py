@@ -25,6 +25,11 @@ def reproduces(plan: Plan, deployment: Deployment) -> str:
     return shlex.join(["moesim", "simulate", *plan.command(deployment)])
 
 
+def started(plan: Plan) -> dict[Deployment, dict[str, Export]]:
+    """Return how each offer of a plan is started, by engine."""
+    return {offer.deployment: served(plan, offer.deployment) for offer in plan.offers}
+
+
 def served(plan: Plan, deployment: Deployment) -> dict[str, Export]:
     """Return how a deployment is started, by the engine's name in ``hardware_specs/engines``."""
     config = compose([*plan.question.base_overrides, *deployment.overrides])

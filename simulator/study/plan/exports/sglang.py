@@ -10,7 +10,7 @@ from simulator.serving.cluster_config import MIXED
 from simulator.study.plan.exports.command import Export, command_line
 from simulator.study.plan.exports.drafting import sglang_options, unsaid
 from simulator.study.plan.exports.precision import precision
-from simulator.study.plan.exports.remarks import remarks
+from simulator.study.plan.exports.remarks import remarks, simulated_as
 from simulator.study.plan.exports.servers import Server
 
 _START = "python -m sglang.launch_server"
@@ -82,12 +82,7 @@ def _experts(server: Server) -> list[tuple[str, Any]]:
 def _notes(servers: Sequence[Server]) -> list[str]:
     first = servers[0]
     notes = [*remarks(servers), *precision(first.model).notes]
-    if first.config.hardware.engine != _ENGINE:
-        notes.append(
-            f"Simulated as hardware.engine={first.config.hardware.engine}: SGLang has overheads of "
-            "its own, and runs prompts in batches of their own. Plan with "
-            f"hardware.engine={_ENGINE} before you rely on it."
-        )
+    notes += simulated_as(first, _ENGINE, "SGLang")
     if first.config.scheduler.queue not in _QUEUES:
         notes.append(f"SGLang has no queue like scheduler.queue={first.config.scheduler.queue}.")
     if first.drafter is not None:

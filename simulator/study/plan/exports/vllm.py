@@ -10,9 +10,10 @@ from simulator.serving.cluster_config import DECODE, MIXED, PREFILL
 from simulator.study.plan.exports.command import Export, command_line
 from simulator.study.plan.exports.drafting import unsaid, vllm_config
 from simulator.study.plan.exports.precision import precision
-from simulator.study.plan.exports.remarks import remarks
+from simulator.study.plan.exports.remarks import remarks, simulated_as
 from simulator.study.plan.exports.servers import Server
 
+_ENGINE = "vllm"
 _CONNECTOR = "NixlConnector"
 _KV_ROLES = {PREFILL: "kv_producer", DECODE: "kv_consumer"}
 _QUEUES = {"fcfs": None, "priority": "priority"}
@@ -99,6 +100,7 @@ def _drafts(server: Server, schedule: Sequence[Sequence[int]]) -> list[tuple[str
 def _notes(servers: Sequence[Server], schedule: bool) -> list[str]:
     first = servers[0]
     notes = [*remarks(servers), *precision(first.model).notes]
+    notes += simulated_as(first, _ENGINE, "vLLM")
     if first.config.scheduler.queue not in _QUEUES:
         notes.append(f"vLLM has no queue like scheduler.queue={first.config.scheduler.queue}.")
     for server in servers:
