@@ -12,10 +12,7 @@ from simulator.hardware.gpu import load_gpu
 from simulator.slo import SloConfig
 from simulator.speculation.policies import FIXED
 from simulator.study.plan.deployment import NATIVE, Split
-from simulator.workload.mix import traffic_classes
-
-ONE_CLASS = "all"
-"""Name of the requests where the traffic has one class."""
+from simulator.study.plan.objectives import objectives_of
 
 PEAK_TO_MEAN = 1.71
 """Peak hour over mean where the workload does not say: Azure's conversations of 2024 (assumed)."""
@@ -218,11 +215,7 @@ class Question:
     @property
     def objectives(self) -> dict[str, SloConfig]:
         """What each class of requests is promised, by its name, in the order of the classes."""
-        classes = traffic_classes(self.config.workload)
-        if len(classes) < 2:
-            own = classes[0].slo if classes else None
-            return {ONE_CLASS: own or self.config.slo}
-        return {one.name: one.slo or self.config.slo for one in classes}
+        return objectives_of(self.config)
 
     @property
     def peak(self) -> tuple[float, str]:
