@@ -17,7 +17,7 @@ from simulator.report.plan_names import (
     share,
 )
 from simulator.study.plan.exports.as_json import rejections
-from simulator.study.plan.question import ONE_CLASS
+from simulator.study.plan.objectives import ONE_CLASS
 from simulator.study.plan.result import Gain, NearestMiss, Offer, Plan
 from simulator.trace.statistics import Interval
 
