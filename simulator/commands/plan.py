@@ -162,7 +162,7 @@ def _search(asked: Question, executor: Executor) -> Plan:
     from simulator.study.plan.search import search  # noqa: PLC0415
 
     with executor, progress(1, "planning") as bar:
-        return search(asked, executor, bar.advance)
+        return search(asked, executor, bar.show)
 
 
 def question(settings: Settings, overrides: Sequence[str], prices: Prices) -> Question:

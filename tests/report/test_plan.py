@@ -41,10 +41,19 @@ def of_gain(**changes):
 
 def test_the_verdict_names_hardware_price_and_the_highest_rate_with_its_interval():
     text = said(plan())
-    assert text.startswith("Serve Qwen3-235B-A22B at 20 requests/s on 12 x NVIDIA H200 SXM 141 GB")
+    assert text.startswith("Serve Qwen3-235B-A22B at 20 requests/s (70 % chat and 30 % reasoning) ")
+    assert "on 12 x NVIDIA H200 SXM 141 GB (3 replicas" in text
     assert "(3 replicas of TP 4, EP 4, in fp8), with drafts of 3 tokens (EAGLE-3 head)" in text
     assert "75.7 USD an hour (1.48 USD per million output tokens)" in text
     assert "up to 23.4 requests/s (95 % interval 22.7 to 24.1)" in text
+
+
+def test_of_several_models_the_verdict_names_the_one_that_is_served():
+    several = question(
+        candidates=Candidates(gpus=("h200_sxm",), models=("qwen3_30b_a3b", "qwen3_235b_a22b"))
+    )
+    assert said(plan(question=several)).startswith("Serve Qwen3-235B-A22B at")
+    assert "Nothing serves Qwen3-30B-A3B and Qwen3-235B-A22B" in said(empty_plan(question=several))
 
 
 def test_the_gain_stands_with_its_interval_and_what_the_twin_holds():
