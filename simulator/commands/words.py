@@ -137,7 +137,13 @@ def _value(hint: Any, key: str, text: str) -> Any:
     return value
 
 
-def help_text(command: str, purpose: str, schema: type, examples: Sequence[str]) -> str:
+def help_text(
+    command: str,
+    purpose: str,
+    schema: type,
+    examples: Sequence[str],
+    folder: str = "runs/DATE/TIME-...",
+) -> str:
     """Compose the help of a command of words.
 
     Parameters
@@ -148,6 +154,8 @@ def help_text(command: str, purpose: str, schema: type, examples: Sequence[str])
         What the command does and needs.
     examples
         Command lines without ``moesim``.
+    folder
+        Where the files go by default, in words.
     """
     defaults = {
         field.name: None if field.default is MISSING else field.default
@@ -158,7 +166,7 @@ def help_text(command: str, purpose: str, schema: type, examples: Sequence[str])
         _key(field, _shown(defaults.get(field.name))): field.metadata.get("help", "")
         for field in fields(schema)
     }
-    entries[f"{RUN_FOLDER}=DIR"] = "folder of the files (default: runs/DATE/TIME-...)"
+    entries[f"{RUN_FOLDER}=DIR"] = f"folder of the files (default: {folder})"
     lines = "\n".join(f"  moesim {example}" for example in examples)
     bare = (_bare(schema) or "").upper()
     usage = " ".join(word for word in ("moesim", command, bare, "[key=value ...]") if word)
