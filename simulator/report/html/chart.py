@@ -24,8 +24,8 @@ WRITE: dict[str, Callable[[float | None], str]] = {
 COLOURS = ("#0b6bcb", "#c2410c", "#2a8a55", "#7251b5", "#a16207", "#b0286a", "#3f7f93", "#5b6672")
 """Colours of several lines, each 3:1 or more against white."""
 
-_MOST_TICKS = 5
-"""Labels that a logarithmic axis has room for on a phone."""
+_FEWEST_TICKS, _MOST_TICKS = 2, 5
+"""Labels that a logarithmic axis needs, and has room for on a phone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,10 +165,19 @@ class Chart:
     shared_x: bool = False
 
 
+_WITHIN_DECADES = (
+    (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0),
+    (1.0, 2.0, 5.0),
+    (1.0, 3.0),
+    (1.0,),
+)
+"""Round numbers of a decade; the most that there is room for are taken."""
+
+
 def ticks(axis: Axis, low: float, high: float) -> tuple[list[float], list[str]]:
     """Return where a logarithmic axis has ticks, and what stands at them.
 
-    Powers of two on one that doubles; else decades, with 2 and 5 within them where there is room.
+    Powers of two on one that doubles; else decades, with round numbers within where there is room.
 
     Parameters
     ----------
@@ -192,11 +201,13 @@ def ticks(axis: Axis, low: float, high: float) -> tuple[list[float], list[str]]:
         return doubled, [f"{value:,g}" for value in doubled]
     decades = range(math.floor(math.log10(low) - slack), math.ceil(math.log10(high) + slack) + 1)
     found: list[float] = []
-    for steps in ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
+    for steps in _WITHIN_DECADES:
         found = [step * 10.0**decade for decade in decades for step in steps]
         found = [value for value in found if low * (1 - slack) <= value <= high * (1 + slack)]
         if len(found) <= _MOST_TICKS:
             break
+    if len(found) < _FEWEST_TICKS:  # no round number, or one, lies within
+        found = sorted({low, high})
     return found, [_short(WRITE[axis.unit](value)) for value in found]
 
 
@@ -215,7 +226,7 @@ def _short(written: str) -> str:
 
 
 def coordinates(series: Line | Bars | Cells, axis: str) -> Values:
-    """Return the coordinates of a line along an axis: they decide how far a logarithmic one goes."""
+    """Return where a line runs along an axis: it decides how far a logarithmic one goes."""
     if not isinstance(series, Line):
         return ()
     return [value for value in getattr(series, axis) if not isinstance(value, str)]

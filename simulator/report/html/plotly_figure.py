@@ -168,6 +168,7 @@ def _axis(axis: Axis, values: Sequence[Any]) -> Json:
         "title": {"text": _plain(axis.title), "standoff": 8, "font": {"size": 13}},
         "automargin": True,
         "tickangle": 0,
+        "ticklabeloverflow": "allow",  # Plotly looks for the title below labels, and needs one
         "gridcolor": _GRID,
         "linecolor": "#9aa5b1",
         "zeroline": False,

@@ -45,8 +45,8 @@ def batch_section(source: RunSource) -> Section | None:
     speedup = Chart(
         key="speedup-batch",
         title="Speedup at equal batch",
-        caption="Tokens a second with speculation over those without, at the same number of decoding "
-        "requests on a replica. Lines: the closed form of MoESD (arXiv 2505.19645, eq. 4) on the "
+        caption="Tokens a second with speculation over those without, with as many requests "
+        "decoding on a replica. Lines: the closed form of MoESD (arXiv 2505.19645, eq. 4) on the "
         "costs of this deployment, by draft length. Dots: steps of this simulation that only "
         "decode.",
         x=_BATCH,
