@@ -94,6 +94,22 @@ def read_words(words: Sequence[str], schema: type[T], command: str) -> Words[T]:
         raise ConfigError(f"{error} {_try(command)}") from error
 
 
+def own_words(words: Sequence[str], schema: type) -> tuple[list[str], list[str]]:
+    """Split words into a command's own settings and what is for the scenario.
+
+    Examples
+    --------
+    >>> @dataclass(frozen=True)
+    ... class Toy:
+    ...     rows: int = 3
+    >>> own_words(["rows=5", "model=mixtral_8x7b", "hydra.run.dir=here"], Toy)
+    (['rows=5', 'hydra.run.dir=here'], ['model=mixtral_8x7b'])
+    """
+    keys = {field.name for field in fields(schema)} | {RUN_FOLDER}
+    own = [word for word in words if word.partition("=")[0] in keys]
+    return own, [word for word in words if word not in own]
+
+
 def _bare(schema: type) -> str | None:
     """Return the setting that a word without ``=`` sets."""
     return next((field.name for field in fields(schema) if field.metadata.get("bare")), None)
@@ -142,7 +158,7 @@ def help_text(
     purpose: str,
     schema: type,
     examples: Sequence[str],
-    folder: str = "runs/DATE/TIME-...",
+    default_folder: str = "runs/DATE/TIME-...",
 ) -> str:
     """Compose the help of a command of words.
 
@@ -154,8 +170,8 @@ def help_text(
         What the command does and needs.
     examples
         Command lines without ``moesim``.
-    folder
-        Where the files go by default, in words.
+    default_folder
+        Where files go unless a folder is given.
     """
     defaults = {
         field.name: None if field.default is MISSING else field.default
@@ -166,7 +182,7 @@ def help_text(
         _key(field, _shown(defaults.get(field.name))): field.metadata.get("help", "")
         for field in fields(schema)
     }
-    entries[f"{RUN_FOLDER}=DIR"] = f"folder of the files (default: {folder})"
+    entries[f"{RUN_FOLDER}=DIR"] = f"folder of the files (default: {default_folder})"
     lines = "\n".join(f"  moesim {example}" for example in examples)
     bare = (_bare(schema) or "").upper()
     usage = " ".join(word for word in ("moesim", command, bare, "[key=value ...]") if word)
