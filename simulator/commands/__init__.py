@@ -23,6 +23,7 @@ COMMANDS = {
     ),
     "calibrate": Command("calibrate", "fit to measurements; what measurements can determine"),
     "workload": Command("workload", "traffic described; presets fitted to traces"),
+    "report": Command("report", "a run, sweep or plan as one HTML page that needs no network"),
     "list": Command("listing", "known models, GPUs, drafters, workloads and parts, with sources"),
     "show": Command("show", "a topology with its links and collectives; placements of experts"),
     "kernels": Command("kernels", "measured kernel tables: import them again from their source"),

@@ -78,7 +78,7 @@ def plot_latencies(
     ConfigError
         If the format is unknown or the file cannot be written.
     """
-    samples = _pooled(requests_path, warmup_fraction)
+    samples = pooled_latencies(requests_path, warmup_fraction)
     with drawing(destination, width=9.6, height=2.9) as figure:
         panels = figure.subplots(1, len(_PANELS), sharey=True)
         for axes, (name, title) in zip(panels, _PANELS.items(), strict=True):
@@ -116,7 +116,14 @@ def plot_target_efficiency(
     return Path(destination)
 
 
-def _pooled(path: Path | str, warmup_fraction: float) -> dict[str, dict[str, Samples]]:
+def pooled_latencies(path: Path | str, warmup_fraction: float) -> dict[str, dict[str, Samples]]:
+    """Return TTFT, TPOT and E2E latency by arm and name, s, replications pooled.
+
+    Parameters
+    ----------
+    path, warmup_fraction
+        As in `plot_latencies`.
+    """
     requests = read_requests(path)
     spans = windows(requests, warmup_fraction)
     found = {run: latencies(rows, spans[run].start_s) for run, rows in requests.items()}
