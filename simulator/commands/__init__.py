@@ -15,6 +15,8 @@ class Command(NamedTuple):
 COMMANDS = {
     "simulate": Command("simulate", "one scenario with and without speculative decoding, paired"),
     "recover": Command("recover", "what a run that was cut off has left of its trace"),
+    "export": Command("export", "a run as a timeline for trace viewers (--perfetto)"),
+    "compare": Command("compare", "what differs between runs, paired, with intervals"),
     "explain": Command("explain", "where the time of a step goes, and what holds SD back"),
     "validate": Command(
         "validate", "how far off predictions are: kernels, deployments, MoESD, an engine"
