@@ -154,7 +154,7 @@ def welch_difference(
     --------
     >>> found = welch_difference([1.0, 2.0, 3.0], [2.0, 4.0, 6.0])
     >>> found.value, round(found.low, 3), round(found.high, 3)
-    (2.0, -1.749, 5.749)
+    (2.0, -2.155, 6.155)
     """
     samples = [np.array([x for x in values if x is not None]) for values in (firsts, seconds)]
     if not all(sample.size for sample in samples):
