@@ -23,6 +23,8 @@ _moesim_complete() {
         replies="--help --multirun --cfg --config-dir --info --hydra-help"
     elif [[ "$command" == explain && "$current" == -* ]]; then
         replies="--help --batch --context --picture --json"
+    elif [[ "$command" == export && "$current" == -* ]]; then
+        replies="--perfetto --help"
     elif [[ "$command" == simulate || "$command" == explain ]]; then
         # Hydra answers; it wants the line without our sub-command.
         line="${line#*"$command"}"

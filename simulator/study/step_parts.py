@@ -105,7 +105,8 @@ class StepParts:
 
 def _octaves(rows: Columns) -> NDArray[np.int64]:
     mean = rows["context_tokens"] / np.maximum(rows["decode_requests"], 1)
-    return np.rint(_CONTEXTS_PER_OCTAVE * np.log2(np.maximum(mean, 1.0))).astype(np.int64)
+    octaves = np.rint(_CONTEXTS_PER_OCTAVE * np.log2(np.maximum(mean, 1.0)))
+    return np.asarray(octaves, dtype=np.int64)
 
 
 def _gamma(model: StepModel, query_tokens: int) -> int:

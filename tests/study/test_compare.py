@@ -18,26 +18,27 @@ from simulator.study.compare.runs import read_runs
 from simulator.study.paired import simulate
 from simulator.trace.statistics import welch_difference, welch_ratio
 
-SMALL = ["run.requests=40", "run.replications=2", "run.workers=1", "slo=chat"]
-RUNS = {
-    "base": [],
-    "longer": ["speculation.gamma=5"],
-    "seed": ["run.seed=1"],
-    "faster": ["workload.rate=9"],
-    "closed": ["workload=fixed_batch", "workload.concurrency=8"],
-    "closed_faster": ["workload=fixed_batch", "workload.concurrency=8", "hardware=h200_sxm"],
-}
+SMALL = ["run.requests=40", "run.workers=1", "slo=chat"]
+RUNS = {"base": ["run.replications=2"], "longer": ["speculation.gamma=5", "run.replications=3"]}
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     for name, overrides in RUNS.items():
-        few = ["run.replications=3"] if name == "longer" else []
-        scenario = build(compose([*SMALL, *overrides, *few]))
+        scenario = build(compose([*SMALL, *overrides]))
         files = (folder / name / f"{table}.parquet" for table in ("requests", "iterations"))
         simulate(scenario, *files, lambda _: None)
     return dict(zip(RUNS, read_runs([folder / name for name in RUNS]), strict=True))
+
+
+def told(run, settings, **factors):
+    """The run, with settings of its own and columns of what was asked multiplied."""
+    asked = {
+        number: {name: values * factors.get(name, 1) for name, values in columns.items()}
+        for number, columns in run.asked.items()
+    }
+    return replace(run, settings={**run.settings, **settings}, asked=asked)
 
 
 def test_the_same_requests_are_paired_whatever_the_draft_length(runs):
@@ -60,25 +61,38 @@ def test_the_same_requests_are_paired_whatever_the_draft_length(runs):
 
 
 def test_a_closed_loop_pairs_by_seed_and_workload_since_arrivals_follow_departures(runs):
-    pairing = pair(runs["closed"], runs["closed_faster"])
+    pairing = pair(runs["base"], told(runs["longer"], {}, arrival_s=0.9))
     assert pairing.paired
     assert "follow departures" in pairing.reason
 
 
 @pytest.mark.parametrize(
-    ("other", "reason"),
-    [("seed", "their seeds are 0 and 1"), ("faster", "their arrivals differ")],
+    ("settings", "factors", "reason"),
+    [
+        ({"run.seed": 1}, {"arrival_s": 2}, "their seeds are 0 and 1"),
+        ({"workload.rate": 9.0}, {"arrival_s": 0.5}, "their arrivals differ"),
+        ({"workload.preset": "code"}, {"prompt_tokens": 2}, "their lengths differ"),
+    ],
 )
-def test_other_requests_are_compared_as_independent(runs, other, reason):
-    pairing = pair(runs["base"], runs[other])
+def test_other_requests_are_compared_as_independent(runs, settings, factors, reason):
+    other = told(runs["longer"], settings, **factors)
+    pairing = pair(runs["base"], other)
     assert (pairing.paired, pairing.reason) == (False, reason)
-    (found,) = compare([runs["base"], runs[other]])
-    change = next(one for one in found.changes["baseline"] if one.figure.name == "tpot_p50")
+    (found,) = compare([runs["base"], other])
+    change = next(one for one in found.changes["speculative"] if one.figure.name == "tpot_p50")
     sides = [
-        [np.median(one.latencies["tpot_s"]) for one in runs[name].of("baseline").values()]
-        for name in (other, "base")
+        [np.median(one.latencies["tpot_s"]) for one in run.of("speculative").values()]
+        for run in (other, runs["base"])
     ]
+    assert [len(side) for side in sides] == [3, 2]
     assert change.change == welch_ratio(*sides)
+
+
+def test_fewer_requests_and_other_replications_are_other_requests(runs):
+    short = {0: {name: values[:7] for name, values in runs["base"].asked[0].items()}}
+    other = replace(runs["base"], asked=short)
+    assert pair(runs["base"], other).reason == "40 requests came in one and 7 in the other"
+    assert "no replication" in pair(runs["base"], replace(other, asked={})).reason
 
 
 @pytest.mark.slow  # importing scipy.stats takes a second
@@ -94,7 +108,8 @@ def test_welch_is_that_of_scipy():
 
 
 def test_what_is_printed_and_saved(runs):
-    reference, others = runs["base"], [runs["longer"], runs["seed"]]
+    seed = told(runs["longer"], {"run.seed": 1}, arrival_s=2)
+    reference, others = runs["base"], [runs["longer"], seed]
     found = compare([reference, *others])
     console = Console(file=StringIO(), width=80)
     print_comparison(reference, found, console)

@@ -66,8 +66,7 @@ def _same_work(first: StoredRun, second: StoredRun, common: tuple[int, ...]) -> 
 
 
 def _equal(first: StoredRun, second: StoredRun, replication: int, name: str) -> bool:
-    columns = (run.asked[replication][name] for run in (first, second))
-    return bool(np.array_equal(*columns))
+    return np.array_equal(first.asked[replication][name], second.asked[replication][name])
 
 
 def _difference(first: StoredRun, second: StoredRun, common: tuple[int, ...]) -> str:

@@ -12,7 +12,7 @@ from simulator.trace.perfetto.document import whole_ns
 from simulator.trace.perfetto.events import counter_event, slice_event
 from simulator.trace.perfetto.places import FIRST_DEVICE, Places
 from simulator.trace.perfetto.window import Floats, TimeWindow
-from simulator.trace.read import Columns, Run, chunks
+from simulator.trace.read import Column, Columns, Run, chunks
 from simulator.units import MS
 
 _SUMS = ("tokens", "active_experts", "bytes_in", "bytes_out")
@@ -112,7 +112,7 @@ def _loads(path: Path, run: Run) -> Iterator[Loaded]:
         starts = np.flatnonzero(np.any(np.diff(keys, axis=1, prepend=-1) != 0, axis=0)).tolist()
         for left, right in zip(starts, [*starts[1:], keys.shape[1]], strict=True):
             rank = rows["rank"][left:right]
-            sums = np.stack([np.bincount(rank, rows[name][left:right]) for name in _SUMS], axis=1)
+            sums = _sums(rank, {name: rows[name][left:right] for name in _SUMS})
             found = int(keys[0, left]), int(keys[1, left]), sums
             if waiting is not None and waiting[:2] == found[:2]:
                 waiting = (*found[:2], _added(waiting[2], sums))
@@ -122,6 +122,12 @@ def _loads(path: Path, run: Run) -> Iterator[Loaded]:
             waiting = found
     if waiting is not None:
         yield waiting
+
+
+def _sums(rank: Column, rows: Columns) -> Floats:
+    """Return the sums of columns by rank, of shape ``[ranks, columns]``."""
+    sums = np.stack([np.bincount(rank, values) for values in rows.values()], axis=1)
+    return sums.astype(np.float64)
 
 
 def _added(first: Floats, second: Floats) -> Floats:

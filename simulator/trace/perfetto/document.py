@@ -46,7 +46,7 @@ class Document:
             self._raw = self._partial.open("wb")
         zipped = path.suffix == ".gz"
         packed = gzip.GzipFile("", "wb", _LEVEL, self._raw, mtime=0) if zipped else self._raw
-        self._text = io.TextIOWrapper(packed, "utf-8", newline="\n")  # type: ignore[type-var]
+        self._text = io.TextIOWrapper(packed, "utf-8", newline="\n")
         self._text.write(_HEAD)
 
     def add(self, events: Iterable[str]) -> None:
