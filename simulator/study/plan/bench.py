@@ -1,4 +1,4 @@
-"""Makes the jobs of a question: deployments at a load, with the seeds of the search or fresh ones."""
+"""Makes the jobs of a question: deployments at a load, with the search's seed or another."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ class Bench:
             requests=self.horizon.requests(rate),
             warmup_fraction=self.horizon.warmup_fraction,
         )
-        return Job(replace(config, workload=replace(config.workload, rate=rate), run=run), replication)
+        return Job(
+            replace(config, workload=replace(config.workload, rate=rate), run=run), replication
+        )
 
     def _config(self, deployment: Deployment) -> Config:
         model = self._models.get(deployment.model)
