@@ -62,8 +62,8 @@ def test_python_examples_run(text, capsys):
     assert float(capsys.readouterr().out) > 0
 
 
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
-def test_examples_run(example, tmp_path):
+def test_the_example_draws_its_picture(tmp_path):
+    example = ROOT / "examples" / "target_efficiency.py"
     picture = tmp_path / "picture.png"
     done = subprocess.run(
         [sys.executable, str(example), str(picture)], capture_output=True, text=True, check=False
