@@ -1,7 +1,7 @@
 """Mixed Spectral Estimation (algorithm 1 of the paper): a model from pooled moments.
 
-``O = sum_a (N_a / N) V_2^(a)`` over aligned actions (equation 9) and ``T_a(. | s) = O^+ m_s^(a)``, m_s
-being column s of V_3^(a) (equation 10); both are clipped and scaled to distributions.
+``O = sum_a (N_a / N) V_2^(a)`` over aligned actions (equation 9) and ``T_a(. | s) = O^+ m_s^(a)``,
+m_s being column s of V_3^(a) (equation 10). Both are clipped and scaled to distributions.
 """
 
 from __future__ import annotations

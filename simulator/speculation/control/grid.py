@@ -10,6 +10,7 @@ function is interpolated linearly from its S corners.
 from __future__ import annotations
 
 from itertools import combinations_with_replacement
+from math import comb
 from typing import NamedTuple
 
 import numpy as np
@@ -70,9 +71,9 @@ class BeliefGrid:
                 f"needs 1 or more of both, and (divisions + 1)^(states - 1) <= {_MOST_CELLS:,}."
             )
         self.states, self.divisions = states, divisions
-        steps = np.array(
-            list(combinations_with_replacement(range(divisions + 1), states - 1)), np.int64
-        ).reshape(-1, states - 1)
+        rising = combinations_with_replacement(range(divisions + 1), states - 1)
+        shape = (comb(divisions + states - 1, states - 1), states - 1)
+        steps = np.array(list(rising), np.int64).reshape(shape)
         self.strides = (divisions + 1) ** np.arange(states - 2, -1, -1, dtype=np.int64)
         """What a unit of each of the S - 1 partial sums adds to the number of a cell."""
         self.point_of_cell = np.zeros((divisions + 1) ** (states - 1), np.int64)
