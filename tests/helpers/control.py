@@ -59,8 +59,8 @@ def errors(truth: Pomdp, found: Estimate | Pomdp) -> Errors:
 def sampled_moments(
     truth: Pomdp, controller: Controller, intervals: int, seed: int, weighted: bool
 ) -> TripleMoments:
-    """Triples of 500 trajectories side by side."""
-    rng, lanes = np.random.default_rng(seed), 500
+    """Triples of 100 trajectories side by side."""
+    rng, lanes = np.random.default_rng(seed), 100
     steps = intervals // lanes
     state, node = rng.integers(0, truth.states, lanes), np.zeros(lanes, int)
     seen, taken = np.zeros((2, steps, lanes), int)

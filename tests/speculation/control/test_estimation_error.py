@@ -47,7 +47,8 @@ def test_errors_fall_with_the_root_of_the_number_of_intervals(estimates):
 def test_bounds_fall_with_the_root_of_data_over_separation(estimates):
     few, many = (estimates[size][0] for size in (SIZES[0], SIZES[2]))
     widths = [error_bounds(one, 2, 0.1, 1.0).observations * separation(one) for one in (few, many)]
-    assert widths[0] / widths[1] == pytest.approx(6.0, rel=0.05)
+    data = [one.conditioning.visits.sum() for one in (few, many)]
+    assert widths[0] / widths[1] == pytest.approx(np.sqrt(data[1] / data[0]))
     bound, doubled = (error_bounds(few, 2, 0.1, scale) for scale in (1.0, 2.0))
     assert doubled.observations == pytest.approx(2 * bound.observations)
     np.testing.assert_allclose(doubled.transitions, 2 * bound.transitions)

@@ -65,8 +65,8 @@ def test_an_episode_ends_when_an_action_has_doubled(runs):
 def test_phases_of_seeu_alternate_with_their_lengths(runs):
     for episodes in runs["seeu"].episodes:
         starts = [episode.first_interval for episode in episodes]
-        assert starts == [0, 3_000, 9_000, 12_000, 20_485]
-        assert [episode.purpose for episode in episodes] == ["explore", "exploit"] * 2 + ["explore"]
+        assert starts == [0, 3_000, 9_000, 12_000, 20_485, 23_485]
+        assert [episode.purpose for episode in episodes] == ["explore", "exploit"] * 3
 
 
 def test_estimates_end_near_the_truth_which_no_learner_sees(runs):
@@ -80,7 +80,7 @@ def test_learning_pays(runs):
         for name, run in runs.items()
     }
     assert late["fixed"] < late["memoryless"] <= late["mixed"] + 0.01
-    assert late["mixed"] == pytest.approx(late["oracle"], abs=0.01)
+    assert late["mixed"] == pytest.approx(late["oracle"], abs=0.02)
     assert late["oracle"] <= ORACLE.gain + 0.01
 
 
