@@ -156,6 +156,12 @@ def _acceptance(scenario: Scenario) -> str:
             f"average (the mean of {WINDOW_ROUNDS} rounds varies {inflation:.1f} times as much as "
             f"that of independent ones)"
         )
+    if (phases := speculation.phases) is not None:
+        return (
+            f"{drafts} with rate {phases.alpha_easy:g} in easy and {phases.alpha_hard:g} in hard "
+            f"requests; in phases of {phases.stretch_requests:g} requests on average "
+            f"{phases.own_share:.0%} are of one kind"
+        )
     if isinstance(scenario.acceptance, (ProfiledAcceptance, ClassAcceptance)):
         length = scenario.acceptance.tokens_per_round(speculation.gamma)
         classes = _by_class(scenario)
