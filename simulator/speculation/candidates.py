@@ -66,9 +66,7 @@ class Candidates:
             chance *= self._proposal_rate
         return chance
 
-    def runs(
-        self, alpha: Floats, gamma: int, generator: np.random.Generator
-    ) -> NDArray[np.int64]:
+    def runs(self, alpha: Floats, gamma: int, generator: np.random.Generator) -> NDArray[np.int64]:
         """Draw ``min(L, gamma)`` of rounds whose positions all have one rate.
 
         Parameters
