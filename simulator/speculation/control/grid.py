@@ -88,7 +88,7 @@ class BeliefGrid:
     def nearest(self, beliefs: object) -> Integers:
         """Return the index of the point that each belief [..., S] rounds to."""
         sums = np.cumsum(np.asarray(beliefs, float), axis=-1)[..., :-1]
-        steps = (sums * self.divisions + 0.5).astype(np.int64)
+        steps = np.rint(sums * self.divisions).astype(np.int64)
         return np.asarray(self.point_of_cell[steps @ self.strides])
 
     def corners(self, beliefs: object) -> Corners:

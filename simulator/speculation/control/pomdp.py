@@ -78,17 +78,17 @@ class Pomdp:
     @property
     def actions(self) -> int:
         """Number of actions, A."""
-        return self.transitions.shape[0]
+        return int(self.transitions.shape[0])
 
     @property
     def states(self) -> int:
         """Number of states, S."""
-        return self.observations.shape[0]
+        return int(self.observations.shape[0])
 
     @property
     def symbols(self) -> int:
         """Number of observations, O."""
-        return self.observations.shape[1]
+        return int(self.observations.shape[1])
 
     @property
     def first_belief(self) -> Array:
@@ -106,7 +106,7 @@ class Pomdp:
 
         ``b M[a, o]`` is the next predictive belief times the chance of o.
         """
-        return np.einsum("so,ast->aost", self.observations, self.transitions)
+        return np.asarray(np.einsum("so,ast->aost", self.observations, self.transitions))
 
     def relabelled(self, order: Sequence[int]) -> Pomdp:
         """Return the same process with its states in another order."""
