@@ -156,7 +156,9 @@ def _rank_evidence(moments: TripleMoments, action: int, states: int) -> tuple[fl
         return 0.0, 0.0
     joint = moments.joint(action).sum(axis=1)
     left, sizes, right = np.linalg.svd(joint)
-    spread = (left[:, states - 1 :] ** 2).sum(axis=1) @ joint @ (right[states - 1 :] ** 2).sum(axis=0)
+    spread = (
+        (left[:, states - 1 :] ** 2).sum(axis=1) @ joint @ (right[states - 1 :] ** 2).sum(axis=0)
+    )
     rest = float(np.sqrt(np.sum(sizes[states - 1 :] ** 2)))
     noise = max(float(np.sqrt(spread / visits)), _ZERO * float(sizes[0]) / REFUSED)
     return float(sizes[states - 1]), rest / noise

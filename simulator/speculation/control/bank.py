@@ -60,7 +60,9 @@ class PolicyBank:
 
     def load(self, lane: int, policy: Plan | Controller, actions: Bytes, symbols: Bytes) -> None:
         """Have a lane follow a policy from here on, given its actions and observations so far."""
-        history = list(zip(actions[-_RECALLED:].tolist(), symbols[-_RECALLED:].tolist(), strict=True))
+        history = list(
+            zip(actions[-_RECALLED:].tolist(), symbols[-_RECALLED:].tolist(), strict=True)
+        )
         self._believes[lane] = isinstance(policy, Plan)
         if isinstance(policy, Plan):
             self._load_plan(lane, policy, history)
@@ -93,7 +95,9 @@ class PolicyBank:
         steps = policy.model.belief_steps + _POSSIBLE
         summing = np.triu(np.ones((grid.states, grid.states)))
         moved = np.linalg.inv(summing) @ steps @ summing
-        self._steps[:, :, lane] = moved.reshape(self._pairs, grid.states, grid.states).transpose(1, 2, 0)
+        self._steps[:, :, lane] = moved.reshape(self._pairs, grid.states, grid.states).transpose(
+            1, 2, 0
+        )
         self._actions[lane, : len(grid.point_of_cell)] = policy.table.actions[grid.point_of_cell]
         belief = policy.model.first_belief
         for action, symbol in history:

@@ -119,7 +119,9 @@ def on_grid(model: Pomdp, table: BeliefTable) -> Controller:
     steps = np.einsum("ps,aost->paot", table.grid.points, model.belief_steps)
     chances = steps.sum(axis=-1, keepdims=True)
     following = np.divide(
-        steps, chances, out=np.broadcast_to(model.first_belief, steps.shape).copy(),
+        steps,
+        chances,
+        out=np.broadcast_to(model.first_belief, steps.shape).copy(),
         where=chances > 0,
     )
     # The first node is where the belief begins.

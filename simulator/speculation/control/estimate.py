@@ -71,8 +71,7 @@ def estimate(moments: TripleMoments, states: int, generator: np.random.Generator
     """
     require_usable(moments, states)
     found = [
-        recover_views(moments.joint(action), states, generator)
-        for action in range(moments.actions)
+        recover_views(moments.joint(action), states, generator) for action in range(moments.actions)
     ]
     shares = _shares(moments.visits)
     reference = found[int(np.argmax(shares))].second
@@ -82,7 +81,9 @@ def estimate(moments: TripleMoments, states: int, generator: np.random.Generator
     transitions = np.stack([distributions(inverse @ part.third).T for part in views])
     conditioning = Conditioning(
         visits=moments.visits.copy(),
-        views=np.array([_smallest(moments.joint(a).sum(axis=1), states) for a in range(moments.actions)]),
+        views=np.array(
+            [_smallest(moments.joint(a).sum(axis=1), states) for a in range(moments.actions)]
+        ),
         observations=_smallest(columns, states),
         transitions=np.array([_smallest(matrix, states) for matrix in transitions]),
     )

@@ -11,15 +11,10 @@ With ``delta_l = delta / (3 S A l^3)`` in episode l the confidence sets hold tog
 
 from __future__ import annotations
 
-from simulator.speculation.control.bounds import error_bounds
-from simulator.speculation.control.controllers import constant
-from simulator.speculation.control.errors import UnusableMoments
-from simulator.speculation.control.estimate import Estimate, estimate
 from simulator.speculation.control.grid import BeliefGrid
-from simulator.speculation.control.moments import TripleMoments
-from simulator.speculation.control.optimism import optimistic_plan
 from simulator.speculation.control.phases import Phase, Stretch
 from simulator.speculation.control.settings import Known, LearnerSettings
+from simulator.speculation.control.spectral_learner import SpectralLearner, explore
 from simulator.streams import Streams
 
 
@@ -41,10 +36,9 @@ class MixedSpectralUcrl:
     def __init__(
         self, known: Known, settings: LearnerSettings, grid: BeliefGrid, streams: Streams
     ) -> None:
-        self._known, self._settings, self._grid, self._streams = known, settings, grid, streams
-        self._moments = TripleMoments(known.actions, known.symbols)
-        self._episode, self._note = 0, ""
-        self._found: Estimate | None = None
+        self._known, self._settings = known, settings
+        self._learned = SpectralLearner(known, settings, grid, streams)
+        self._episode = 0
 
     def next(self, seen: Stretch | None) -> Phase:
         """Return the phase to come: exploring at first, then one plan after another.
@@ -54,33 +48,10 @@ class MixedSpectralUcrl:
         UnusableMoments
             If nothing can be learned from the first exploration.
         """
-        known, settings = self._known, self._settings
         if seen is None:
-            return explore(known, settings.first_exploration)
-        self._moments.add(seen.observations, seen.actions)
+            return explore(self._known, self._settings.first_exploration)
+        self._learned.add(seen)
         self._episode += 1
-        generator = self._streams.block("control.learner", self._episode)
-        note = ""
-        try:
-            self._found = estimate(self._moments, known.states, generator)
-        except UnusableMoments as problem:
-            if self._found is None:
-                raise
-            note = str(problem)
-        delta = settings.delta / (3 * known.states * known.actions * self._episode**3)
-        radii = error_bounds(self._found, self._episode, delta, settings.optimism)
-        plan = optimistic_plan(
-            self._found, known.rewards, self._grid, radii, settings.models, generator
+        return self._learned.exploit(
+            self._episode, policies=self._episode, visits=self._learned.visits
         )
-        return Phase(
-            "exploit",
-            plan,
-            visits=self._moments.visits,
-            conditioning=self._found.conditioning,
-            note=note,
-        )
-
-
-def explore(known: Known, intervals: int) -> Phase:
-    """Return a phase of uniformly drawn actions."""
-    return Phase("explore", constant(0, known.actions, known.symbols), 1.0, intervals)

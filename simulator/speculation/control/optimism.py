@@ -7,6 +7,8 @@ The estimate itself is always among them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from simulator.speculation.control.bounds import ErrorBounds
@@ -17,15 +19,10 @@ from simulator.speculation.control.pomdp import Array, Pomdp
 from simulator.speculation.control.spectral import distributions
 
 
-def optimistic_plan(
-    found: Estimate,
-    rewards: Array,
-    grid: BeliefGrid,
-    radii: ErrorBounds,
-    models: int,
-    generator: np.random.Generator,
-) -> Plan:
-    """Return the plan of largest gain among sampled models.
+def plausible_models(
+    found: Estimate, rewards: Array, radii: ErrorBounds, count: int, generator: np.random.Generator
+) -> Iterator[Pomdp]:
+    """Yield the estimate, then models sampled around it.
 
     Parameters
     ----------
@@ -33,27 +30,26 @@ def optimistic_plan(
         Centre and radii of the confidence set.
     rewards
         ``r(o)``, shape [O].
-    grid
-        To plan on.
-    models
-        Models sampled beside the estimate; none are where both radii are 0.
+    count
+        Models beside the estimate; none where the radii are 0.
     generator
         Of the samples.
     """
-    best = plan(Pomdp(found.transitions, found.observations, rewards), grid)
-    values = best.values
-    for _ in range(models if radii.observations > 0 else 0):
-        model = Pomdp(
-            np.stack(
-                [
-                    _moved(matrix, radius, generator)
-                    for matrix, radius in zip(found.transitions, radii.transitions, strict=True)
-                ]
-            ),
+    yield Pomdp(found.transitions, found.observations, rewards)
+    for _ in range(count if radii.observations > 0 else 0):
+        pairs = zip(found.transitions, radii.transitions, strict=True)
+        yield Pomdp(
+            np.stack([_moved(matrix, radius, generator) for matrix, radius in pairs]),
             _moved(found.observations, radii.observations, generator),
             rewards,
         )
-        other = plan(model, grid, values=values)
+
+
+def optimistic_plan(models: Iterator[Pomdp], grid: BeliefGrid) -> Plan:
+    """Return the plan of largest gain among models; of equal ones the first."""
+    best = plan(next(models), grid)
+    for model in models:
+        other = plan(model, grid, values=best.values)
         if other.gain > best.gain:
             best = other
     return best

@@ -21,7 +21,11 @@ def joint_chain(pomdp: Pomdp, controller: Controller) -> Array:
     arrives = np.eye(nodes)[controller.successor]
     chain = np.einsum(
         "so,moa,ast,maon->smtn",
-        pomdp.observations, controller.choice, pomdp.transitions, arrives, optimize=True,
+        pomdp.observations,
+        controller.choice,
+        pomdp.transitions,
+        arrives,
+        optimize=True,
     )
     return np.asarray(chain.reshape(pomdp.states * nodes, -1))
 
@@ -72,8 +76,12 @@ def _joint_law(pomdp: Pomdp, controller: Controller, weighted: bool) -> Array:
     # P(o_{t-1}, s_t, m_t)
     before = np.einsum(
         "sm,si,mia,ast,main->itn",
-        resting, pomdp.observations, choice, pomdp.transitions,
-        np.eye(nodes)[controller.successor], optimize=True,
+        resting,
+        pomdp.observations,
+        choice,
+        pomdp.transitions,
+        np.eye(nodes)[controller.successor],
+        optimize=True,
     )
     if weighted:
         if np.any(choice <= 0):
