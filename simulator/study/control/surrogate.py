@@ -80,8 +80,16 @@ class Surrogate:
     @property
     def states(self) -> list[str]:
         """Names of the states."""
-        buckets = [f"backlog {bucket}" for bucket in self._bucket_names()]
-        return [f"{phase}, {bucket}" for phase in PHASES for bucket in buckets]
+        return [f"{phase}, {name} requests" for phase in PHASES for name in self.bucket_names]
+
+    @property
+    def bucket_names(self) -> list[str]:
+        """Numbers of requests in each bucket of the backlog, such as ``0-15`` and ``16+``."""
+        firsts = [0, *(edge + 1 for edge in self.backlog_edges)]
+        names = [
+            f"{first}-{last}" for first, last in zip(firsts[:-1], self.backlog_edges, strict=True)
+        ]
+        return [*names, f"{firsts[-1]}+"]
 
     @property
     def assumptions(self) -> list[str]:
@@ -97,13 +105,6 @@ class Surrogate:
             "the score of a bucket is the share of requests that would begin within slo.ttft_s if "
             "they came then; time per output token is not scored",
         ]
-
-    def _bucket_names(self) -> list[str]:
-        first, names = 0, []
-        for last in self.backlog_edges:
-            names.append(f"{first}-{last}")
-            first = last + 1
-        return [*names, f"{first}+"]
 
 
 def surrogate(instance: Instance, backlog_edges: tuple[int, ...] | None = None) -> Surrogate:
