@@ -1,11 +1,12 @@
 """What the estimator takes for granted, checked: on a known process, and on moments.
 
 Of the process (assumptions 4.1, 4.2 and 6.1 of the paper): no more states than observations, O of
-full rank, every T_a invertible, and, for bounds on regret, no transition impossible. Of the data:
-every action was visited, and the moments ``K_31`` of what comes before and after it have rank S. With N
-triples their entries err by ``sqrt(p_ij / N)``. If the rank were below S, the singular values from the
-S-th on would be noise, with a root mean square sum of ``sqrt(sum_ij |U_i|^2 |V_j|^2 p_ij / N)``, U and V the
-singular vectors from the S-th on. They are compared with that.
+full rank, every T_a invertible, and, for bounds on regret, no transition impossible.
+
+Of the data: every action was visited, and the moments ``K_31`` of what comes before and after it
+have rank S. With N triples an entry errs by ``sqrt(p_ij / N)``. If the rank were below S, singular
+values from the S-th on would be noise, of root mean square sum ``sqrt(sum_ij |U_i|^2 |V_j|^2 p_ij /
+N)`` with U and V the singular vectors from the S-th on. They are compared with that.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.speculation.control.errors import UnusableMoments
+from simulator.speculation.control.errors import NotLearnableError
 from simulator.speculation.control.moments import TripleMoments
 from simulator.speculation.control.pomdp import Array, Pomdp
 
@@ -93,12 +94,12 @@ def require_learnable(pomdp: Pomdp) -> ProcessReport:
 
     Raises
     ------
-    UnusableMoments
+    NotLearnableError
         If an assumption is broken; the message says which.
     """
     report = process_report(pomdp)
     if report.broken:
-        raise UnusableMoments("this process cannot be learned: " + " ".join(report.broken))
+        raise NotLearnableError("this process cannot be learned: " + " ".join(report.broken))
     return report
 
 
@@ -135,11 +136,11 @@ def moment_report(moments: TripleMoments, states: int) -> MomentReport:
 
     Raises
     ------
-    UnusableMoments
+    NotLearnableError
         If there are more states than observations.
     """
     if states > moments.symbols:
-        raise UnusableMoments(_more_states(states, moments.symbols))
+        raise NotLearnableError(_more_states(states, moments.symbols))
     found = [_rank_evidence(moments, action, states) for action in range(moments.actions)]
     return MomentReport(
         states=states,
@@ -169,20 +170,20 @@ def require_usable(moments: TripleMoments, states: int) -> MomentReport:
 
     Raises
     ------
-    UnusableMoments
+    NotLearnableError
         If there are more states than observations, an action was not visited, or a singular value
         that should not be 0 is no larger than sampling noise.
     """
     report = moment_report(moments, states)
     missing = [action for action, visits in enumerate(report.visits) if not visits]
     if missing:
-        raise UnusableMoments(
+        raise NotLearnableError(
             f"nothing is known of actions {missing}: they were never taken between two observed "
             "intervals. Explore longer, or leave them out."
         )
     for action, ratio in enumerate(report.ratios):
         if ratio <= REFUSED:
-            raise UnusableMoments(_lacks_rank(report, action))
+            raise NotLearnableError(_lacks_rank(report, action))
     return report
 
 

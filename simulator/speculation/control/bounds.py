@@ -1,6 +1,6 @@
 """How far an estimate may be off: theorem 5.4 of the paper, from estimated quantities alone.
 
-With N triples in all, N_a around action a, L pooled policies, and probability ``1 - 3 S A delta`` at least,
+With N triples in all, N_a around action a and L pooled policies, with a chance of ``1 - 3 S A delta``:
 
 - ``|O^ - O|_F <= C_O / zeta  sqrt(S A L log(A L / delta) / N)``
 - ``|T_a^ - T_a|_F <= C_T S / (sigma_S(O) zeta)  sqrt(A L log(A L / delta) / N_a)``

@@ -5,5 +5,5 @@ from __future__ import annotations
 from simulator.errors import SimulatorError
 
 
-class UnusableMoments(SimulatorError):
-    """Moments, or the process behind them, break an assumption of the estimator."""
+class NotLearnableError(SimulatorError):
+    """A process, or the moments of its data, break an assumption of the estimator."""

@@ -1,7 +1,7 @@
 """Mixed Spectral Estimation (algorithm 1 of the paper): a model from pooled moments.
 
-``O = sum_a (N_a / N) V_2^(a)`` over aligned actions (equation 9), and ``T_a(. | s) = O^+ m_s^(a)`` with m_s the
-column of V_3^(a) (equation 10); both are clipped and scaled to distributions.
+``O = sum_a (N_a / N) V_2^(a)`` over aligned actions (equation 9) and ``T_a(. | s) = O^+ m_s^(a)``, m_s
+being column s of V_3^(a) (equation 10); both are clipped and scaled to distributions.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def estimate(moments: TripleMoments, states: int, generator: np.random.Generator
 
     Raises
     ------
-    UnusableMoments
+    NotLearnableError
         If there are more states than observations, an action was not visited, or moments lack rank.
 
     Examples
@@ -75,7 +75,7 @@ def estimate(moments: TripleMoments, states: int, generator: np.random.Generator
     ]
     shares = _shares(moments.visits)
     reference = found[int(np.argmax(shares))].second
-    views = tuple(part.ordered(best_order(part.second, reference)) for part in found)
+    views = tuple(part.ordered(best_order(part.second, reference).tolist()) for part in found)
     columns = sum(share * part.second for share, part in zip(shares, views, strict=True))
     inverse = np.linalg.pinv(columns)
     transitions = np.stack([distributions(inverse @ part.third).T for part in views])

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from simulator.speculation.control.bank import PolicyBank
-from simulator.speculation.control.controllers import Controller
 from simulator.speculation.control.grid import BeliefGrid
 from simulator.speculation.control.phases import Learner, Phase, Stretch
+from simulator.speculation.control.planning import Plan
 from simulator.speculation.control.pomdp import Array, Pomdp
 from simulator.speculation.control.results import Bytes, Episode, LearnerRun
 from simulator.speculation.control.world import World, inside
@@ -144,15 +144,15 @@ class _Race:
         """Count the intervals just run, and move on the lanes whose phase is over."""
         taken = self.actions[self.done - steps : self.done]
         self._intervals_left -= steps
-        for action, left in enumerate(self._visits_left):
-            left -= np.count_nonzero(taken == action, axis=0)
+        for action in range(self._pomdp.actions):
+            self._visits_left[action] -= np.count_nonzero(taken == action, axis=0)
         over = (self._intervals_left <= 0) | (self._visits_left <= 0).any(axis=0)
         if self.done == self._intervals:
             return
-        for lane in np.flatnonzero(over):
+        for lane in np.flatnonzero(over).tolist():
             own = slice(self._began[lane], self.done)
             seen = Stretch(self.symbols[own, lane], self.actions[own, lane])
-            self._enter(int(lane), self._learners[lane].next(seen))
+            self._enter(lane, self._learners[lane].next(seen))
 
     def _enter(self, lane: int, phase: Phase) -> None:
         self._began[lane] = self.done
@@ -161,14 +161,14 @@ class _Race:
         self._visits_left[:, lane] = np.inf if phase.visits is None else phase.visits
         past = slice(0, self.done)
         self._bank.load(lane, phase.policy, self.actions[past, lane], self.symbols[past, lane])
-        plan = None if isinstance(phase.policy, Controller) else phase.policy
+        plan = phase.policy if isinstance(phase.policy, Plan) else None
         self.episodes[lane].append(
             Episode(
                 first_interval=self.done,
                 purpose=phase.purpose,
-                model=plan and plan.model,
-                table=plan and plan.table,
-                gain=plan and plan.gain,
+                model=plan.model if plan else None,
+                table=plan.table if plan else None,
+                gain=plan.gain if plan else None,
                 conditioning=phase.conditioning,
                 note=phase.note,
             )

@@ -3,8 +3,8 @@
 Azizzadenesheli, Lazaric and Anandkumar, "Reinforcement Learning of POMDPs using Spectral Methods",
 COLT 2016. Policies are memoryless and stochastic: every action has the chance iota at least. An
 action's moments come from the one episode that took it most often, not from all; an episode ends
-when it has taken some action twice as often as any before. Against the best belief policy its regret is linear, by
-what memory is worth.
+when it has taken some action twice as often as any before. Against the best belief policy its
+regret is linear, by what memory is worth.
 
 Two differences. A policy acts on ``o_{t-1}`` instead of ``o_t``, as all learners here do, so that
 moments need no correction. And it is sought among those that give one action per observation all
@@ -54,7 +54,7 @@ class MemorylessSpectralUcrl:
 
         Raises
         ------
-        UnusableMoments
+        NotLearnableError
             If nothing can be learned from the first exploration.
         """
         known, settings = self._known, self._settings
@@ -91,11 +91,11 @@ def memoryless_policy(model: Pomdp, spread: float) -> tuple[list[int], float]:
 
     Examples
     --------
-    >>> stay, swap = [[0.9, 0.1], [0.1, 0.9]], [[0.1, 0.9], [0.9, 0.1]]
-    >>> seen = Pomdp([stay, swap], [[1.0, 0.0], [0.0, 1.0]], [1.0, 0.0])
+    >>> stay, leave = [[0.9, 0.1], [0.1, 0.9]], [[0.5, 0.5], [0.5, 0.5]]
+    >>> seen = Pomdp([stay, leave], [[1.0, 0.0], [0.0, 1.0]], [1.0, 0.0])
     >>> policy, reward = memoryless_policy(seen, spread=0.0)
     >>> policy, round(reward, 3)
-    ([1, 0], 0.5)
+    ([0, 1], 0.682)
     """
     return max(
         (_climbed(model, spread, [action] * model.symbols) for action in range(model.actions)),

@@ -45,7 +45,7 @@ class MixedSpectralUcrl:
 
         Raises
         ------
-        UnusableMoments
+        NotLearnableError
             If nothing can be learned from the first exploration.
         """
         if seen is None:

@@ -1,18 +1,18 @@
 """Moments of triples of observations around each action, pooled over policies.
 
-A triple around ``a_t = a`` has the views ``v_1 = o_{t-1}``, ``v_2 = o_t`` and ``v_3 = o_{t+1}``, one-hot.
-Given the state ``s_t`` and the action, the three are independent, if the action was chosen blind to ``o_t``:
+A triple around ``a_t = a`` has the views ``v_1 = o_{t-1}``, ``v_2 = o_t`` and ``v_3 = o_{t+1}``,
+one-hot. Given ``s_t`` and the action they are independent, if it was chosen blind to ``o_t``:
 
-- ``V_2 = O`` and ``V_3^(a) = O T_a'`` do not depend on the policy, columns are states;
+- ``V_2 = O`` and ``V_3^(a) = O T_a'`` do not depend on the policy (columns are states);
 - ``V_1^(a, policy)`` and the weights of states do.
 
-So the joint law of a triple, pooled over trajectories l of different policies, is
-``sum_s w_s  v1_s (x) v2_s (x) v3_s`` with ``w = sum_l (n_l / N) w^(l)`` and the same V_2 and V_3
-(theorem 5.3 of the paper). All that is kept of any number of intervals is A O^3 sums.
+So the joint law of a triple, pooled over trajectories l of different policies, is ``sum_s w_s v1_s
+(x) v2_s (x) v3_s`` with ``w = sum_l (n_l / N) w^(l)`` and the same V_2 and V_3 (theorem 5.3 of the
+paper). All that is kept of any number of intervals is A O^3 sums.
 
 A policy that looks at ``o_t`` breaks this: conditioned on the action ``o_t`` does not follow O.
-Where the chance ``pi(a_t | h_t)`` of each action taken is known and never 0, weights ``1 / pi`` undo
-it (inverse propensity): in expectation actions are then as if drawn uniformly.
+Where the chance ``pi(a_t | h_t)`` of each action taken is known and never 0, weights ``1 / pi``
+undo it (inverse propensity): in expectation actions are then as if drawn uniformly.
 """
 
 from __future__ import annotations

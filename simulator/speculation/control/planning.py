@@ -2,7 +2,7 @@
 
 The Bellman equation of the average reward on predictive beliefs is
 
-``rho + v(b) = g(b) + max_a sum_o P(o | b) v(b'(b, a, o))``,  ``g(b) = sum_s b(s) sum_o O(o | s) r(o)``.
+``rho + v(b) = g(b) + max_a sum_o P(o | b) v(b'(b, a, o))``, ``g(b) = sum_s b(s) sum_o O(o | s) r(o)``.
 
 v is kept at the points of the grid and interpolated linearly between them. So interpolated, the
 problem is a finite Markov decision process whose states are the points. Since v is convex in the

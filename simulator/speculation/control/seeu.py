@@ -5,7 +5,7 @@ compares with. Phase l = 1, 2, ... explores with uniform actions for tau_1 inter
 the triples of all explorations and of nothing else, and follows the optimistic plan for
 ``tau_2 sqrt(l)`` intervals. Exploring again and again costs regret of order T^(2/3).
 
-It shares estimator, planner and optimism with the mixed learner; one trajectory is pooled, since all
+It shares estimator, planner and optimism with the mixed learner. It pools one trajectory, since all
 its data come from one policy.
 """
 
@@ -47,7 +47,7 @@ class Seeu:
 
         Raises
         ------
-        UnusableMoments
+        NotLearnableError
             If nothing can be learned from the first exploration.
         """
         self._explored = not self._explored

@@ -1,25 +1,28 @@
 """From the moments around one action to what each hidden state shows before, at and after it.
 
-With the joint law ``P[i, j, k]`` of ``(o_{t-1}, o_t, o_{t+1})`` around an action, and ``K_xy`` the joint law of
-views x and y, shape [O, O] (theorem 5.3 and equation 6 of the paper):
+With the joint law ``P[i, j, k]`` of ``(o_{t-1}, o_t, o_{t+1})`` around an action, and ``K_xy`` the
+joint law of views x and y, shape [O, O] (theorem 5.3 and equation 6 of the paper):
 
-- modified views turn the first two into the third, ``v1~ = K_32 K_12^+ v1`` and ``v2~ = K_31 K_21^+ v2``;
-- ``M_2 = E[v1~ (x) v2~] = sum_s w_s m_s (x) m_s`` and ``M_3 = E[v1~ (x) v2~ (x) v3] = sum_s w_s m_s (x) m_s (x) m_s``, with
-  m_s the column s of V_3;
-- ``W = U D^(-1/2)`` of the top S eigenpairs of M_2 whitens: ``M_3(W, W, W)`` is a sum of S orthogonal
-  cubes with values ``w_s^(-1/2)``, found by the tensor power method;
-- ``m_s = value_s (W')^+ vector_s``, column s of V_2 is ``K_21 K_31^+ m_s``, and of V_1 ``K_12 K_32^+ m_s``.
+- modified views turn the first two into the third, ``v1~ = K_32 K_12^+ v1`` and ``v2~ = K_31 K_21^+
+  v2``;
+- ``M_2 = E[v1~ (x) v2~] = sum_s w_s m_s (x) m_s`` and ``M_3 = E[v1~ (x) v2~ (x) v3] = sum_s w_s m_s
+  (x) m_s (x) m_s``, with m_s the column s of V_3;
+- ``W = U D^(-1/2)`` of the top S eigenpairs of M_2 whitens: ``M_3(W, W, W)`` is a sum of S
+  orthogonal cubes with values ``w_s^(-1/2)``, found by the tensor power method;
+- ``m_s = value_s (W')^+ vector_s``, column s of V_2 is ``K_21 K_31^+ m_s`` and of V_1 ``K_12 K_32^+
+  m_s``.
 
 Pseudo-inverses keep the S largest singular values: in the limit there are no others.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from simulator.speculation.control.errors import UnusableMoments
+from simulator.speculation.control.errors import NotLearnableError
 from simulator.speculation.control.pomdp import Array
 from simulator.speculation.control.tensor_power import robust_tensor_power
 
@@ -41,9 +44,9 @@ class Views(NamedTuple):
     third: Array
     weights: Array
 
-    def ordered(self, order: Array) -> Views:
+    def ordered(self, order: Sequence[int]) -> Views:
         """Return the same views with states in another order."""
-        return Views(*(part[..., order] for part in self))
+        return Views(*(part[..., list(order)] for part in self))
 
 
 def recover_views(joint: Array, states: int, generator: np.random.Generator) -> Views:
@@ -60,7 +63,7 @@ def recover_views(joint: Array, states: int, generator: np.random.Generator) -> 
 
     Raises
     ------
-    UnusableMoments
+    NotLearnableError
         If M_2 has fewer than S positive eigenvalues: too few data, or fewer states.
     """
     k12, k13, k23 = joint.sum(axis=2), joint.sum(axis=1), joint.sum(axis=0)
@@ -71,7 +74,7 @@ def recover_views(joint: Array, states: int, generator: np.random.Generator) -> 
     sizes, axes = np.linalg.eigh((pairs + pairs.T) / 2.0)
     sizes, axes = sizes[::-1][:states], axes[:, ::-1][:, :states]
     if sizes[-1] <= 0:
-        raise UnusableMoments(
+        raise NotLearnableError(
             f"the whitened moments show {int(np.sum(sizes > 0))} states, not {states}: collect "
             "more intervals, or ask for fewer states."
         )

@@ -9,7 +9,7 @@ import numpy as np
 
 from simulator.speculation.control.bounds import error_bounds
 from simulator.speculation.control.controllers import constant
-from simulator.speculation.control.errors import UnusableMoments
+from simulator.speculation.control.errors import NotLearnableError
 from simulator.speculation.control.estimate import Estimate, estimate
 from simulator.speculation.control.grid import BeliefGrid
 from simulator.speculation.control.moments import TripleMoments
@@ -90,14 +90,14 @@ class SpectralLearner:
 
         Raises
         ------
-        UnusableMoments
+        NotLearnableError
             If moments are unusable and there is no estimate yet.
         """
         known, settings, note = self._known, self._settings, ""
         generator = self._streams.block("control.learner", episode)
         try:
             self._found = estimate(self._moments, known.states, generator)
-        except UnusableMoments as problem:
+        except NotLearnableError as problem:
             if self._found is None:
                 raise
             note = str(problem)

@@ -16,9 +16,9 @@ _INSIDE = 1e-9
 class World:
     """The hidden states of many lanes of one process.
 
-    One uniform draw decides what a state shows and where it goes: rows ``P(o, s' | s, a)`` are summed
-    up and laid end to end, row ``a S + s`` in ``[a S + s, a S + s + 1]``, so that one sorted search
-    serves all lanes.
+    One uniform draw decides what a state shows and where it goes. Rows ``P(o, s' | s, a)`` are
+    summed up and laid end to end, row ``a S + s`` in ``[a S + s, a S + s + 1]``, so that one sorted
+    search serves all lanes.
 
     Parameters
     ----------
