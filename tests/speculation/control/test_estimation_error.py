@@ -85,7 +85,7 @@ def test_plausible_models_stay_within_their_radii_and_the_first_is_the_estimate(
 
 def test_optimism_keeps_the_largest_gain_and_none_is_left_without_radii(estimates):
     found, grid = estimates[SIZES[0]][0], BeliefGrid(3, 6)
-    radii = error_bounds(found, 2, 0.1, 1e-3)
+    radii = error_bounds(found, 2, 0.1, 1e-4)
     models = list(plausible_models(found, TRUTH.rewards, radii, 8, np.random.default_rng(2)))
     best = optimistic_plan(iter(models), grid)
     gains = [plan(model, grid).gain for model in models]
