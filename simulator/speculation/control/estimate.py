@@ -86,6 +86,7 @@ def estimate(moments: TripleMoments, states: int, generator: np.random.Generator
         ),
         observations=_smallest(columns, states),
         transitions=np.array([_smallest(matrix, states) for matrix in transitions]),
+        disagreement=np.array([np.abs(part.second - columns).sum(axis=0).max() for part in views]),
     )
     return Estimate(transitions, np.asarray(columns).T, views, conditioning)
 

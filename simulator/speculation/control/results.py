@@ -28,12 +28,17 @@ class Conditioning:
         ``sigma_S(O)``.
     transitions
         ``sigma_S(T_a)`` of each action, shape [A].
+    disagreement
+        Largest 1-norm distance, over states, of what an action's own moments say that a state
+        shows from what all of them say together, shape [A]. It vanishes with more data if actions
+        were chosen blind to the current observation, and does not if they were not.
     """
 
     visits: Array
     views: Array
     observations: float
     transitions: Array
+    disagreement: Array
 
 
 @dataclass(frozen=True, slots=True)

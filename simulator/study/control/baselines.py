@@ -62,7 +62,8 @@ def baselines(found: Surrogate) -> list[Baseline]:
     fixed = [
         Baseline(f"gamma {gamma}", "always", average_reward(pomdp, held))
         for gamma, held in zip(
-            gammas, (constant(a, pomdp.actions, pomdp.symbols) for a in range(pomdp.actions)),
+            gammas,
+            (constant(a, pomdp.actions, pomdp.symbols) for a in range(pomdp.actions)),
             strict=True,
         )
     ]
@@ -121,8 +122,9 @@ def cost_models(found: Surrogate) -> Iterator[tuple[str, Controller]]:
         leaving[:, 1, at] * hard_share[:, None, None]
     )
     for weight in _WEIGHTS:
-        yield f"weight of the last interval {weight:g}", _smoothed(
-            found, weight, rates.argmax(axis=1)
+        yield (
+            f"weight of the last interval {weight:g}",
+            _smoothed(found, weight, rates.argmax(axis=1)),
         )
 
 

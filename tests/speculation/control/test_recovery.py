@@ -55,6 +55,9 @@ def test_looking_at_the_current_observation_biases_and_propensities_undo_it(shap
     weighed = estimate(population_moments(truth, looking, weighted=True), truth.states, rng)
     assert max(errors(truth, biased)) > 0.05
     assert max(errors(truth, weighed)) < 1e-9
+    # Actions then tell different stories of what states show: this a learner can see.
+    assert biased.conditioning.disagreement.max() > 0.05
+    assert weighed.conditioning.disagreement.max() < 1e-9
 
 
 def test_a_single_action_suffices_and_actions_agree_on_the_states():
