@@ -110,7 +110,9 @@ class PolicyBank:
     def _load_controller(
         self, lane: int, policy: Controller, history: list[tuple[int, int]]
     ) -> None:
-        nodes = len(policy.choice)
+        nodes, most = len(policy.choice), self._successors.shape[1]
+        if nodes > most:
+            raise ConfigError(f"a controller may have {most} nodes here, got {nodes}.")
         self._actions[lane, :nodes] = policy.choice[:, 0].argmax(axis=-1)
         self._successors[lane, :nodes] = policy.successor.reshape(nodes, -1)
         node = 0

@@ -48,7 +48,8 @@ class Phase:
     Raises
     ------
     ConfigError
-        If the controller looks at the current observation, or draws its actions.
+        If a limit leaves no interval, the exploration is no chance, or the controller looks at the
+        current observation or draws its actions.
     """
 
     purpose: str
@@ -60,6 +61,14 @@ class Phase:
     note: str = ""
 
     def __post_init__(self) -> None:
+        limits = [1.0 if self.intervals is None else self.intervals]
+        limits += [] if self.visits is None else self.visits.tolist()
+        if not (min(limits) >= 1 and 0 <= self.exploration <= 1):
+            raise ConfigError(
+                "a phase needs limits of 1 interval or more and an exploration from 0 to 1, got "
+                f"intervals={self.intervals}, visits={self.visits}, "
+                f"exploration={self.exploration!r}."
+            )
         if not isinstance(self.policy, Controller):
             return
         if not self.policy.is_blind:

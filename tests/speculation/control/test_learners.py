@@ -8,7 +8,7 @@ from helpers.control import clear_pomdp, errors, serving_pomdp
 
 from simulator.errors import ConfigError
 from simulator.speculation.control.baselines import Follow
-from simulator.speculation.control.controllers import constant, last_observation
+from simulator.speculation.control.controllers import Controller, constant, last_observation
 from simulator.speculation.control.errors import NotLearnableError
 from simulator.speculation.control.grid import BeliefGrid
 from simulator.speculation.control.lanes import run_learners
@@ -139,6 +139,13 @@ def test_too_short_an_exploration_is_refused():
 def test_plans_on_another_grid_are_refused():
     with pytest.raises(ConfigError, match="must share their belief grid"):
         run_learners(TRUTH, BeliefGrid(3, 9), {"oracle": lambda s: Follow(ORACLE)}, [1], 10)
+
+
+def test_controllers_have_a_bounded_memory():
+    nodes = 1025
+    large = Controller(np.ones((nodes, 4, 2)) * [1, 0], np.zeros((nodes, 2, 4), int))
+    with pytest.raises(ConfigError, match="may have 1024 nodes here, got 1025"):
+        run_learners(TRUTH, GRID, {"large": lambda s: Follow(large)}, [1], 10)
 
 
 @pytest.mark.parametrize(

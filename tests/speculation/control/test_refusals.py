@@ -110,6 +110,8 @@ def test_what_can_be_learned_is_said_to_be():
         (lambda: Controller(np.ones((1, 2, 1)), np.zeros((1, 2, 1))), "shapes"),
         (lambda: Phase("exploit", current_observation(np.eye(2))), "one interval late"),
         (lambda: Phase("exploit", last_observation(np.full((2, 2), 0.5))), "state chance"),
+        (lambda: Phase("explore", constant(0, 2, 2), exploration=2.0), "from 0 to 1"),
+        (lambda: Phase("explore", constant(0, 2, 2), visits=np.zeros(2)), "1 interval or more"),
         (lambda: TripleMoments(2, 2).add([0, 1, 1], [0, 1]), "as many actions"),
         (lambda: TripleMoments(2, 2).add([0, 1, 1], [0, 1, 1], [1, 0, 1]), "stated chance"),
         (
@@ -119,7 +121,7 @@ def test_what_can_be_learned_is_said_to_be():
             "every action to have a chance above 0",
         ),
     ],
-    ids=range(15),
+    ids=range(17),
 )
 def test_what_does_not_fit_is_refused(build, reason):
     with pytest.raises(ConfigError, match=reason):
