@@ -63,7 +63,9 @@ class Bench:
             requests=self.horizon.requests(rate),
             warmup_fraction=self.horizon.warmup_fraction,
         )
-        return Job(replace(config, workload=replace(config.workload, rate=rate), run=run), replication)
+        return Job(
+            replace(config, workload=replace(config.workload, rate=rate), run=run), replication
+        )
 
     def _config(self, deployment: Deployment) -> Config:
         model = self._models.get(deployment.model)
