@@ -14,23 +14,25 @@ from simulator.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
     from simulator.hardware.prices import Prices
+    from simulator.study.executors import Executor
     from simulator.study.plan.question import Question
     from simulator.study.plan.result import Plan
 
 PURPOSE = """\
-Find the cheapest deployment that holds every objective at the target load: GPUs,
+Find the cheapest deployment that holds every objective at a load: which GPUs,
 how they are split, replicas, draft length, formats. workload.rate= is the load,
-slo= (or those of the classes of a mix) the objectives; all groups and settings of
-moesim simulate apply. Closed forms rule out most, paired simulations decide. What
-was simulated is kept, so that asking again takes seconds. Exit code 0 with a plan,
-1 if nothing holds the objectives (said, with what it would take), 2 if refused."""
+slo= or the classes of a mix say the objectives; all groups and settings of
+moesim simulate apply. Closed forms rule out most of it, paired simulations
+decide. What was simulated is kept: asking again takes seconds. The exit code is
+0 with a plan, 1 if nothing holds the objectives (said, with what it takes),
+2 if the question makes no sense."""
 
 EXAMPLES = (
-    "plan",
-    "plan model=qwen3_235b_a22b workload.rate=20 slo=chat gpus=h100_sxm,h200_sxm",
-    "plan workload=mix workload.rate=8 max_usd_per_hour=100 precisions=native,fp8",
-    "plan gammas=0,1,2,3 policies=fixed,cost_model disaggregate=true",
-    "plan gpus=h200_sxm,b300_sxm prices=our_prices.yaml",
+    "plan workload.rate=20",
+    "plan model=qwen3_235b_a22b workload.rate=20 gpus=h100_sxm,h200_sxm",
+    "plan workload=mix workload.rate=8 max_usd_per_hour=100 precisions=fp8",
+    "plan workload.rate=5 gammas=0,2,4 policies=fixed,cost_model",
+    "plan workload.rate=40 gpus=h200_sxm,b300_sxm prices=our_prices.yaml",
 )
 
 NOTHING_HOLDS = 1
@@ -45,7 +47,7 @@ class Settings:
     """What may be rented, within what, and how hard to look."""
 
     gpus: tuple[str, ...] = field(
-        default=("l40s", "a100_sxm", "h100_sxm", "h200_sxm", "b200_sxm"),
+        default=("h100_sxm", "h200_sxm", "b200_sxm"),
         metadata={"help": "kinds that may be rented (moesim list gpus), or files"},
     )
     models: tuple[str, ...] = field(
@@ -77,7 +79,7 @@ class Settings:
     max_gpus: int = field(default=512, metadata={"help": "most GPUs of a deployment"})
     max_usd_per_hour: float | None = field(default=None, metadata={"help": "budget"})
     prices: str | None = field(
-        default=None, metadata={"help": "price list of yours (default: hardware_specs/prices.yaml)"}
+        default=None, metadata={"help": "list of yours (default: hardware_specs/prices.yaml)"}
     )
     peak_to_mean: float | None = field(
         default=None, metadata={"help": "peak hour over mean rate (default: the workload's)"}
@@ -89,7 +91,7 @@ class Settings:
     confirmations: int = field(default=5, metadata={"help": "fresh seeds for the first row"})
     cache: str | None = field(
         default=None,
-        metadata={"help": "folder of results (default: ~/.cache/moesim/plan), or none"},
+        metadata={"help": "folder of results (default: ~/.cache/moesim/plan); none keeps none"},
     )
     executor: str = field(default="processes", metadata={"help": "processes, or ray (a cluster)"})
     workers: int | None = field(
@@ -144,19 +146,23 @@ def _check(overrides: Sequence[str]) -> None:
 def _run(settings: Settings, overrides: Sequence[str], folder: Path) -> int:
     # Slow to import, and `--help` does without.
     from simulator.hardware.prices import load_prices  # noqa: PLC0415
-    from simulator.report.progress import progress  # noqa: PLC0415
     from simulator.study.executors import open_executor  # noqa: PLC0415
     from simulator.study.plan.economics import with_costs  # noqa: PLC0415
-    from simulator.study.plan.search import search  # noqa: PLC0415
 
     prices = load_prices(settings.prices)
     asked = question(settings, overrides, prices)
     executor = open_executor(settings.executor, settings.address)
-    with executor, progress(1, "planning") as bar:
-        found = search(asked, executor, bar.advance)
-    plan = with_costs(found, prices)
+    plan = with_costs(_search(asked, executor), prices)
     _conclude(plan, folder, picture=settings.picture, as_json=settings.json)
     return 0 if plan.best is not None else NOTHING_HOLDS
+
+
+def _search(asked: Question, executor: Executor) -> Plan:
+    from simulator.report.progress import progress  # noqa: PLC0415
+    from simulator.study.plan.search import search  # noqa: PLC0415
+
+    with executor, progress(1, "planning") as bar:
+        return search(asked, executor, bar.show)
 
 
 def question(settings: Settings, overrides: Sequence[str], prices: Prices) -> Question:
@@ -244,7 +250,7 @@ def _conclude(plan: Plan, folder: Path, *, picture: bool, as_json: bool) -> None
         folder,
         {"verdict": text, "metrics": metrics(plan), "assumptions": plan.assumptions},
         show,
-        {"pareto.png": lambda file: plot_pareto(plan, file)} if picture else {},
+        {"pareto_front.png": lambda file: plot_pareto(plan, file)} if picture else {},
         files=files,
         as_json=as_json,
     )

@@ -42,7 +42,7 @@ def print_plan(plan: Plan, served: Mapping[str, Export], console: Console) -> No
     for paragraph in verdict(plan):
         say(console, paragraph)
     if plan.offers:
-        wide = console.width if console.is_terminal else max(console.width, WIDTH)
+        wide = min(console.width, WIDTH) if console.is_terminal else WIDTH
         console.print(_ranked(plan), width=wide)
         _below(plan, console)
     if plan.best is not None:
@@ -75,8 +75,8 @@ def _objective(name: str, slo: SloConfig) -> str:
     return f"{name}: {bounds} for {share(slo.share)} of the requests"
 
 
-_DEPLOYMENT_WIDTH = 22
-"""Characters that the names of most GPUs and grids fit in."""
+_DEPLOYMENT_WIDTH = 19
+"""Characters that the names of GPUs fit in."""
 
 
 def _ranked(plan: Plan) -> Table:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from simulator.report.figures import number
 from simulator.report.plan_names import attained, rate
-from simulator.study.plan.question import ONE_CLASS
+from simulator.study.plan.objectives import ONE_CLASS
 from simulator.study.plan.result import BINDING_CONSTRAINTS, Crossover, Headroom, Offer, Plan
 
 

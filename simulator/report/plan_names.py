@@ -69,15 +69,18 @@ def in_full(plan: Plan, deployment: Deployment) -> str:
     )
 
 
-def model_titles(plan: Plan) -> str:
-    """Name the models that a plan is about.
+def model_title(plan: Plan, deployment: Deployment) -> str:
+    """Name the model of a deployment: one of several candidates, or that of the scenario."""
+    if plan.question.candidates.models:
+        return load_architecture(deployment.model).title
+    return plan.question.config.model.title
 
-    A model of the user's own, or one whose settings were changed, goes by the scenario's title.
-    """
-    candidates = plan.question.candidates.models
-    if not candidates:
-        return plan.question.config.model.title
-    return listed([load_architecture(name).title for name in candidates])
+
+def model_titles(plan: Plan) -> str:
+    """Name all models that a plan chooses from."""
+    names = plan.question.candidates.models
+    titles = [load_architecture(name).title for name in names]
+    return listed(titles or [plan.question.config.model.title])
 
 
 def interval(found: Interval) -> str:

@@ -12,12 +12,14 @@ from simulator.report.plan_names import (
     in_full,
     interval,
     listed,
+    model_title,
     model_titles,
     rate,
     share,
+    traffic,
 )
 from simulator.study.plan.exports.as_json import rejections
-from simulator.study.plan.question import ONE_CLASS
+from simulator.study.plan.objectives import ONE_CLASS
 from simulator.study.plan.result import Gain, NearestMiss, Offer, Plan
 from simulator.trace.statistics import Interval
 
@@ -37,8 +39,8 @@ def verdict(plan: Plan) -> list[str]:
 def _serve(plan: Plan, best: Offer) -> str:
     target = plan.question.target_rate
     text = (
-        f"Serve {model_titles(plan)} at {rate(target)} on {in_full(plan, best.deployment)}: "
-        f"every objective holds, {_price(best)}"
+        f"Serve {model_title(plan, best.deployment)} at {rate(target)} ({traffic(plan)}) on "
+        f"{in_full(plan, best.deployment)}: every objective holds, {_price(best)}"
     )
     found = best.max_rate_per_s
     if found is None:

@@ -49,6 +49,13 @@ class Bar:
             self._display = self._draw()
         self._display.update(self._display.task_ids[0], completed=self.done)
 
+    def show(self, done: float, total: float) -> None:
+        """State how much is done of how much, where the work turns out to be more on the way."""
+        self._total = total
+        if self._display is not None:
+            self._display.update(self._display.task_ids[0], total=total)
+        self.advance(done - self.done)
+
     def close(self) -> None:
         """Remove the bar from the screen."""
         if self._display is not None:

@@ -54,6 +54,16 @@ def test_by_default_it_writes_to_standard_error_only(capsys):
     assert bar.done == 2
 
 
+def test_work_that_turns_out_to_be_more_moves_the_goal(screen):
+    clock = Clock()
+    with progress(1, "planning", console=screen, clock=clock) as bar:
+        for done in range(1, 9):
+            clock.now_s += 1.0
+            bar.show(done, total=2 * done)
+        assert bar.done == 8
+    assert "8/16" in screen.file.getvalue()
+
+
 def test_the_bar_goes_away_when_the_work_fails(screen):
     clock = Clock()
 

@@ -1,4 +1,4 @@
-"""Makes the jobs of a question: deployments at a load, with the seeds of the search or fresh ones."""
+"""Makes the jobs of a question: deployments at a load, with the search's seed or another."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import numpy as np
 from simulator.slo import SloConfig
 from simulator.study.plan.traffic import Traffic
 
-FILLED = 0.95
+FILLED = 0.9
 """Share of the load that must be there when measuring starts. Assumed."""
 
 MISSES = 10.0
@@ -23,7 +23,7 @@ MISSES = 10.0
 tell a share of .99 from one of .98."""
 
 FEWEST_REQUESTS = 400
-"""Requests of a run at least. Assumed."""
+"""Requests of a measured stretch at least. Assumed."""
 
 TOKEN_S = 0.05
 """Time per output token where none is promised. Assumed: as fast as people read aloud."""
@@ -51,10 +51,15 @@ class Horizon:
 
     def requests(self, rate: float) -> int:
         """Return how many requests arrive at a mean rate, requests/s."""
-        return max(FEWEST_REQUESTS, math.ceil(rate * self.span_s))
+        return max(1, math.ceil(rate * self.span_s - 1e-9))
 
 
-def choose_horizon(traffic: Traffic, objectives: Sequence[SloConfig], rate: float) -> Horizon:
+def choose_horizon(
+    traffic: Traffic,
+    objectives: Sequence[SloConfig],
+    rate: float,
+    requests: int | None = None,
+) -> Horizon:
     """Choose how long to simulate.
 
     The run fills for as long as requests would need that stay as long as their objective lets them,
@@ -66,10 +71,15 @@ def choose_horizon(traffic: Traffic, objectives: Sequence[SloConfig], rate: floa
         What arrives, and what each class is promised.
     rate
         The target load, requests/s.
+    requests
+        How many there are to be; None for as many as that takes.
     """
     stays_s = traffic.residence_bound_s(objectives)
     stays_s = np.where(np.isinf(stays_s), TOKEN_S * traffic.later_tokens, stays_s)
     fill_s = filling_time_s(stays_s)
+    if requests is not None:
+        span_s = requests / rate
+        return Horizon(span_s, min(fill_s / span_s, 0.5))
     shares = traffic.class_shares()
     measured_s = max(
         MISSES / max(1.0 - slo.share, 0.001) / (rate * share)
@@ -86,7 +96,7 @@ def filling_time_s(stays_s: np.ndarray[tuple[int], np.dtype[np.float64]]) -> flo
     Examples
     --------
     >>> round(filling_time_s(np.full(100, 10.0)), 6)
-    9.5
+    9.0
     """
     total = float(stays_s.sum())
     if total <= 0.0:

@@ -139,6 +139,8 @@ class Effort:
         Fresh seeds with which the first row is confirmed.
     rate_tolerance
         How exactly the highest rate is found, relative.
+    workers
+        Simulations at a time; None takes as many as the executor has workers.
     cache
         Folder of results by content; None keeps none.
     """
@@ -147,6 +149,7 @@ class Effort:
     requests: int | None = None
     confirmations: int = 5
     rate_tolerance: float = 0.03
+    workers: int | None = None
     cache: Path | None = None
 
     def __post_init__(self) -> None:
@@ -198,6 +201,18 @@ class Question:
             raise ConfigError(
                 "workload.rate is not set, so there is no load to plan for; give the mean "
                 "requests/s, for example workload.rate=20."
+            )
+        cluster = self.config.cluster
+        if cluster.pools or cluster.changes:
+            raise ConfigError(
+                "the scenario's cluster has pools, autoscaling, failures or slower links, but a "
+                "plan is about equal replicas that stay; take cluster=static (disaggregate=true "
+                "tries prefill and decode apart)."
+            )
+        if self.config.speculation.drafter_gpus == "own":
+            raise ConfigError(
+                "speculation.drafter_gpus=own: a plan does not place drafters on GPUs of their "
+                "own; take shared."
             )
         if self.peak_to_mean is not None and self.peak_to_mean < 1.0:
             raise ConfigError(f"peak_to_mean={self.peak_to_mean!r} must be at least 1.")

@@ -176,12 +176,16 @@ class Rejected:
         Why: it does not fit (and what it would take), cannot be timed, or can hold the objectives
         at no rate.
     kind
-        ``memory``, ``tables``, ``shape``, ``objective`` or ``limit``.
+        What is in the way: ``memory``, ``tables`` (its format or kernels were not measured),
+        ``shape``, or ``objective`` (missed even by a request that is alone).
+    shortfall
+        Of an objective: how many times as long as promised a request alone takes.
     """
 
     deployment: Deployment
     reason: str
     kind: str
+    shortfall: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,7 +294,10 @@ class Confirmation:
     top
         The first row. It meets: whoever did not was taken off the first place (`failed`).
     cheaper
-        The best of the next cheaper deployments; None where nothing is cheaper.
+        The next cheaper deployment, of several the one that likely serves most; None where nothing
+        is cheaper. That it fails is what is to be shown; `Check.meets` says whether it did.
+    strongest
+        Of all cheaper deployments the one that likely serves most; None where it is `cheaper`.
     failed
         Deployments that the search thought to be first, and that the fresh seeds refuted.
     """
@@ -298,6 +305,7 @@ class Confirmation:
     seeds: tuple[int, ...]
     top: Check
     cheaper: Check | None
+    strongest: Check | None = None
     failed: tuple[Check, ...] = ()
 
 

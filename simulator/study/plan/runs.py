@@ -35,7 +35,7 @@ class Runs:
     store
         The cache.
     advance
-        Called with the number of jobs that are done and of those that were asked for so far.
+        Called with 1 after each job that ran.
     """
 
     def __init__(
@@ -43,12 +43,11 @@ class Runs:
         executor: Executor,
         workers: int | None,
         store: Store,
-        advance: Callable[[int, int], None],
+        advance: Callable[[int], None],
     ) -> None:
         self._executor, self._workers, self._store = executor, workers, store
         self._advance = advance
         self._known: dict[str, Json] = {}
-        self._done = 0
         self.simulated = 0
         """Simulations that ran."""
         self.cached = 0
@@ -65,7 +64,7 @@ class Runs:
             if found is None:
                 missing[key] = job
             else:
-                self._keep(key, found)
+                self._known[key] = found
                 self.cached += job.replication is not None
         self._run(missing)
         return [self._known[key] for key in keys]
@@ -75,13 +74,9 @@ class Runs:
         keys, jobs = list(missing), list(missing.values())
         for index, result in self._executor.run(run_job, jobs, self._workers):
             self._store.put(keys[index], result)
-            self._keep(keys[index], result)
+            self._known[keys[index]] = result
             self.simulated += jobs[index].replication is not None
-            self._advance(self._done, self._done + len(jobs) - index - 1)
-
-    def _keep(self, key: str, result: Json) -> None:
-        self._known[key] = result
-        self._done += 1
+            self._advance(1)
 
 
 def together(searches: Sequence[Search[Found]], runs: Runs) -> list[Found]:

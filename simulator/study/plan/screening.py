@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -38,6 +38,9 @@ class Screening:
     ----------
     kind, reason
         Why it is out (`result.Rejected`); empty where it is not.
+    shortfall
+        How many times as long as promised a request takes that is alone, at worst; at most 1 where
+        it may hold its objective.
     batches
         Requests that decode at once in a replica, ascending.
     token_s
@@ -58,6 +61,7 @@ class Screening:
 
     kind: str = ""
     reason: str = ""
+    shortfall: float = 1.0
     batches: tuple[int, ...] = ()
     token_s: tuple[float, ...] = ()
     tokens_per_round: float = 1.0
@@ -93,9 +97,10 @@ def screen(config: Config) -> Screening:
     traffic = observe(scenario.workload, Streams(config.run.seed))
     objectives = objectives_of(config)
     pools = [PricedReplica(pool, traffic) for pool in scenario.pools or (scenario,)]
-    hopeless = _hopeless(pools, traffic, objectives)
-    if hopeless:
-        return Screening(kind="objective", reason=hopeless)
+    misses = _alone(pools, traffic, objectives)
+    shortfall, reason = max(misses, default=(0.0, ""))
+    if shortfall > 1.0:
+        return Screening(kind="objective", reason=reason, shortfall=shortfall)
     return _rates(scenario, pools, traffic, list(objectives.values()))
 
 
@@ -106,27 +111,28 @@ def _obstacle(error: SimulatorError) -> str:
     return "tables" if isinstance(error.__cause__ or error, TableError) else "shape"
 
 
-def _hopeless(
+def _alone(
     pools: Sequence[PricedReplica], traffic: Traffic, objectives: Mapping[str, SloConfig]
-) -> str:
-    """Say why not even a request that is alone meets its objective; nothing where it does."""
+) -> Iterator[tuple[float, str]]:
+    """Yield how a request that is alone does: times over what is promised, and a sentence."""
     prompts = longest_due_prompts(traffic, list(objectives.values()))
-    token_s = float(pools[-1].token_s.min())
+    token_s = float(pools[-1].token_s.min()) / SLACK
     for (name, slo), prompt in zip(objectives.items(), prompts, strict=True):
-        ttft_s = 0.0 if traffic.shares_prefixes else pools[0].alone_ttft_s(prompt)
-        if slo.ttft_s is not None and ttft_s > slo.ttft_s:
-            return (
+        if slo.ttft_s is not None and not traffic.shares_prefixes:
+            ttft_s = pools[0].alone_ttft_s(prompt)
+            yield (
+                ttft_s / slo.ttft_s,
                 f"ttft: {slo.share:.0%} of the requests of class {name} must have their first "
                 f"token within {slo.ttft_s:g} s, but {prompt:,} prompt tokens, the longest of "
-                f"these, take {ttft_s:.3g} s by themselves"
+                f"these, take {ttft_s:.3g} s by themselves",
             )
-        if slo.tpot_s is not None and token_s > slo.tpot_s * SLACK:
-            return (
+        if slo.tpot_s is not None:
+            yield (
+                token_s / slo.tpot_s,
                 f"tpot: requests of class {name} are promised a token every "
                 f"{slo.tpot_s * 1e3:.3g} ms, but one takes {token_s * 1e3:.3g} ms even for a "
-                "request alone"
+                "request alone",
             )
-    return ""
 
 
 def _rates(

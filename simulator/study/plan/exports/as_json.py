@@ -10,7 +10,7 @@ from typing import Any
 from simulator.study.plan.deployment import Deployment
 from simulator.study.plan.exports.command import Export
 from simulator.study.plan.exports.served import reproduces
-from simulator.study.plan.result import Crossover, Offer, Plan
+from simulator.study.plan.result import Check, Crossover, Offer, Plan
 from simulator.trace.json_file import Json
 from simulator.trace.statistics import Interval
 
@@ -108,16 +108,19 @@ def _confirmation(plan: Plan) -> Json | None:
     found = plan.confirmation
     if found is None:
         return None
-    checks = asdict(found)
-    named = {"top": found.top, "cheaper": found.cheaper}
-    for key, check in named.items():
-        if check is not None:
-            checks[key]["deployment"] = deployment_json(check.deployment)
-            checks[key]["name"] = str(check.deployment)
-    for entry, check in zip(checks["failed"], found.failed, strict=True):
-        entry["deployment"] = deployment_json(check.deployment)
-        entry["name"] = str(check.deployment)
-    return checks
+    return {
+        "seeds": list(found.seeds),
+        "top": _check(found.top),
+        "cheaper": _check(found.cheaper),
+        "failed": [_check(check) for check in found.failed],
+    }
+
+
+def _check(check: Check | None) -> Json | None:
+    if check is None:
+        return None
+    named = {"name": str(check.deployment), "deployment": deployment_json(check.deployment)}
+    return asdict(check) | named
 
 
 def _crossover(found: Crossover) -> Json:

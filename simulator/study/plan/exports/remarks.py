@@ -27,7 +27,7 @@ def remarks(servers: Sequence[Server]) -> list[str]:
     if split:
         lines.append(
             "A proxy in front of them sends each request to a prefill server, then to a decode "
-            "server; choose hosts and ports so that they see each other."
+            "server. Run each command where its GPUs are, with hosts and ports that the others see."
         )
     elif sum(server.replicas for server in servers) > 1:
         router = servers[0].config.scheduler.router
