@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from simulator.report.html.blocks import Page
-from simulator.report.html.folder import RUN, kind_of
+from simulator.report.html.folder import RUN, SWEEP, kind_of
 from simulator.report.html.run.page import run_page
+from simulator.report.html.sweep.page import sweep_page
 
-_PAGES = {RUN: run_page}
+_PAGES = {RUN: run_page, SWEEP: sweep_page}
 
 
 def page_of(folder: Path) -> Page:
@@ -21,7 +22,7 @@ def page_of(folder: Path) -> Page:
 
     Raises
     ------
-    DataError
+    SimulatorError
         If there is nothing whole in it that can be reported.
     """
     return _PAGES[kind_of(folder)](folder)

@@ -193,7 +193,7 @@ def _format(axis: Axis) -> Json:
     if axis.unit == "percent":
         return {"tickformat": ".0%", "hoverformat": ".1%"}
     if axis.unit == "seconds":
-        return {"hoverformat": ".3~s", "ticksuffix": " s"}
+        return {"hoverformat": ".3~s", "ticksuffix": "s", "tickformat": "~s"}
     return {"hoverformat": ",.3~r"}
 
 
