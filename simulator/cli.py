@@ -60,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _worded(error: BaseException) -> tuple[str, int]:
     """Return the message and the exit code of an error."""
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted; what had not ended has no summary.", EXIT_INTERRUPTED
+        # A command that can go on later says so in the exception.
+        what = str(error) or "what had not ended has no summary."
+        return f"interrupted; {what}", EXIT_INTERRUPTED
     if isinstance(error, InvariantError):
         return f"{error}\n{_BUG}", EXIT_BUG
     if isinstance(error, SimulatorError):

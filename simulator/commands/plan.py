@@ -161,8 +161,16 @@ def _search(asked: Question, executor: Executor) -> Plan:
     from simulator.report.progress import progress  # noqa: PLC0415
     from simulator.study.plan.search import search  # noqa: PLC0415
 
-    with executor, progress(None, "planning") as bar:
-        return search(asked, executor, bar.advance)
+    try:
+        with executor, progress(None, "planning") as bar:
+            return search(asked, executor, bar.advance)
+    except KeyboardInterrupt as interrupt:
+        kept = asked.effort.cache
+        if kept is None:
+            raise
+        raise KeyboardInterrupt(
+            f"what was simulated is kept in {kept}; the same words go on from there."
+        ) from interrupt
 
 
 def question(settings: Settings, overrides: Sequence[str], prices: Prices) -> Question:

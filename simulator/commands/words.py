@@ -153,7 +153,13 @@ def _value(hint: Any, key: str, text: str) -> Any:
     return value
 
 
-def help_text(command: str, purpose: str, schema: type, examples: Sequence[str]) -> str:
+def help_text(
+    command: str,
+    purpose: str,
+    schema: type,
+    examples: Sequence[str],
+    default_folder: str = "runs/DATE/TIME-...",
+) -> str:
     """Compose the help of a command of words.
 
     Parameters
@@ -164,6 +170,8 @@ def help_text(command: str, purpose: str, schema: type, examples: Sequence[str])
         What the command does and needs.
     examples
         Command lines without ``moesim``.
+    default_folder
+        Where files go unless a folder is given.
     """
     defaults = {
         field.name: None if field.default is MISSING else field.default
@@ -174,7 +182,7 @@ def help_text(command: str, purpose: str, schema: type, examples: Sequence[str])
         _key(field, _shown(defaults.get(field.name))): field.metadata.get("help", "")
         for field in fields(schema)
     }
-    entries[f"{RUN_FOLDER}=DIR"] = "folder of the files (default: runs/DATE/TIME-...)"
+    entries[f"{RUN_FOLDER}=DIR"] = f"folder of the files (default: {default_folder})"
     lines = "\n".join(f"  moesim {example}" for example in examples)
     bare = (_bare(schema) or "").upper()
     usage = " ".join(word for word in ("moesim", command, bare, "[key=value ...]") if word)

@@ -122,6 +122,17 @@ def test_prefill_apart_is_tried_if_asked_for():
     assert Settings().disaggregate is False
 
 
+@pytest.mark.parametrize(("cache", "kept"), [("here", True), ("none", False)])
+def test_an_interrupted_search_says_how_it_goes_on(moesim, monkeypatch, cache, kept):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("simulator.study.plan.search.search", interrupted)
+    code, out, err = moesim("plan", *RATE, f"cache={cache}")
+    assert (code, out) == (130, "")
+    assert ("kept in here; the same words go on from there" in err) == kept
+
+
 def test_results_are_kept_in_the_users_cache(monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
     assert cache_folder(None) == Path("/caches/moesim/plan")
