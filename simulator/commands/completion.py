@@ -23,7 +23,7 @@ _moesim_complete() {
         replies="@COMMANDS@ --help --version"
     elif [[ "$command" == simulate && "$current" == -* ]]; then
         replies="--help --multirun --cfg --config-dir --info --hydra-help"
-    elif [[ "$command" == sweep && "$current" == -* ]]; then
+    elif [[ "$command" =~ ^(sweep|plan)$ && "$current" == -* ]]; then
         replies="--help"
     elif [[ "$command" == explain && "$current" == -* ]]; then
         replies="--help --batch --context --picture --json"
