@@ -48,6 +48,8 @@ _moesim_complete() {
     elif [[ "$command" == list ]]; then
         replies="models gpus topologies drafters acceptance workloads formats"
         replies+=" scenarios engines tables parts"
+    elif [[ "$command" == report ]]; then
+        replies="pictures=png pictures=svg hydra.run.dir= --help"
     elif [[ "$command" == kernels ]]; then
         replies="import"
     elif [[ "$command" == completion ]]; then

@@ -155,7 +155,12 @@ def _over_axis(
     if not any(row.get(column) is not None for row in shown.points.values()):
         return None
     series: list[Line | Bars] = []
-    for y_label, colour in zip(shown.rows[:_MOST_LINES], COLOURS, strict=False):
+    known = [
+        y_label
+        for y_label in shown.rows
+        if any(value is not None for value in _along(shown, y_label, column))
+    ]
+    for y_label, colour in zip(known[:_MOST_LINES], COLOURS, strict=False):
         name = f"{shown.y_title} {y_label}" if shown.y else "SD on"
         if shown.numbers:
             low, high = (
@@ -174,13 +179,13 @@ def _over_axis(
         else:
             values = _along(shown, y_label, column)
             series.append(Bars(name=name, labels=shown.columns, values=values, colour=colour))
-    more = len(shown.rows) - len(series)
+    more = len(known) - len(series)
     return Chart(
         key=key,
         title=title,
         caption=f"{caption} {more} more values of {shown.y_title} are in the table." * (more > 0)
         or caption,
-        x=Axis(title=shown.x, scale="linear" if shown.numbers else "category"),
+        x=Axis(title=shown.x, scale="linear" if shown.numbers else "category", from_zero=False),
         y=y,
         series=series,
         rules=rules or [],
