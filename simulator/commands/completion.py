@@ -29,8 +29,6 @@ _moesim_complete() {
         replies="--help --batch --context --picture --json"
     elif [[ "$command" == export && "$current" == -* ]]; then
         replies="--perfetto --help"
-    elif [[ "$command" == plan && "$current" == -* ]]; then
-        replies="--help"
     elif [[ "$command" =~ ^(simulate|explain|plan|sweep)$ ]]; then
         # Hydra answers; it wants the line without our sub-command.
         line="${line#*"$command"}"
