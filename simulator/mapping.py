@@ -41,7 +41,7 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], path: str) -> T:
     ...
     simulator.errors.SchemaError: unknown setting 'topk' in model.moe. Did you mean 'top_k'? ...
     """
-    hints = _hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type] # classes hash
     for key in values:
         if key not in hints:
             raise SchemaError(unknown("setting", str(key), hints, path))

@@ -23,21 +23,18 @@ _moesim_complete() {
         replies="@COMMANDS@ --help --version"
     elif [[ "$command" == simulate && "$current" == -* ]]; then
         replies="--help --multirun --cfg --config-dir --info --hydra-help"
+    elif [[ "$command" =~ ^(sweep|plan)$ && "$current" == -* ]]; then
+        replies="--help"
     elif [[ "$command" == explain && "$current" == -* ]]; then
         replies="--help --batch --context --picture --json"
-<<<<<<< HEAD
     elif [[ "$command" == export && "$current" == -* ]]; then
         replies="--perfetto --help"
-    elif [[ "$command" == simulate || "$command" == explain ]]; then
-=======
-    elif [[ "$command" == plan && "$current" == -* ]]; then
-        replies="--help"
-    elif [[ "$command" =~ ^(simulate|explain|plan)$ ]]; then
->>>>>>> i89-offer
+    elif [[ "$command" =~ ^(simulate|explain|plan|sweep)$ ]]; then
         # Hydra answers; it wants the line without our sub-command.
         line="${line#*"$command"}"
         replies="$(COMP_LINE="moesim$line" "${COMP_WORDS[0]}" simulate -sc query=bash 2>/dev/null)"
         [[ "$command" == plan && "$current" != *=* ]] && replies+=" @PLAN@"
+        [[ "$command" == sweep && "$current" != *=* ]] && replies+=" executor= workers= address="
     elif [[ "$command" == validate ]]; then
         replies="@VALIDATE@ --help"
     elif [[ "$command" == calibrate ]]; then
@@ -49,6 +46,8 @@ _moesim_complete() {
     elif [[ "$command" == list ]]; then
         replies="models gpus topologies drafters acceptance workloads formats"
         replies+=" scenarios engines tables parts"
+    elif [[ "$command" == report ]]; then
+        replies="pictures=png pictures=svg hydra.run.dir= --help"
     elif [[ "$command" == kernels ]]; then
         replies="import"
     elif [[ "$command" == completion ]]; then

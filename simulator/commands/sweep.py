@@ -161,7 +161,7 @@ def _conclude(sweep: Sweep, folder: Path, started: Started, *, as_json: bool) ->
         if started.removed:
             say(
                 console,
-                f"{started.removed} points were outdated, by moesim or a file, and ran anew.",
+                f"{started.removed} points were outdated, and ran anew.",
             )
         console.print(f"A page to pass on: moesim report {folder}", soft_wrap=True, markup=False)
 

@@ -10,6 +10,16 @@ from simulator.study.plan.objectives import ONE_CLASS
 from simulator.study.plan.result import BINDING_CONSTRAINTS, Crossover, Headroom, Offer, Plan
 
 
+def evidence(plan: Plan) -> Iterator[str]:
+    """Yield what lies behind a plan, a sentence or two each, for its summary."""
+    if plan.best is not None:
+        yield binding(plan.best)
+        yield from headroom(plan, plan.best)
+        yield from crossover(plan.crossover)
+    yield from unpriced(plan)
+    yield counts(plan)
+
+
 def binding(offer: Offer) -> str:
     """Say what stops an offer from serving more."""
     words = BINDING_CONSTRAINTS.get(offer.binding_constraint, offer.binding_constraint)

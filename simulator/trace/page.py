@@ -24,8 +24,8 @@ SELECT arm, quantile_cont(first_token_s - arrival_s, 0.5) AS ttft_p50_s
 FROM 'runs/*/*/requests.parquet' WHERE outcome = 'finished' GROUP BY arm;
 ```
 
-`moesim recover FOLDER` makes such files of a run that was cut off, `moesim export FOLDER --perfetto`
-a timeline of one that ended.
+`moesim recover FOLDER` makes such files of a run that was cut off,
+`moesim export FOLDER --perfetto` a timeline of one that ended.
 
 ## Files
 

@@ -1,9 +1,9 @@
 """``moesim export`` and ``moesim compare``, from the command line."""
 
-import gzip
 import json
 
 import pytest
+from helpers.timelines import check_format, read
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def test_a_run_is_exported_and_the_file_named(moesim, run, tmp_path):
     code, out, err = moesim("export", run, "--perfetto", "hydra.run.dir=seen", "arm=speculative")
     assert (code, err) == (0, "")
     assert "timeline: seen/perfetto.json.gz" in out
-    with gzip.open(tmp_path / "seen" / "perfetto.json.gz", "rt") as file:
-        events = json.load(file)["traceEvents"]
+    events = read(tmp_path / "seen" / "perfetto.json.gz")
+    check_format(events)
     assert {"round", "draft", "verify", "request"} <= {event["name"] for event in events}
     found = json.loads((tmp_path / "seen" / "summary.json").read_text())
     assert found["metrics"]["events"] == len(events)

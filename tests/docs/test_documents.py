@@ -11,7 +11,10 @@ import pytest
 from simulator.cli import main
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+FOLLOWED = {ROOT / "docs" / "tutorial.md", *(ROOT / "docs" / "howto").glob("*.md")}
+"""Pages whose commands build on each other: `test_walkthroughs.py` runs them."""
+
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)")
 SHORT = ["run.requests=40", "run.replications=2", "run.workers=1", "run.picture=false"]
@@ -19,6 +22,7 @@ SHORT = ["run.requests=40", "run.replications=2", "run.workers=1", "run.picture=
 blocks = [
     (page.name, language, text)
     for page in PAGES
+    if page not in FOLLOWED
     for language, text in BLOCK.findall(page.read_text("utf-8"))
 ]
 commands = sorted(

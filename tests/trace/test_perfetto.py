@@ -1,12 +1,11 @@
 """Timelines for trace viewers: valid, nested, in order, bounded, whole or absent."""
 
-import gzip
 import json
-from collections import defaultdict
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from helpers.timelines import check_format, ns, read
 from helpers.trace_rows import iteration_row, request_row
 
 from simulator.errors import ConfigError
@@ -57,53 +56,6 @@ def make(write_trace, tmp_path):
         return export(tables, shown, tmp_path / name, parts)
 
     return run
-
-
-def read(path):
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8") as file:
-        return json.load(file)["traceEvents"]
-
-
-def ns(microseconds):
-    return round(microseconds * 1000)
-
-
-def check_format(events):
-    """What the format asks for: names before use, slices nested, counters and pairs in order."""
-    named, stacks, asynchronous, counters = set(), defaultdict(list), defaultdict(list), {}
-    for event in events:
-        kind, track = event["ph"], (event["pid"], event["tid"])
-        if kind == "M":
-            named.add(track if event["name"].startswith("thread") else event["pid"])
-            continue
-        assert event["pid"] in named
-        assert event["ts"] >= 0
-        if kind == "X":
-            assert track in named
-            start, end = ns(event["ts"]), ns(event["ts"]) + ns(event["dur"])
-            stack = stacks[track]
-            while stack and stack[-1][1] <= start:
-                stack.pop()
-            assert not stack or (stack[-1][0] <= start and end <= stack[-1][1])
-            stack.append((start, end))
-        elif kind == "C":
-            key = event["pid"], event["name"]
-            assert event["ts"] >= counters.get(key, 0)
-            assert all(isinstance(value, int | float) for value in event["args"].values())
-            counters[key] = event["ts"]
-        elif kind in "be":
-            key = event["pid"], event["id2"]["local"]
-            stack = asynchronous[key]
-            if kind == "b":
-                assert not stack or event["ts"] >= stack[-1][1]
-                stack.append((event["name"], event["ts"]))
-            else:
-                name, start = stack.pop()
-                assert (name, True) == (event["name"], event["ts"] >= start)
-        else:
-            assert kind == "i"
-    assert not any(asynchronous.values())
 
 
 def test_a_timeline_is_what_viewers_ask_for(make):

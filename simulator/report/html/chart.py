@@ -42,12 +42,15 @@ class Axis:
         ``linear``, ``log`` (decades), ``doubling`` (powers of two) or ``category``.
     bounds
         Least and largest value shown; None fits the data.
+    from_zero
+        Whether a linear axis that fits the data begins at 0.
     """
 
     title: str
     unit: str = "number"
     scale: str = "linear"
     bounds: tuple[float, float] | None = None
+    from_zero: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +152,8 @@ class Chart:
         Whether bars lie on each other, and from left to right.
     wide
         Whether it takes the whole width of the page.
+    tall
+        Whether it is as high as a chart can be.
     shared_x
         Whether all lines have the same x, and hovering shows them together.
     """
@@ -162,6 +167,7 @@ class Chart:
     rules: Sequence[Rule] = field(default_factory=tuple)
     stacked: bool = False
     wide: bool = False
+    tall: bool = False
     shared_x: bool = False
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from simulator.errors import DataError
 from simulator.report.html.blocks import Page
-from simulator.report.html.folder import RUN, kind_of
+from simulator.report.html.folder import PLAN, RUN, SWEEP, kind_of
+from simulator.report.html.plan.page import plan_page
 from simulator.report.html.run.page import run_page
+from simulator.report.html.sweep.page import sweep_page
 
-_PAGES = {RUN: run_page}
+_PAGES = {RUN: run_page, SWEEP: sweep_page, PLAN: plan_page}
 
 
 def page_of(folder: Path) -> Page:
@@ -21,7 +24,15 @@ def page_of(folder: Path) -> Page:
 
     Raises
     ------
-    DataError
-        If there is nothing whole in it that can be reported.
+    SimulatorError
+        If there is nothing whole in it that can be reported, or a file of another form than this
+        version writes.
     """
-    return _PAGES[kind_of(folder)](folder)
+    kind = kind_of(folder)
+    try:
+        return _PAGES[kind](folder)
+    except KeyError as error:
+        raise DataError(
+            f"{str(folder)!r} holds a {kind} that lacks {error.args[0]!r}: another version of "
+            "moesim wrote it. Run it again."
+        ) from error

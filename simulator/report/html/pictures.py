@@ -35,6 +35,7 @@ FORMATS = ("png", "svg")
 _INCHES = {False: (5.6, 3.7), True: (9.6, 3.4)}
 """Width and height of a chart, by whether it is wide."""
 
+_TALLER = 1.5
 _BAND_OPACITY = 0.15
 _BARS_WIDTH = 0.8
 
@@ -55,6 +56,7 @@ def draw(chart: Chart, destination: Path) -> Path:
         If the file cannot be written.
     """
     width, height = _INCHES[chart.wide]
+    height *= _TALLER if chart.tall else 1.0
     with drawing(destination, width=width, height=height) as figure:
         axes = figure.subplots()
         bars = [series for series in chart.series if isinstance(series, Bars)]
@@ -117,8 +119,7 @@ def _draw_cells(axes: Axes, cells: Cells) -> None:
     colours = ["#eef4fb", "#0b6bcb"] if cells.middle is None else ["#c2553a", "#f6f6f4", "#0b6bcb"]
     scale = LinearSegmentedColormap.from_list("moesim", colours)
     norm = None if cells.middle is None else CenteredNorm(cells.middle)
-    image = axes.imshow(values, cmap=scale, norm=norm, aspect="auto", origin="lower")
-    axes.figure.colorbar(image, ax=axes, label=cells.name)
+    axes.imshow(values, cmap=scale, norm=norm, aspect="auto", origin="lower")
     for row, texts in enumerate(cells.texts):
         for column, text in enumerate(texts):
             axes.text(column, row, text, ha="center", va="center", fontsize=8, parse_math=False)
@@ -157,7 +158,7 @@ def _set_axis(axes: Axes, which: str, axis: Axis, values: Sequence[Values]) -> N
     if axis.scale == "linear":
         if axis.bounds:
             axes.set(**{f"{which}lim": axis.bounds})
-        elif which == "y" and axes.get_ylim()[0] > 0.0:
+        elif axis.from_zero and which == "y" and axes.get_ylim()[0] > 0.0:
             axes.set_ylim(bottom=0.0)
         if axis.unit == "percent":
             side.set_major_formatter(lambda value, _: percent(value))

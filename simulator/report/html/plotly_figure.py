@@ -30,7 +30,7 @@ _DIGITS = 5
 
 _INK, _GRID = "#33404d", "#e3e7eb"
 _FONT = {"family": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", "size": 13}
-_HEIGHT_PX, _WIDE_HEIGHT_PX = 290, 240
+_HEIGHT_PX, _WIDE_HEIGHT_PX, _TALL_HEIGHT_PX = 290, 240, 400
 _BAND_OPACITY = "26"
 """Two hexadecimal digits behind a colour: 15 %."""
 
@@ -118,7 +118,7 @@ def _cells(chart: Chart, cells: Cells) -> Json:
         "text": [[_plain(text) for text in row] for row in cells.texts],
         "texttemplate": "%{text}",
         "colorscale": _SEQUENTIAL if cells.middle is None else _DIVERGING,
-        "colorbar": {"title": {"text": _plain(cells.name), "side": "right"}, "thickness": 12},
+        "showscale": False,  # the cells say their values
         "hovertemplate": f"{_plain(chart.x.title)} %{{x}}<br>{_plain(chart.y.title)} %{{y}}<br>"
         f"{_plain(cells.name)} %{{text}}<extra></extra>",
         "xgap": 2,
@@ -146,7 +146,7 @@ def _layout(chart: Chart) -> Json:
     if chart.stacked:
         y["autorange"] = "reversed"
     return {
-        "height": _WIDE_HEIGHT_PX if chart.wide else _HEIGHT_PX,
+        "height": _height_px(chart),
         "margin": {"l": 12, "r": 16, "t": 12, "b": 12},
         "font": {**_FONT, "color": _INK},
         "paper_bgcolor": "rgba(0,0,0,0)",
@@ -160,6 +160,12 @@ def _layout(chart: Chart) -> Json:
         "annotations": [_rule_label(chart, index) for index in range(len(chart.rules))],
         **(stacked if bars else {}),
     }
+
+
+def _height_px(chart: Chart) -> int:
+    if chart.tall:
+        return _TALL_HEIGHT_PX
+    return _WIDE_HEIGHT_PX if chart.wide else _HEIGHT_PX
 
 
 def _axis(axis: Axis, values: Sequence[Any]) -> Json:
@@ -178,7 +184,8 @@ def _axis(axis: Axis, values: Sequence[Any]) -> Json:
     if axis.scale == "category":
         return shown | {"type": "category", "showgrid": False}
     if axis.scale == "linear":
-        return shown | ({"range": list(axis.bounds)} if axis.bounds else {"rangemode": "tozero"})
+        whole = {"rangemode": "tozero" if axis.from_zero else "normal"}
+        return shown | ({"range": list(axis.bounds)} if axis.bounds else whole)
     span = axis.bounds or extent(values)
     if span is None:
         return shown | {"type": "log"}
@@ -193,7 +200,7 @@ def _format(axis: Axis) -> Json:
     if axis.unit == "percent":
         return {"tickformat": ".0%", "hoverformat": ".1%"}
     if axis.unit == "seconds":
-        return {"hoverformat": ".3~s", "ticksuffix": " s"}
+        return {"hoverformat": ".3~s", "ticksuffix": "s", "tickformat": "~s"}
     return {"hoverformat": ",.3~r"}
 
 

@@ -31,7 +31,11 @@ def versions_text(versions: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
-def provenance_section(command: str | None, pairs: Mapping[str, Any]) -> Section:
+def provenance_section(
+    command: str | None,
+    pairs: Mapping[str, Any],
+    label: str = "The command that reproduces them, byte for byte",
+) -> Section:
     """Return the last section of a page.
 
     Parameters
@@ -40,9 +44,11 @@ def provenance_section(command: str | None, pairs: Mapping[str, Any]) -> Section
         What reproduces the figures; None where that is not known.
     pairs
         Facts by name: seed, versions, hashes, folders; what is None or empty is left out.
+    label
+        What the command does.
     """
     known = [(name, str(value)) for name, value in pairs.items() if value not in (None, "")]
     blocks: list[Block] = [Pairs(known)]
     if command is not None:
-        blocks.insert(0, Command("The command that reproduces them, byte for byte", command))
+        blocks.insert(0, Command(label, command))
     return Section("provenance", "Provenance", blocks)

@@ -58,7 +58,9 @@ def write_row(path: Path, table: pa.Table) -> None:
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            pq.write_table(table, partial, **_SMALL)
+            with pq.ParquetWriter(partial, table.schema, **_SMALL) as writer:
+                writer.write_table(table)
+                writer.add_key_value_metadata(table.schema.metadata)
             os.replace(partial, path)
         finally:
             partial.unlink(missing_ok=True)

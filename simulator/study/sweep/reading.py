@@ -73,7 +73,10 @@ def read_points(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
     ConfigError
         If the folder is not of a sweep, or a file cannot be read.
     """
-    axes = read_state(folder)["axes"]
+    state = read_state(folder)
+    if state is None:
+        raise ConfigError(f"{str(folder)!r} is not the folder of a sweep: it has no {SWEEP}.")
+    axes = state["axes"]
     rows, coordinates = [], []
     for values in product(*axes.values()):
         where = folder / POINTS / partition(dict(zip(axes, values, strict=True)))

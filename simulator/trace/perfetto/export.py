@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,9 @@ from simulator.trace.perfetto.requests import REQUEST_COLUMNS, request_counts, r
 from simulator.trace.perfetto.steps import STEP_COLUMNS, StepParts, StepWriter, step_counts
 from simulator.trace.perfetto.window import Counts, Floats, TimeWindow, cut
 from simulator.trace.read import Columns, Run, chunks
+
+_BATCH = 1024
+"""Events that are written at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +121,10 @@ def export(
     places = Places()
     with Document(path) as document:
         for run in shown.runs:
-            for event in _events(tables, run, window, places, parts):
-                document.add(places.names())
-                document.add([event])
+            events = _events(tables, run, window, places, parts)
+            while batch := list(islice(events, _BATCH)):
+                document.add(places.names())  # before what they name
+                document.add(batch)
     return Exported(path, document.events, path.stat().st_size, window, end_s, window != wanted)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -134,9 +135,9 @@ class StepWriter:
         self, step: Step, seconds: Sequence[float], start_ns: int, end_ns: int
     ) -> list[int]:
         """Return where parts begin and end, within the slice of their step."""
-        edges_s = step.start_s + np.cumsum([0.0, *seconds])
-        inner = [min(max(whole_ns(edge_s), start_ns), end_ns) for edge_s in edges_s[1:-1].tolist()]
-        return [start_ns, *inner, end_ns]
+        edges_s = accumulate(seconds[:-1], initial=step.start_s)
+        inner = [min(max(whole_ns(edge_s), start_ns), end_ns) for edge_s in edges_s]
+        return [start_ns, *inner[1:], end_ns]
 
 
 def kind_of(step: Step) -> str:
