@@ -12,7 +12,7 @@ from simulator.study.executors import Executor, open_executor
 from simulator.study.sweep.composing import compose_points
 from simulator.study.sweep.folder import Sweep, plan_sweep
 from simulator.study.sweep.grid import read_grid
-from simulator.study.sweep.run import begin, run_missing
+from simulator.study.sweep.run import at_work, run_missing
 
 POINTS = 12
 POINT = ["scenario=chat", "speculation.gamma=3", "run.requests=1200", "run.replications=1"]
@@ -57,8 +57,8 @@ def _timed(sweep: Sweep, executor: Executor, workers: int) -> tuple[float, float
     """Return the time of a whole sweep, and the CPU time of this process; s."""
     with TemporaryDirectory() as folder:
         started = time.perf_counter(), time.process_time()
-        begin(sweep, Path(folder))
-        run_missing(sweep, Path(folder), executor, workers, lambda _: None)
+        with at_work(sweep, Path(folder)) as work:
+            run_missing(work, executor, workers, lambda _: None)
         return time.perf_counter() - started[0], time.process_time() - started[1]
 
 

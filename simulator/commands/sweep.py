@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.commands.words import RUN_FOLDER, help_text, own_words, read_words
-from simulator.errors import ConfigError, InvariantError, SimulatorError, unknown
+from simulator.errors import CapacityError, ConfigError, InvariantError, SimulatorError, unknown
 
 if TYPE_CHECKING:
     from simulator.study.sweep.folder import Sweep
@@ -102,23 +102,26 @@ def _run(settings: Settings, overrides: list[str], folder: Path | None, words: s
     # Slow to import, and `--help` does without.
     from simulator.report.progress import progress  # noqa: PLC0415
     from simulator.study.executors import open_executor  # noqa: PLC0415
-    from simulator.study.sweep.run import begin, run_missing  # noqa: PLC0415
+    from simulator.study.sweep.run import at_work, run_missing  # noqa: PLC0415
 
     executor = open_executor(settings.executor, settings.address)
     sweep = _composed(overrides)
     folder = folder or sweep.default_folder
-    started = begin(sweep, folder)
     points = len(sweep.entries)
-    try:
-        with executor, progress(points, "sweeping") as bar:
-            bar.advance(started.there)
-            run_missing(sweep, folder, executor, settings.workers, bar.advance)
-    except KeyboardInterrupt as interrupt:
-        there = sum((folder / entry.file).exists() for entry in sweep.entries)
-        raise KeyboardInterrupt(
-            f"{there} of {points} points are in {folder}. To go on: moesim sweep {words}"
-        ) from interrupt
-    _conclude(sweep, folder, started, as_json=settings.json)
+    with at_work(sweep, folder) as started:
+        there = started.there
+        try:
+            with executor, progress(points, "sweeping") as bar:
+                bar.advance(there)
+                run_missing(started, executor, settings.workers, bar.advance)
+        except (KeyboardInterrupt, CapacityError, MemoryError) as stopped:
+            so_far = f"{started.there} of {points} points are in {folder}."
+            go_on = f"{so_far} To go on: moesim sweep {words}"
+            if isinstance(stopped, KeyboardInterrupt):
+                raise KeyboardInterrupt(go_on) from stopped
+            reason = str(stopped) or "this machine ran out of memory; lower workers."
+            raise CapacityError(f"{reason} {go_on}") from stopped
+        _conclude(started, there, as_json=settings.json)
 
 
 def _composed(overrides: list[str]) -> Sweep:
@@ -143,7 +146,7 @@ def _composed(overrides: list[str]) -> Sweep:
         raise ConfigError(explain(error, overrides)) from error
 
 
-def _conclude(sweep: Sweep, folder: Path, started: Started, *, as_json: bool) -> None:
+def _conclude(started: Started, there: int, *, as_json: bool) -> None:
     """Show and save what came out; end with an error if no point ran, or one met a bug."""
     from simulator.commands.findings import finish  # noqa: PLC0415
     from simulator.report.sweep import FIGURES, print_sweep  # noqa: PLC0415
@@ -151,13 +154,13 @@ def _conclude(sweep: Sweep, folder: Path, started: Started, *, as_json: bool) ->
     from simulator.study.sweep.layout import POINTS  # noqa: PLC0415
     from simulator.study.sweep.reading import SWEEP, read_points  # noqa: PLC0415
 
+    folder, axes = started.folder, started.sweep.grid.axes
     rows: list[dict[str, Any]] = read_points(folder, FIGURES).to_pylist()
-    axes = list(sweep.grid.axes)
 
     def show(console: Any) -> None:
-        print_sweep(rows, axes, console)
-        if started.there:
-            say(console, f"{started.there} of {len(rows)} points had been run before.")
+        print_sweep(rows, list(axes), console)
+        if there:
+            say(console, f"{there} of {len(rows)} points had been run before.")
         if started.removed:
             say(
                 console,
@@ -166,7 +169,7 @@ def _conclude(sweep: Sweep, folder: Path, started: Started, *, as_json: bool) ->
         console.print(f"A page to pass on: moesim report {folder}", soft_wrap=True, markup=False)
 
     files = {"points": folder / POINTS, "sweep": folder / SWEEP}
-    found = {"axes": sweep.grid.axes, "metrics": _metrics(rows)}
+    found = {"axes": axes, "metrics": _metrics(rows)}
     finish(folder, found, show, {}, files=files, as_json=as_json)
     _complain(rows)
 
