@@ -208,12 +208,7 @@ def test_assumptions_and_counts_stand_in_every_plan(printed):
         assert "Acceptance of 2.21 tokens a round" in text
 
 
-def test_the_pareto_front_is_drawn_the_same_every_time(tmp_path):
-    one = plan_picture(tmp_path / "one.svg")
-    assert one == plan_picture(tmp_path / "two.svg")
-    assert b"svg" in one
-    plot_pareto(plan(operating_points=()), tmp_path / "none.png")
-
-
-def plan_picture(path):
-    return plot_pareto(plan(), path).read_bytes()
+def test_the_pareto_front_is_drawn_with_a_legend_of_gpus_and_marks(tmp_path):
+    text = plot_pareto(plan(), tmp_path / "front.svg").read_text("utf-8")
+    for label in ("NVIDIA H200 SXM 141 GB", "Pareto front", "SD off, simulated", "closed form"):
+        assert f"<!-- {label} -->" in text
