@@ -124,9 +124,10 @@ def _confirmed(plan: Plan) -> Iterator[str]:
             f"{text}; the next cheaper, {hardware(cheaper.deployment)} "
             f"({grid(cheaper.deployment)}), fails: {_sentence(cheaper.reason)}"
         )
-    if found.failed:
-        names = listed([str(check.deployment) for check in found.failed])
-        yield f"They refuted what the search had before it: {names}."
+    told = found.cheaper.deployment if found.cheaper else None
+    refuted = [str(one.deployment) for one in found.failed if one.deployment != told]
+    if refuted:
+        yield f"They refuted what the search had before it: {listed(refuted)}."
 
 
 def _nothing(plan: Plan) -> Iterator[str]:
@@ -151,7 +152,8 @@ def _closest(plan: Plan, miss: NearestMiss) -> str:
         due = {slo.share for slo in plan.question.objectives.values() if slo.bounds}
         must = listed([share(one) for one in sorted(due)])
         text += f": {attained(miss.attainment, ONE_CLASS)} where {must} must be"
-    return " ".join([f"{text}. It would take:", *map(_sentence, miss.takes)])
+    takes = "; ".join(take.rstrip(".") for take in miss.takes)
+    return f"{text}. It would take {takes}."
 
 
 def _ruled_out(plan: Plan) -> Iterator[str]:

@@ -12,6 +12,7 @@ from helpers.plans import (
     HEADROOM,
     empty_plan,
     offer,
+    outcome,
     plan,
     question,
     spread,
@@ -100,6 +101,8 @@ def test_fresh_seeds_confirm_and_the_next_cheaper_fails():
     text = said(plan(confirmation=alone))
     assert "One fresh seed confirms it; nothing cheaper is left to try." in text
     assert "They refuted what the search had before it: 2 x (4 x h200_sxm" in text
+    both = replace(found, failed=(found.cheaper,))
+    assert "They refuted" not in said(plan(confirmation=both))  # it is the next cheaper, too
 
 
 def test_where_nothing_holds_the_nearest_miss_and_what_it_takes_are_named():
@@ -107,7 +110,10 @@ def test_where_nothing_holds_the_nearest_miss_and_what_it_takes_are_named():
     assert "Nothing serves Qwen3-235B-A22B at 20 requests/s" in text
     assert "on up to 64 GPUs (h200_sxm, b300_sxm, h100_sxm)" in text
     assert "93 % of chat and 41 % of reasoning are in time where 99 % must be" in text
-    assert "It would take: a TPOT of 95 ms for reasoning instead of 80 ms." in text
+    assert (
+        "It would take a TPOT of 95 ms for reasoning instead of 80 ms; 108 GPUs instead of 64."
+        in text
+    )
 
 
 def test_a_model_that_fits_nowhere_is_told_from_objectives_that_nothing_meets():
@@ -185,6 +191,12 @@ def test_the_ranked_table_fits_100_columns_whatever_stands_in_it(printed):
     for cell in ("12 x h200_sxm", "3 x TP 4, EP 4", "22.7-24.1", "1.31x", "/ 80.0 ms", "2.21"):
         assert cell in table
     assert "4096 x" in table
+
+
+def test_a_percentile_that_too_few_stand_behind_gives_way_to_the_next(printed):
+    few = {"p50": 0.3, "p90": None, "p99": None}
+    one = offer(H200, classes=(replace(outcome("chat", 0.99), ttft_s=few),))
+    assert "p50 300 ms" in shown(printed, plan(offers=(one,)))
 
 
 def test_offers_that_fail_say_why_below_the_table(printed):
