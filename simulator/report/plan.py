@@ -227,8 +227,9 @@ def _commands(plan: Plan, served: Mapping[str, Export], console: Console) -> Non
             console.print(line, soft_wrap=True, markup=False)
         console.print()
     deployments = [offer.deployment for offer in plan.offers]
-    if not deployments and plan.nearest_miss is not None:
-        deployments = [plan.nearest_miss.deployment]
+    miss = plan.nearest_miss
+    if not deployments and miss is not None and miss.attainment:  # else there was nothing to run
+        deployments = [miss.deployment]
     if deployments:
         console.print(Text("Simulate each again", style="bold"))
     for rank, deployment in enumerate(deployments, start=1):

@@ -25,7 +25,7 @@ from simulator.report.plan_verdict import verdict
 from simulator.study.plan.deployment import Split
 from simulator.study.plan.exports.command import Export
 from simulator.study.plan.question import Candidates, Limits
-from simulator.study.plan.result import Counts
+from simulator.study.plan.result import Counts, NearestMiss
 from simulator.trace.statistics import Interval
 
 NO_COUNTS = Counts(candidates=0, screened=0, pruned=0, evaluated=0, simulated=0, cached=0)
@@ -111,22 +111,31 @@ def test_where_nothing_holds_the_nearest_miss_and_what_it_takes_are_named():
     assert "on up to 64 GPUs (h200_sxm, b300_sxm, h100_sxm)" in text
     assert "93 % of chat and 41 % of reasoning are in time where 99 % must be" in text
     assert (
-        "It would take a TPOT of 95 ms for reasoning instead of 80 ms; 108 GPUs instead of 64."
+        "It would take a TPOT of 95 ms for reasoning instead of 80 ms or 108 GPUs instead of 64."
         in text
     )
 
 
 def test_a_model_that_fits_nowhere_is_told_from_objectives_that_nothing_meets():
     screened = replace(NO_COUNTS, candidates=12, screened=12)
-    text = said(empty_plan(offers=(), nearest_miss=None, counts=screened))
-    assert "All 12 candidates were ruled out before any simulation, most of them for memory" in text
-    assert "takes 470 GB" in text
+    miss = NearestMiss(
+        deployment=H100,
+        attainment={},
+        reason=plan().rejected[0].reason,
+        takes=("16 GPUs a replica (pipeline_parallel=2)", "weights in fp8 (precisions=fp8)"),
+    )
+    text = said(empty_plan(offers=(), nearest_miss=miss, counts=screened))
+    assert "without speculation: Qwen3-235B-A22B takes 470 GB" in text
+    assert "It would take 16 GPUs a replica (pipeline_parallel=2) or weights in fp8" in text
+    assert "All 12 candidates were ruled out before any simulation: 1 for not fitting in" in text
+    helpless = replace(miss, takes=())
+    assert "Nothing that was tried would" in said(empty_plan(nearest_miss=helpless))
 
 
 def test_an_empty_set_of_candidates_says_what_to_widen():
     nothing = empty_plan(offers=(), nearest_miss=None, rejected=(), counts=NO_COUNTS)
     assert "No candidate is left to try" in said(nothing)
-    assert "max_gpus=" in said(nothing)
+    assert "tensor_parallel=" in said(nothing)
 
 
 def test_a_budget_is_named_where_nothing_holds_within_it():
