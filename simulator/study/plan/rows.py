@@ -81,7 +81,8 @@ def best_row(bench: Bench, winner: Design, replicas: int, designs: Sequence[Desi
 def row_of(bench: Bench, design: Design, replicas: int, designs: Sequence[Design]) -> Search[Row]:
     """Return the row of a deployment as it is."""
     deployment = design.with_replicas(replicas)
-    limit = yield from highest_rate(bench, deployment, bench.question.target_rate)
+    first = max(bench.question.target_rate, replicas * design.screening.likely_rate)
+    limit = yield from highest_rate(bench, deployment, first)
     return (yield from _row(bench, design, limit, by_deployment(designs)))
 
 
