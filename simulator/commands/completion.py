@@ -23,18 +23,16 @@ _moesim_complete() {
         replies="@COMMANDS@ --help --version"
     elif [[ "$command" == simulate && "$current" == -* ]]; then
         replies="--help --multirun --cfg --config-dir --info --hydra-help"
-    elif [[ "$command" == sweep && "$current" == -* ]]; then
+    elif [[ "$command" =~ ^(sweep|plan)$ && "$current" == -* ]]; then
         replies="--help"
     elif [[ "$command" == explain && "$current" == -* ]]; then
         replies="--help --batch --context --picture --json"
-    elif [[ "$command" == plan && "$current" == -* ]]; then
-        replies="--help"
-    elif [[ "$command" =~ ^(simulate|explain|plan|sweep)$ ]]; then
+    elif [[ "$command" =~ ^(simulate|explain|sweep|plan)$ ]]; then
         # Hydra answers; it wants the line without our sub-command.
         line="${line#*"$command"}"
         replies="$(COMP_LINE="moesim$line" "${COMP_WORDS[0]}" simulate -sc query=bash 2>/dev/null)"
-        [[ "$command" == plan && "$current" != *=* ]] && replies+=" @PLAN@"
         [[ "$command" == sweep ]] && replies+=" executor= workers= address="
+        [[ "$command" == plan && "$current" != *=* ]] && replies+=" @PLAN@"
     elif [[ "$command" == validate ]]; then
         replies="@VALIDATE@ --help"
     elif [[ "$command" == calibrate ]]; then

@@ -161,8 +161,16 @@ def _search(asked: Question, executor: Executor) -> Plan:
     from simulator.report.progress import progress  # noqa: PLC0415
     from simulator.study.plan.search import search  # noqa: PLC0415
 
-    with executor, progress(1, "planning") as bar:
-        return search(asked, executor, bar.show)
+    try:
+        with executor, progress(None, "planning") as bar:
+            return search(asked, executor, bar.advance)
+    except KeyboardInterrupt as interrupt:
+        kept = asked.effort.cache
+        if kept is None:
+            raise
+        raise KeyboardInterrupt(
+            f"what was simulated is kept in {kept}; the same words go on from there."
+        ) from interrupt
 
 
 def question(settings: Settings, overrides: Sequence[str], prices: Prices) -> Question:
@@ -199,6 +207,7 @@ def question(settings: Settings, overrides: Sequence[str], prices: Prices) -> Qu
             replications=settings.replications,
             requests=settings.requests,
             confirmations=settings.confirmations,
+            workers=settings.workers,
             cache=cache_folder(settings.cache),
         ),
         usd_per_gpu_hour=known_prices(prices, settings.gpus, settings.max_usd_per_hour),

@@ -61,7 +61,8 @@ def test_a_plan_is_shown_saved_and_followed_by_the_next_command(moesim, answered
     assert saved["metrics"]["speedup"] == found["deployments"][0]["speedup"] == 1.31
     assert saved["metrics"]["joules_per_token"] == pytest.approx(0.55, rel=0.01)
     assert any("6.305 USD an hour (spec: CoreWeave" in line for line in found["assumptions"])
-    assert any("No price of b300_sxm is known" in line for line in found["assumptions"])
+    assert any("draw 15% of their design power" in line for line in found["assumptions"])
+    assert any("of b300_sxm is 1100 W (spec" in line for line in found["assumptions"])
     assert asked[0].target_rate == 20.0
 
 
@@ -90,6 +91,7 @@ def test_json_prints_the_metrics_alone(moesim, answered, short):
         (["workload.rat=3"], "workload.rate"),
         (["h100_sxm"], "is no key=value"),
         (["hardware.gpu=h100_sxm"], "narrow its choice with gpus="),
+        (["hardware=h100_sxm"], "narrow its choice with gpus="),
         (["workload.rate=null"], "workload.rate is not set"),
         (["slo=none"], "no class of requests is promised anything"),
         (["workers=0"], "workers=0 must lie in 1..4096"),
@@ -118,6 +120,17 @@ def test_prefill_apart_is_tried_if_asked_for():
     assert apart[0] is None
     assert len(apart) > 1
     assert Settings().disaggregate is False
+
+
+@pytest.mark.parametrize(("cache", "kept"), [("here", True), ("none", False)])
+def test_an_interrupted_search_says_how_it_goes_on(moesim, monkeypatch, cache, kept):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("simulator.study.plan.search.search", interrupted)
+    code, out, err = moesim("plan", *RATE, f"cache={cache}")
+    assert (code, out) == (130, "")
+    assert ("kept in here; the same words go on from there" in err) == kept
 
 
 def test_results_are_kept_in_the_users_cache(monkeypatch):

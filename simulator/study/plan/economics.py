@@ -78,24 +78,19 @@ def _energy(offer: Offer) -> float | None:
 def _price_notes(prices: Prices, gpus: Sequence[str]) -> Iterator[str]:
     for gpu in gpus:
         price = prices.of(gpu)
-        if price is None:
-            yield (
-                f"No price of {gpu} is known ({prices.origin}): it is ranked by its GPUs, behind "
-                "those that have one."
-            )
-        else:
-            yield f"One {gpu} costs {price.value:g} USD an hour ({price.kind}: {price.source})."
+        if price is not None:
+            yield f"one {gpu} costs {price.value:g} USD an hour ({price.kind}: {price.source})"
 
 
 def _power_notes(gpus: Sequence[str]) -> Iterator[str]:
     idle = idle_share()
     yield (
         f"GPUs draw {idle.value:.0%} of their design power while they wait and all of it while a "
-        f"step runs, without hosts, network and cooling ({idle.kind}: {idle.source})."
+        f"step runs; hosts, network and cooling are left out ({idle.kind}: {idle.source})"
     )
     for gpu in gpus:
         tdp = load_gpu(gpu).provenance.get("tdp")
         if tdp is None:
-            yield f"The design power of {gpu} is not known: its energy is left out."
+            yield f"the design power of {gpu} is not known, so that its energy is left out"
         else:
-            yield f"The design power of {gpu} is {tdp.value:g} W ({tdp.kind}: {tdp.source})."
+            yield f"the design power of {gpu} is {tdp.value:g} W ({tdp.kind}: {tdp.source})"

@@ -112,6 +112,7 @@ def _confirmation(plan: Plan) -> Json | None:
         "seeds": list(found.seeds),
         "top": _check(found.top),
         "cheaper": _check(found.cheaper),
+        "strongest": _check(found.strongest),
         "failed": [_check(check) for check in found.failed],
     }
 
