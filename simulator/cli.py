@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 done, 2 refused, 70 a bug, 130 interrupted, 141 the reader of the output left.
+        0 done, 1 done and nothing found (moesim plan), 2 refused, 70 a bug, 130 interrupted, 141
+        the reader of the output left.
 
     Examples
     --------

@@ -51,6 +51,7 @@ from simulator.serving.queues import QUEUES
 from simulator.serving.router import ROUTERS, NewRouter
 from simulator.serving.scheduler import Limits
 from simulator.speculation.acceptance import Acceptance
+from simulator.speculation.belief_policy import read_table
 from simulator.speculation.policies import FIXED, POLICIES
 from simulator.spread import spread_replica
 from simulator.workload.build import build_workload
@@ -106,6 +107,24 @@ class Scenario:
         """Return all pools at a draft length, and what changes them."""
         pools = self.pools or (self,)
         return plan_cluster(self.config, [pool.deployment(gamma) for pool in pools])
+
+    def under(self, config: Config) -> Scenario:
+        """Return these replicas in other numbers or under another load; step times are kept.
+
+        Parameters
+        ----------
+        config
+            As that of this scenario but for workload, run, and how many replicas there are.
+        """
+        workload = build_workload(config.workload, config.run.requests)
+        if self.pools:
+            own = pool_configs(config)
+            pools = tuple(pool.under(each) for pool, each in zip(self.pools, own, strict=True))
+            return replace(pools[shown_pool(config.cluster)], config=config, pools=pools)
+        moved = replace(self, config=config, workload=workload)
+        gamma, replicas = config.speculation.gamma, config.hardware.replicas
+        moved._deployments[gamma] = replace(self.deployment(gamma), replicas=replicas)
+        return moved
 
     def _deploy(self, gamma: int) -> Deployment:
         # Engines schedule every attention group by itself, and every micro-batch of a pipeline.
@@ -237,6 +256,8 @@ def _build(
     ROUTERS.get(config.scheduler.router, "scheduler.router")
     QUEUES.get(config.scheduler.queue, "scheduler.queue")
     POLICIES.get(config.speculation.policy, "speculation.policy")
+    if config.speculation.table is not None:
+        read_table(config.speculation)  # what is wrong with it is said before anything runs
     acceptance = acceptance_of(config)
     law = ROUTING_LAWS.get(config.routing.law, "routing.law")
     _check_context(target, workload)

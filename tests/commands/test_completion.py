@@ -66,6 +66,8 @@ def complete(environment):
         ("moesim sweep exec", "executor="),
         ("moesim explain --ba", "--batch"),
         ("moesim explain model=mix", "model=mixtral_8x7b"),
+        ("moesim export runs --p", "--perfetto"),
+        ("moesim plan gam", "gammas="),
         ("moesim validate k", "kernels"),
         ("moesim calibrate e", "engine"),
         ("moesim list g", "gpus"),

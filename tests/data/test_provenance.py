@@ -9,12 +9,14 @@ from simulator.errors import TableError
 from simulator.quantities import KINDS, Quantity
 
 FOLDERS = [
+    "hardware_specs",
     "hardware_specs.gpus",
     "hardware_specs.engines",
     "hardware_specs.machines",
     "hardware_specs.moesd",
     "hardware_specs.wide_ep",
     "workloads.acceptance",
+    "workloads.control",
     "workloads.presets",
     "workloads.routing",
     "workloads.tasks",
