@@ -87,6 +87,8 @@ def _check(overrides: Sequence[str]) -> None:
 
     for word in overrides:
         key = word.partition("=")[0].lstrip("+~")
+        if word.startswith("-"):
+            raise ConfigError(f"{word}: a sweep has no such flag. Try: moesim sweep --help")
         if key in _WITHOUT_EFFECT:
             raise ConfigError(f"{word} has no effect: {_WITHOUT_EFFECT[key]}.")
         if key.partition("/")[0].partition(".")[0] == "hydra" and key != "hydra.searchpath":
