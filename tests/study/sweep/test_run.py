@@ -1,5 +1,6 @@
 """A sweep that is interrupted, killed and shared ends with the dataset of an undisturbed one."""
 
+import errno
 import hashlib
 import json
 from contextlib import nullcontext
@@ -216,11 +217,19 @@ def test_what_is_wrong_with_a_point_is_its_row(monkeypatch, raised, reason):
     assert outcome(None) == {"status": "failed", "reason": reason}
 
 
-@pytest.mark.parametrize("raised", [MemoryError, OSError, KeyboardInterrupt])
-def test_what_is_wrong_with_the_machine_is_not(monkeypatch, raised):
+@pytest.mark.parametrize(
+    ("raised", "cause"),
+    [
+        (MemoryError(), None),
+        (OSError(), None),
+        (KeyboardInterrupt(), None),
+        (ConfigError("cannot write"), OSError(errno.ENOSPC, "no space left")),
+    ],
+)
+def test_what_is_wrong_with_the_machine_is_not(monkeypatch, raised, cause):
     def point(config):
-        raise raised
+        raise raised from cause
 
     monkeypatch.setattr(run, "run_point", point)
-    with pytest.raises(raised):
+    with pytest.raises(type(raised)):
         outcome(None)
