@@ -10,10 +10,10 @@ The theorem has the true sigma, w and V; no learner has these, so the estimates 
 constants C_O and C_T are far too large to be of use (the paper's code sets both to 1e-11, which
 turns them off). Here one number, the scale c, stands for both and is an input of the study.
 
-A policy that has come to take an action in few states only makes zeta small, and a later bound wider
-than an earlier one. Since the bounds of all episodes hold together, the truth lies in all of their
-sets: by the triangle inequality within ``min_k (r_k + |X_k - X|)`` of the present estimate X, over
-earlier estimates X_k and their radii r_k.
+A policy that has come to take an action in few states only makes zeta small, and a later bound
+wider than an earlier one. Since the bounds of all episodes hold together, the truth lies in all of
+their sets: by the triangle inequality within ``min_k (r_k + |X_k - X|)`` of the present estimate X,
+over earlier estimates X_k and their radii r_k.
 """
 
 from __future__ import annotations

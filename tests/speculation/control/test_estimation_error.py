@@ -63,7 +63,12 @@ def test_bounds_fall_with_the_root_of_data_over_separation(estimates):
 
 
 def test_earlier_bounds_limit_later_ones_whatever_states_were_called(estimates):
-    early, late = estimates[SIZES[1]][0], estimates[SIZES[2]][0]
+    early = estimates[SIZES[1]][0]
+    late = replace(
+        early,
+        observations=0.9 * early.observations + 0.025,
+        transitions=0.8 * early.transitions + 0.2 / 3,
+    )
     order = [2, 0, 1]
     renamed = replace(
         early,
