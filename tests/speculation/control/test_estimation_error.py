@@ -21,7 +21,7 @@ from simulator.speculation.control.planning import plan
 from simulator.speculation.control.population import population_moments
 
 TRUTH = clear_pomdp()
-SIZES = (10_000, 60_000, 360_000)
+SIZES = (8_000, 40_000, 160_000)
 
 
 def pooled(intervals, seed):
