@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 PURPOSE = """\
 Learn when to draft long and when to draft short, where text has easy and hard
 phases that nobody sees. A scenario with phases becomes an exact POMDP (hidden
-phase x backlog) through its step times; spectral learners run on it beside fixed
-draft lengths, rules and an oracle. Says what there is to win, what learning
-costs, and whether a simple rule does as well; exports the learned table for
-speculation.policy=belief_table. With replications=, table, rules and oracle
-also run in the event simulator. Two minutes, or some ten with replications=5."""
+phase x backlog) through its step times; spectral learners run on it beside
+fixed draft lengths, rules and an oracle. Says what there is to win, what
+learning costs, and whether a simple rule does as well; exports the learned
+table for speculation.policy=belief_table. With replications= the tables also
+run in the event simulator. Two minutes, some ten with replications=5."""
 
 EXAMPLES = (
     "study control",
     "study control instance=fixed_wins",
     "study control instance=swinging replications=5",
-    "study control speculation.phases.own_share=0.7 workload.rate=0.35 intervals=100000",
+    "study control workload.rate=0.35 intervals=100000",
 )
 
 _SCENARIO = {"help": "as for moesim simulate"}

@@ -27,13 +27,13 @@ def serving():
 @pytest.fixture(scope="session")
 def easy_to_learn(serving):
     """The same buckets on a process whose states last: short runs tell them apart."""
-    phase = np.array([[0.9, 0.1], [0.1, 0.9]])
-    fast, slow = np.array([[0.9, 0.1], [0.5, 0.5]]), np.array([[0.6, 0.4], [0.1, 0.9]])
+    phase = np.array([[0.95, 0.05], [0.05, 0.95]])
+    fast, slow = np.array([[0.95, 0.05], [0.3, 0.7]]), np.array([[0.7, 0.3], [0.05, 0.95]])
     by_action = ((slow, fast), (slow, slow), (fast, slow))
     transitions = [
         np.block([[phase[p, q] * pair[p] for q in (0, 1)] for p in (0, 1)]) for pair in by_action
     ]
-    shown = np.kron([[0.05, 0.15, 0.8], [0.8, 0.15, 0.05]], np.eye(2))
+    shown = np.kron([[0.02, 0.08, 0.9], [0.9, 0.08, 0.02]], np.eye(2))
     pomdp = Pomdp(transitions, shown, np.tile([1.0, 0.0], 3))
     return replace(serving, pomdp=pomdp)
 

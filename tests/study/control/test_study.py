@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from io import StringIO
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -96,7 +97,7 @@ def test_a_fixed_draft_length_that_wins_is_said_to(short):
 
 
 def test_the_terminal_shows_it_and_the_picture_is_drawn(short, tmp_path):
-    console = Console(width=100, record=True, file=(tmp_path / "shown").open("w"))
+    console = Console(width=100, record=True, file=StringIO())
     print_control(short, None, console)
     shown = console.export_text()
     for text in ("mixed spectral UCRL", "SEEU", "threshold on acceptance", "gamma 1", "trusted"):
