@@ -72,6 +72,6 @@ def ratio_of_means(above: Sequence[float], below: Sequence[float], seed: int = 0
 
 def _resampled(values: Floats, seed: int) -> Floats:
     """Return means over seeds drawn with replacement: float64[RESAMPLES, ...]."""
-    drawn = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))
-    weights = np.apply_along_axis(np.bincount, 1, drawn, minlength=len(values)) / len(values)
-    return np.asarray(np.tensordot(weights, values, axes=1))
+    count = len(values)
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1.0 / count), RESAMPLES)
+    return np.asarray(np.tensordot(drawn / count, values, axes=1))
