@@ -42,8 +42,7 @@ def print_plan(plan: Plan, served: Mapping[str, Export], console: Console) -> No
     for paragraph in verdict(plan):
         say(console, paragraph)
     if plan.offers:
-        wide = min(console.width, WIDTH) if console.is_terminal else WIDTH
-        console.print(_ranked(plan), width=wide)
+        _print_wide(_ranked(plan), console)
         _below(plan, console)
     if plan.best is not None:
         show(console, "What each class of requests sees on the first", _classes(plan, plan.best))
@@ -73,6 +72,15 @@ def _objective(name: str, slo: SloConfig) -> str:
         f"{key.removesuffix('_s').upper()} {seconds(bound)}" for key, bound in slo.bounds.items()
     )
     return f"{name}: {bounds} for {share(slo.share)} of the requests"
+
+
+def _print_wide(table: Table, console: Console) -> None:
+    """Print a table in `WIDTH` characters, or as many as a terminal has."""
+    before = console.width
+    if not console.is_terminal:
+        console.width = WIDTH
+    console.print(table, width=min(console.width, WIDTH))
+    console.width = before
 
 
 _DEPLOYMENT_WIDTH = 19
@@ -140,25 +148,28 @@ def _with_bounds(found: Interval | None, unit: str = "") -> str:
 
 
 def _nearest(plan: Plan, offer: Offer, latency: str) -> str:
-    """Write the 99th percentile of the class that is nearest its bound, and the bound below."""
+    """Write the tail of the class that is nearest its bound, and the bound below."""
     objectives, outcomes = plan.question.objectives, offer.classes
     bounds = {each.name: objectives[each.name].bounds.get(latency) for each in outcomes}
 
     def fullness(each: ClassOutcome) -> float:
-        bound, value = bounds[each.name], _tail(each, latency)
+        bound, (_, value) = bounds[each.name], _tail(each, latency)
         return 0.0 if bound is None or value is None else value / bound
 
     if not outcomes:
         return ABSENT
     worst = max(outcomes, key=fullness)
     bound = bounds[worst.name]
-    text = seconds(_tail(worst, latency))
+    label, value = _tail(worst, latency)
+    text = seconds(value) if label == "p99" else f"{label} {seconds(value)}"
     return text if bound is None else f"{text}\n/ {seconds(bound)}"
 
 
-def _tail(each: ClassOutcome, latency: str) -> float | None:
+def _tail(each: ClassOutcome, latency: str) -> tuple[str, float | None]:
+    """Return the highest percentile that enough requests stand behind, and its name."""
     found: Mapping[str, float | None] = getattr(each, latency)
-    return found.get("p99")
+    known = [(label, found[label]) for label in QUANTILES if found.get(label) is not None]
+    return known[-1] if known else ("p99", None)
 
 
 def _below(plan: Plan, console: Console) -> None:
@@ -216,8 +227,9 @@ def _commands(plan: Plan, served: Mapping[str, Export], console: Console) -> Non
             console.print(line, soft_wrap=True, markup=False)
         console.print()
     deployments = [offer.deployment for offer in plan.offers]
-    if not deployments and plan.nearest_miss is not None:
-        deployments = [plan.nearest_miss.deployment]
+    miss = plan.nearest_miss
+    if not deployments and miss is not None and miss.attainment:  # else there was nothing to run
+        deployments = [miss.deployment]
     if deployments:
         console.print(Text("Simulate each again", style="bold"))
     for rank, deployment in enumerate(deployments, start=1):
