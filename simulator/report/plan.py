@@ -230,8 +230,9 @@ def _commands(plan: Plan, served: Mapping[str, Export], console: Console) -> Non
     miss = plan.nearest_miss
     if not deployments and miss is not None and miss.attainment:  # else there was nothing to run
         deployments = [miss.deployment]
-    if deployments:
-        console.print(Text("Simulate each again", style="bold"))
+    if not deployments:
+        return
+    console.print(Text("Simulate each again", style="bold"))
     for rank, deployment in enumerate(deployments, start=1):
         console.print(f"{rank}: {reproduces(plan, deployment)}", soft_wrap=True, markup=False)
     console.print()

@@ -64,15 +64,17 @@ def nearest_screened(question: Question, designs: Sequence[Design]) -> NearestMi
     best = min(designs, key=lambda design: design.likely_gpus(rate))
     gpus, gpu = best.likely_gpus(rate), best.deployment.gpu
     usd = question.usd_per_hour(gpu, gpus)
-    price = f", {usd:,.2f} $/h" if usd is not None else ""
+    price = f" at {usd:,.2f} USD an hour" if usd is not None else ""
     allowed = affordable_gpus(question, gpu)
+    takes = [f"about {gpus} x {gpu}{price} (closed form)"]
+    served = _served(best, allowed)
+    if served > 0.0:
+        takes.append(f"a target of about {served:.3g} requests/s instead of {rate:g} (closed form)")
     return NearestMiss(
         deployment=best.with_replicas(best.likely_replicas(rate)),
         attainment={},
-        takes=(
-            f"about {gpus} x {gpu}{price}, by the closed form; the limits allow {allowed}",
-            f"a target of about {_served(best, allowed):.3g} requests/s within the limits",
-        ),
+        reason=f"the limits allow {allowed or 'no'} GPU{'s'[: allowed != 1]} of its kind",
+        takes=tuple(takes),
     )
 
 
