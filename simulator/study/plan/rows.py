@@ -11,6 +11,7 @@ from simulator.study.plan.decide import Assessment, assess
 from simulator.study.plan.deployment import Deployment
 from simulator.study.plan.headroom import headroom
 from simulator.study.plan.offers import offer_of
+from simulator.study.plan.outcome import Outcome
 from simulator.study.plan.question import Question
 from simulator.study.plan.rates import RateLimit, highest_rate
 from simulator.study.plan.result import Gain, Headroom, Offer
@@ -49,6 +50,11 @@ class Row:
     def deployment(self) -> Deployment:
         """What is rented."""
         return self.found.deployment
+
+    @property
+    def seen(self) -> tuple[Outcome, ...]:
+        """What was seen of it at the target rate and at its highest, a replication each."""
+        return (self.found.outcomes[0], *self.limit.held[:1])
 
     def offer(self, question: Question) -> Offer:
         """Return it as a row of the table."""
