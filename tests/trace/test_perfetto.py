@@ -50,12 +50,12 @@ def make(write_trace, tmp_path):
         if i != 20  # a pause
     ]
 
-    def run(to_s=None, from_s=0.0, max_events=100_000, name="out.json", parts=halves):
+    def run(to_s=None, from_s=0.0, max_events=100_000, name="out.json", parts=halves, runs=RUNS):
         rows = {("baseline", 0): requests, ("speculative", 0): requests}
         iterations = dict.fromkeys(rows, steps)
         files = write_trace(rows, iterations)
         tables = dict(zip(("requests", "iterations"), files, strict=True))
-        shown = Shown(RUNS, from_s, to_s, max_events)
+        shown = Shown(runs, from_s, to_s, max_events)
         return export(tables, shown, tmp_path / name, parts)
 
     return run
@@ -138,6 +138,8 @@ def test_too_much_at_once_and_nothing_at_all_are_refused(make, tmp_path):
         make(max_events=3)
     with pytest.raises(ConfigError, match="nothing is left to show"):
         make(from_s=99.0)
+    with pytest.raises(ConfigError, match="no baseline 7, but baseline 0, speculative 0"):
+        make(runs=(Run("baseline", 7),))
     assert not (tmp_path / "out.json").exists()
 
 
