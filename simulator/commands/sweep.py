@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,8 @@ def _check(overrides: Sequence[str]) -> None:
 
     for word in overrides:
         key = word.partition("=")[0].lstrip("+~")
+        if word.startswith("-"):
+            raise ConfigError(f"{word}: a sweep has no such flag. Try: moesim sweep --help")
         if key in _WITHOUT_EFFECT:
             raise ConfigError(f"{word} has no effect: {_WITHOUT_EFFECT[key]}.")
         if key.partition("/")[0].partition(".")[0] == "hydra" and key != "hydra.searchpath":
@@ -107,21 +110,32 @@ def _run(settings: Settings, overrides: list[str], folder: Path | None, words: s
     executor = open_executor(settings.executor, settings.address)
     sweep = _composed(overrides)
     folder = folder or sweep.default_folder
-    points = len(sweep.entries)
     with at_work(sweep, folder) as started:
         there = started.there
-        try:
-            with executor, progress(points, "sweeping") as bar:
-                bar.advance(there)
-                run_missing(started, executor, settings.workers, bar.advance)
-        except (KeyboardInterrupt, CapacityError, MemoryError) as stopped:
-            so_far = f"{started.there} of {points} points are in {folder}."
-            go_on = f"{so_far} To go on: moesim sweep {words}"
-            if isinstance(stopped, KeyboardInterrupt):
-                raise KeyboardInterrupt(go_on) from stopped
-            reason = str(stopped) or "this machine ran out of memory; lower workers."
-            raise CapacityError(f"{reason} {go_on}") from stopped
+        bar = progress(len(sweep.entries), "sweeping")
+        with _saying_how_to_go_on(started, words), executor, bar as shown:
+            shown.advance(there)
+            run_missing(started, executor, settings.workers, shown.advance)
         _conclude(started, there, as_json=settings.json)
+
+
+@contextmanager
+def _saying_how_to_go_on(started: Started, words: str) -> Iterator[None]:
+    """Add to what stops a sweep how much there is, and how to go on."""
+
+    def go_on() -> str:
+        so_far = f"{started.there} of {len(started.sweep.entries)} points are in {started.folder}."
+        return f"{so_far} To go on: moesim sweep {words}"
+
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(go_on()) from interrupt
+    except CapacityError as error:
+        raise CapacityError(f"{error} {go_on()}") from error
+    except MemoryError as error:
+        reason = "this machine ran out of memory; lower workers or run.requests."
+        raise CapacityError(f"{reason} {go_on()}") from error
 
 
 def _composed(overrides: list[str]) -> Sweep:

@@ -63,6 +63,7 @@ def complete(environment):
         ("moesim simulate -m schedu", "scheduler. scheduler="),
         ("moesim  simulate   workload=tr", "workload=trace"),
         ("moesim simulate --mu", "--multirun"),
+        ("moesim sweep exec", "executor="),
         ("moesim explain --ba", "--batch"),
         ("moesim explain model=mix", "model=mixtral_8x7b"),
         ("moesim export runs --p", "--perfetto"),
