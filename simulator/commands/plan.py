@@ -253,6 +253,7 @@ def _conclude(plan: Plan, folder: Path, *, picture: bool, as_json: bool) -> None
     """Write the files, print the plan, and say what to do next."""
     from simulator.commands.findings import finish  # noqa: PLC0415
     from simulator.report.plan import print_plan  # noqa: PLC0415
+    from simulator.report.plan_evidence import evidence  # noqa: PLC0415
     from simulator.report.plan_plots import plot_pareto  # noqa: PLC0415
     from simulator.report.plan_verdict import verdict  # noqa: PLC0415
     from simulator.study.plan.exports.figures import metrics  # noqa: PLC0415
@@ -269,7 +270,12 @@ def _conclude(plan: Plan, folder: Path, *, picture: bool, as_json: bool) -> None
 
     finish(
         folder,
-        {"verdict": text, "metrics": metrics(plan), "assumptions": plan.assumptions},
+        {
+            "verdict": text,
+            "evidence": evidence(plan),
+            "metrics": metrics(plan),
+            "assumptions": plan.assumptions,
+        },
         show,
         {"pareto_front.png": lambda file: plot_pareto(plan, file)} if picture else {},
         files=files,

@@ -9,6 +9,13 @@ from simulator.report.plan_names import attained, rate
 from simulator.study.plan.result import BINDING_CONSTRAINTS, Crossover, Headroom, Offer, Plan
 
 
+def evidence(plan: Plan) -> list[str]:
+    """Say all that lies behind a plan: what binds its best offer, headroom, crossover, counts."""
+    best = plan.best
+    said = [] if best is None else [binding(best), *headroom(plan, best)]
+    return [*said, *crossover(plan.crossover), counts(plan)]
+
+
 def binding(offer: Offer) -> str:
     """Say what stops an offer from serving more."""
     words = BINDING_CONSTRAINTS.get(offer.binding_constraint, offer.binding_constraint)

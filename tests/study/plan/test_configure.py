@@ -3,7 +3,7 @@
 import pytest
 
 from simulator.compose import compose
-from simulator.models.catalog import model_names, load_architecture
+from simulator.models.catalog import load_architecture, model_names
 from simulator.study.plan.configure import configure
 from simulator.study.plan.deployment import Deployment, Split
 
