@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.report.figures import seconds
-from simulator.report.plan_evidence import binding, counts, crossover, headroom, unpriced
+from simulator.report.plan_evidence import evidence, unpriced
 from simulator.report.plan_names import model_titles, rate, share, traffic
 from simulator.report.plan_table import class_table, print_ranked
 from simulator.report.plan_verdict import verdict
@@ -41,8 +41,7 @@ def print_plan(plan: Plan, served: Mapping[str, Export], console: Console) -> No
         _below(plan, console)
     if plan.best is not None:
         show(console, "What each class of requests sees on the first", class_table(plan, plan.best))
-        say(console, binding(plan.best), *headroom(plan, plan.best), *crossover(plan.crossover))
-    say(console, counts(plan))
+    say(console, *evidence(plan))
     _list(console, "Assumptions", plan.assumptions)
     _commands(plan, served, console)
 

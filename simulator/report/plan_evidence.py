@@ -9,14 +9,11 @@ from simulator.report.plan_names import attained, rate
 from simulator.study.plan.result import BINDING_CONSTRAINTS, Crossover, Headroom, Offer, Plan
 
 
-def evidence(plan: Plan) -> Iterator[str]:
-    """Yield what lies behind a plan, a sentence or two each, for its summary."""
-    if plan.best is not None:
-        yield binding(plan.best)
-        yield from headroom(plan, plan.best)
-        yield from crossover(plan.crossover)
-    yield from unpriced(plan)
-    yield counts(plan)
+def evidence(plan: Plan) -> list[str]:
+    """Say all that lies behind a plan: what binds its best offer, headroom, crossover, counts."""
+    best = plan.best
+    said = [] if best is None else [binding(best), *headroom(plan, best)]
+    return [*said, *crossover(plan.crossover), counts(plan)]
 
 
 def binding(offer: Offer) -> str:
