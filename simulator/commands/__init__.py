@@ -14,6 +14,8 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "simulate": Command("simulate", "one scenario with and without speculative decoding, paired"),
+    "sweep": Command("sweep", "a grid of scenarios, resumable, as one Parquet dataset"),
+    "plan": Command("plan", "the cheapest deployment that holds the objectives at a load"),
     "recover": Command("recover", "what a run that was cut off has left of its trace"),
     "explain": Command("explain", "where the time of a step goes, and what holds SD back"),
     "validate": Command(

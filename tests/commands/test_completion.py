@@ -65,6 +65,7 @@ def complete(environment):
         ("moesim simulate --mu", "--multirun"),
         ("moesim explain --ba", "--batch"),
         ("moesim explain model=mix", "model=mixtral_8x7b"),
+        ("moesim plan gam", "gammas="),
         ("moesim validate k", "kernels"),
         ("moesim calibrate e", "engine"),
         ("moesim list g", "gpus"),

@@ -45,8 +45,8 @@ class Executor(Protocol):
         Yields
         ------
         tuple of int and Result
-            The position of the item and its result, as they finish. Whoever stops early leaves
-            what was begun to end by itself.
+            The position of the item and its result, as they finish. Of what was begun when the
+            caller stops early, nothing is heard.
 
         Raises
         ------

@@ -12,6 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from itertools import islice
 from logging import ERROR
+from socket import create_connection
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -21,6 +22,10 @@ from simulator.study.fingerprint import fingerprint
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+PATIENCE_S = 10.0
+"""Seconds that the head of a cluster may take to answer."""
 
 
 class Home(NamedTuple):
@@ -43,7 +48,6 @@ class OnRay:
     def __init__(self, address: str | None) -> None:
         self._address = address
         self._ray: Any = None
-        self._running: dict[Any, int] = {}
         self._ours = False
 
     def __enter__(self) -> Self:
@@ -55,13 +59,9 @@ class OnRay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._ray is None:
-            return
-        for task in self._running:
-            self._ray.cancel(task, force=True)
         if self._ours:
             self._ray.shutdown()
-        self._ray = None
+        self._ray, self._ours = None, False
 
     def run(
         self, function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
@@ -72,14 +72,18 @@ class OnRay:
         task = ray.remote(num_cpus=1)(_at_home)
         workers = workers or int(ray.cluster_resources().get("CPU", 1))
         jobs = enumerate(items)
-        while True:
-            for position, item in islice(jobs, workers - len(self._running)):
-                self._running[task.remote(home, function, item)] = position
-            if not self._running:
-                return
-            (done, *_), _ = ray.wait(list(self._running), num_returns=1)
-            position = self._running.pop(done)
-            yield position, _result(ray, done)
+        running: dict[Any, int] = {}
+        try:
+            while True:
+                for position, item in islice(jobs, workers - len(running)):
+                    running[task.remote(home, function, item)] = position
+                if not running:
+                    return
+                (done, *_), _ = ray.wait(list(running), num_returns=1)
+                yield running.pop(done), _result(ray, done)
+        finally:
+            for begun in running:
+                ray.cancel(begun)
 
     def _connected(self, workers: int | None) -> Any:
         """Return Ray, attached to the cluster."""
@@ -89,8 +93,9 @@ class OnRay:
             return ray
         local = {} if self._address else {"num_cpus": workers, "include_dashboard": False}
         try:
+            _knock(self._address)
             ray.init(self._address, log_to_driver=False, logging_level=ERROR, **local)
-        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        except (OSError, ValueError, RuntimeError) as error:  # connection errors are OS errors
             raise ConfigError(
                 f"address={self._address}: no Ray cluster answers ({error}). Start one with: ray "
                 "start --head, or leave address out for one on this machine."
@@ -99,11 +104,24 @@ class OnRay:
         return ray
 
 
+def _knock(address: str | None) -> None:
+    """Raise an OSError where nothing listens: Ray itself tries for minutes."""
+    host, _, port = (address or "").rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        create_connection((host, int(port)), timeout=PATIENCE_S).close()
+
+
 def _result(ray: Any, task: Any) -> Any:
     """Return what a task returned, or raise what it raised."""
     try:
         return ray.get(task)
     except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, ray.exceptions.RayError):
+            (reason, *_) = str(error.cause).splitlines()
+            raise ConfigError(
+                f"a node of the Ray cluster cannot take the jobs of this machine: {reason}. "
+                "Install the same moesim on all nodes."
+            ) from error
         raise error.cause if isinstance(error.cause, Exception) else error from None
     except ray.exceptions.RayError as error:
         raise CapacityError(

@@ -18,6 +18,7 @@ PEAK_TO_MEAN = 1.71
 """Peak hour over mean where the workload does not say: Azure's conversations of 2024 (assumed)."""
 
 OWNED = {
+    "hardware": "gpus=",
     "hardware.gpu": "gpus=",
     "hardware.tensor_parallel": "tensor_parallel=",
     "hardware.data_parallel": "data_parallel=",
