@@ -97,7 +97,7 @@ def search(question: Question, executor: Executor, advance: Callable[[int], None
     """
     effort = question.effort
     runs = Runs(executor, effort.workers, Store(effort.cache), advance)
-    bench = _bench(question)
+    bench = bench_of(question)
     found = Found()
     _screen(bench, runs, found)
     _hunt(bench, runs, found)
@@ -119,7 +119,8 @@ def search(question: Question, executor: Executor, advance: Callable[[int], None
     )
 
 
-def _bench(question: Question) -> Bench:
+def bench_of(question: Question) -> Bench:
+    """Return where deployments are tried: with runs as long as the traffic takes to fill one."""
     config = steady(question.config)
     traffic = observe(build_workload(config.workload, SCREENED_REQUESTS), Streams(config.run.seed))
     objectives = list(question.objectives.values())
