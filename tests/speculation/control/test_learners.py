@@ -15,6 +15,7 @@ from simulator.speculation.control.lanes import run_learners
 from simulator.speculation.control.memoryless import MemorylessSpectralUcrl
 from simulator.speculation.control.mixed import MixedSpectralUcrl
 from simulator.speculation.control.planning import plan
+from simulator.speculation.control.pomdp import Pomdp
 from simulator.speculation.control.seeu import Seeu
 from simulator.speculation.control.settings import Known, LearnerSettings
 from simulator.speculation.control.table import BeliefController
@@ -141,6 +142,12 @@ def test_too_short_an_exploration_is_refused():
 def test_plans_on_another_grid_are_refused():
     with pytest.raises(ConfigError, match="must share their belief grid"):
         run_learners(TRUTH, BeliefGrid(3, 9), {"oracle": lambda s: Follow(ORACLE)}, [1], 10)
+
+
+def test_more_observations_than_a_byte_tells_apart_are_refused():
+    wide = Pomdp([np.eye(2)], np.full((2, 300), 1 / 300), np.zeros(300))
+    with pytest.raises(ConfigError, match="up to 256 actions and observations, got 1 and 300"):
+        run_learners(wide, BeliefGrid(2, 3), {}, [1], 10)
 
 
 def test_controllers_have_a_bounded_memory():
