@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from rich.console import Console
+from rich.table import Table
 
 from simulator.report.figures import number
 from simulator.report.policies import print_policies
@@ -37,7 +38,7 @@ def print_control(found: ControlStudy, simulated: Comparison | None, console: Co
     say(console, *(f"- {sentence}" for sentence in found.found.assumptions))
 
 
-def _ranking(found: ControlStudy) -> object:
+def _ranking(found: ControlStudy) -> Table:
     end, best = found.checkpoints[-1], found.best_fixed
     table = frame("", "score/interval>", f"regret at {end:,}>", "95 % band>", unbroken=1)
     rows = [("oracle", found.gain, 0.0, "")]
@@ -53,7 +54,7 @@ def _ranking(found: ControlStudy) -> object:
     return table
 
 
-def _estimates(found: ControlStudy) -> object:
+def _estimates(found: ControlStudy) -> Table:
     report = assumption_report(found)
     table = frame(
         "gamma>",

@@ -52,7 +52,7 @@ class Drains:
     @property
     def most_requests(self) -> int:
         """N: running and waiting; what comes then is refused."""
-        return self.leaving_per_s.shape[-1]
+        return int(self.leaving_per_s.shape[-1])
 
     @property
     def mean_arrivals_per_s(self) -> float:
