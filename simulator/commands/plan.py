@@ -272,7 +272,7 @@ def _conclude(plan: Plan, folder: Path, *, picture: bool, as_json: bool) -> None
         folder,
         {
             "verdict": text,
-            "evidence": list(evidence(plan)),
+            "evidence": evidence(plan),
             "metrics": metrics(plan),
             "assumptions": plan.assumptions,
         },

@@ -19,7 +19,6 @@ from simulator.report.plan_names import (
     traffic,
 )
 from simulator.study.plan.exports.as_json import rejections
-from simulator.study.plan.objectives import ONE_CLASS
 from simulator.study.plan.result import Gain, NearestMiss, Offer, Plan
 from simulator.trace.statistics import Interval
 
@@ -151,7 +150,7 @@ def _closest(plan: Plan, miss: NearestMiss) -> str:
     if miss.attainment:
         due = {slo.share for slo in plan.question.objectives.values() if slo.bounds}
         must = listed([share(one) for one in sorted(due)])
-        text += f": {attained(miss.attainment, ONE_CLASS)} where {must} must be"
+        text += f": {attained(miss.attainment)} where {must} must be"
     elif miss.reason:
         text += f": {miss.reason.rstrip('.')}"
     if not miss.takes:

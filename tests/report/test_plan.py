@@ -18,9 +18,10 @@ from helpers.plans import (
     spread,
 )
 
-from simulator.report.plan import WIDTH, print_plan
+from simulator.report.plan import print_plan
 from simulator.report.plan_evidence import crossover, headroom
 from simulator.report.plan_plots import plot_pareto
+from simulator.report.plan_table import WIDTH
 from simulator.report.plan_verdict import verdict
 from simulator.study.plan.deployment import Split
 from simulator.study.plan.exports.command import Export
@@ -49,11 +50,12 @@ def test_the_verdict_names_hardware_price_and_the_highest_rate_with_its_interval
     assert "up to 23.4 requests/s (95 % interval 22.7 to 24.1)" in text
 
 
-def test_of_several_models_the_verdict_names_the_one_that_is_served():
+def test_of_several_models_the_one_that_is_served_is_named(printed):
     several = question(
         candidates=Candidates(gpus=("h200_sxm",), models=("qwen3_30b_a3b", "qwen3_235b_a22b"))
     )
     assert said(plan(question=several)).startswith("Serve Qwen3-235B-A22B at")
+    assert "qwen3_235b_a22b\n" in shown(printed, plan(question=several))
     assert "Nothing serves Qwen3-30B-A3B and Qwen3-235B-A22B" in said(empty_plan(question=several))
 
 

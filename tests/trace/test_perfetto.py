@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from helpers.timelines import check_format, ns, read
 from helpers.trace_rows import iteration_row, request_row
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
 from simulator.trace.perfetto.devices import ShownSteps, device_events, loaded_steps
@@ -15,6 +17,7 @@ from simulator.trace.perfetto.events import slice_event
 from simulator.trace.perfetto.export import Shown, export
 from simulator.trace.perfetto.links import change_events, link_events
 from simulator.trace.perfetto.places import Places
+from simulator.trace.perfetto.steps import STEP_COLUMNS, StepWriter
 from simulator.trace.perfetto.window import TimeWindow
 from simulator.trace.read import Run
 from simulator.trace.schema import CANCELLED, LOST, START
@@ -47,12 +50,12 @@ def make(write_trace, tmp_path):
         if i != 20  # a pause
     ]
 
-    def run(to_s=None, from_s=0.0, max_events=100_000, name="out.json", parts=halves, **others):
+    def run(to_s=None, from_s=0.0, max_events=100_000, name="out.json", parts=halves, runs=RUNS):
         rows = {("baseline", 0): requests, ("speculative", 0): requests}
         iterations = dict.fromkeys(rows, steps)
         files = write_trace(rows, iterations)
-        tables = dict(zip(("requests", "iterations"), files, strict=True)) | others
-        shown = Shown(RUNS, from_s, to_s, max_events)
+        tables = dict(zip(("requests", "iterations"), files, strict=True))
+        shown = Shown(runs, from_s, to_s, max_events)
         return export(tables, shown, tmp_path / name, parts)
 
     return run
@@ -135,6 +138,8 @@ def test_too_much_at_once_and_nothing_at_all_are_refused(make, tmp_path):
         make(max_events=3)
     with pytest.raises(ConfigError, match="nothing is left to show"):
         make(from_s=99.0)
+    with pytest.raises(ConfigError, match="no baseline 7, but baseline 0, speculative 0"):
+        make(runs=(Run("baseline", 7),))
     assert not (tmp_path / "out.json").exists()
 
 
@@ -156,6 +161,29 @@ def test_an_interrupt_leaves_no_file(tmp_path):
     with pytest.raises(KeyboardInterrupt), Document(path) as document:
         document.add(events())
     assert list(tmp_path.iterdir()) == []
+
+
+@given(
+    st.lists(st.tuples(*[st.floats(0, 0.3)] * 5), min_size=1, max_size=12),
+    st.floats(0, 1),
+    st.floats(0, 1),
+)
+def test_slices_nest_whatever_rounding_and_windows_do(steps, from_s, length_s):
+    """Pauses and parts of any length, cut anywhere: no slice leaves its step, no step the other."""
+    pauses_s, *parts_s = np.array(steps).T
+    duration_s = sum(parts_s)
+    start_s = np.cumsum(pauses_s + np.concatenate([[0.0], duration_s[:-1]]))
+    rows = dict.fromkeys(STEP_COLUMNS, np.ones(len(steps), int))
+    rows |= {"start_s": start_s, "duration_s": duration_s, "iteration": np.arange(len(steps))}
+    names = ("draft", "verify", "prefill", "rejection")
+
+    def parts(kept):
+        return {name: part[kept["iteration"]] for name, part in zip(names, parts_s, strict=True)}
+
+    window, places = TimeWindow(from_s, from_s + length_s), Places()
+    writer = StepWriter(RUNS[0], window, places, parts)
+    events = [*writer.events(rows), *writer.close()]
+    check_format(map(json.loads, [*places.names(), *events]))
 
 
 @pytest.fixture

@@ -156,7 +156,9 @@ def _layout(chart: Chart) -> Json:
         "hoverlabel": {"bgcolor": "#ffffff", "font": {"color": _INK}},
         "xaxis": _axis(chart.x, [coordinates(series, "x") for series in chart.series]),
         "yaxis": y,
-        "shapes": [_rule(rule.at, rule.vertical) for rule in chart.rules],
+        "shapes": [
+            _rule(rule.at, rule.vertical, "above" if bars else "below") for rule in chart.rules
+        ],
         "annotations": [_rule_label(chart, index) for index in range(len(chart.rules))],
         **(stacked if bars else {}),
     }
@@ -204,11 +206,11 @@ def _format(axis: Axis) -> Json:
     return {"hoverformat": ",.3~r"}
 
 
-def _rule(at: float, vertical: bool) -> Json:
+def _rule(at: float, vertical: bool, layer: str) -> Json:
     line = {"color": "#7a8793", "width": 1.2, "dash": "dot"}
     across = {"x0": at, "x1": at, "yref": "paper", "y0": 0, "y1": 1}
     along = {"y0": at, "y1": at, "xref": "paper", "x0": 0, "x1": 1}
-    return {"type": "line", "line": line, "layer": "below", **(across if vertical else along)}
+    return {"type": "line", "line": line, "layer": layer, **(across if vertical else along)}
 
 
 def _rule_label(chart: Chart, index: int) -> Json:

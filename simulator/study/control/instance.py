@@ -75,6 +75,11 @@ class Instance:
                 "two decisions, for example 30."
             )
 
+    @property
+    def words(self) -> list[str]:
+        """What composes its scenario: the overrides, and the longest draft."""
+        return [*self.overrides, f"speculation.gamma={max(self.gammas)}"]
+
 
 def instance_names() -> list[str]:
     """Return the names of the shipped instances."""
@@ -115,7 +120,7 @@ def _instance(
     settings = read_quantities(content["settings"], origin)
     interval = Quantity.read(content["interval"], f"{origin}: interval")
     gammas = tuple(map(int, content["gammas"]["values"]))
-    words = [*map(str, content["choices"]), f"speculation.gamma={max(gammas)}"]
+    words = [*map(str, content["choices"])]
     words += [f"{key}={quantity.value:.12g}" for key, quantity in settings.items()]
     assumed = [
         f"{key} = {quantity.value:g} {quantity.unit} ({quantity.kind}: {quantity.source})"

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from scipy.special import gammaincc
 from scipy.stats import binom
 
-from simulator.compose import compose
 from simulator.config import Config
 from simulator.errors import ConfigError
 from simulator.scenario import build
@@ -107,13 +106,17 @@ class Surrogate:
         ]
 
 
-def surrogate(instance: Instance, backlog_edges: tuple[int, ...] | None = None) -> Surrogate:
+def surrogate(
+    instance: Instance, config: Config, backlog_edges: tuple[int, ...] | None = None
+) -> Surrogate:
     """Derive the POMDP of an instance.
 
     Parameters
     ----------
     instance
-        Scenario, draft lengths, interval.
+        Draft lengths and interval.
+    config
+        Its scenario, composed of `Instance.words`.
     backlog_edges
         As in `Surrogate`; None: one less than ``scheduler.max_num_seqs``, so that the first bucket
         has room for another request.
@@ -121,10 +124,9 @@ def surrogate(instance: Instance, backlog_edges: tuple[int, ...] | None = None) 
     Raises
     ------
     SimulatorError
-        If the scenario cannot be composed or built, or has no phases, no bound on its queue, or no
+        If the scenario cannot be built, or has no phases, no bound on its queue, or no
         load of its own.
     """
-    config = compose(instance.overrides)
     rates = drains(build(config), instance.gammas)
     edges = (rates.max_running - 1,) if backlog_edges is None else backlog_edges
     if not all(0 <= edge < rates.most_requests for edge in edges) or sorted(set(edges)) != [*edges]:

@@ -11,7 +11,7 @@ from simulator.study.plan.cost import Cost, affordable_gpus, cost_of
 from simulator.study.plan.decide import Assessment
 from simulator.study.plan.deployment import Deployment
 from simulator.study.plan.horizon import Horizon
-from simulator.study.plan.objectives import ONE_CLASS
+from simulator.study.plan.objectives import requests_of
 from simulator.study.plan.question import Question
 from simulator.study.plan.result import Check
 from simulator.study.plan.runs import Search, simulations
@@ -64,8 +64,7 @@ def shortfall(question: Question, found: Assessment) -> str:
     }
     worst = max(missed, key=lambda bound: missed[bound]) if any(missed.values()) else ""
     late = f"; most of the others exceed their {worst.removesuffix('_s').upper()}" if worst else ""
-    whose = "the requests" if name == ONE_CLASS else name
-    found_share = f"{100 * share.value:.1f} % of {whose} are in time"
+    found_share = f"{100 * share.value:.1f} % of {requests_of(name)} are in time"
     return f"{found_share} where {100 * required:g} % must be{late}"
 
 

@@ -9,7 +9,7 @@ from simulator.study.plan.bench import Bench
 from simulator.study.plan.cheapest import Design
 from simulator.study.plan.cost import affordable_gpus
 from simulator.study.plan.decide import Assessment
-from simulator.study.plan.objectives import ONE_CLASS
+from simulator.study.plan.objectives import requests_of
 from simulator.study.plan.question import Question
 from simulator.study.plan.result import NearestMiss, Rejected
 from simulator.study.plan.runs import Search, screenings
@@ -45,9 +45,8 @@ def _relaxed(question: Question, found: Assessment) -> Iterator[str]:
     for index, ((name, slo), share) in enumerate(rows):
         if share.value >= slo.share:
             continue
-        whose = "the requests" if name == ONE_CLASS else name
         yield (
-            f"{100 * share.value:.1f} % of {whose} in time to be enough, instead of "
+            f"{100 * share.value:.1f} % of {requests_of(name)} in time to be enough, instead of "
             f"{100 * slo.share:g} %"
         )
         for bound, promised in slo.bounds.items():
@@ -55,7 +54,8 @@ def _relaxed(question: Question, found: Assessment) -> Iterator[str]:
             worst = max((value for value in seen if value is not None), default=0.0)
             if worst > promised:
                 latency = bound.removesuffix("_s").upper()
-                yield f"a {latency} of {worst:.3g} s for {whose} instead of {promised:g} s"
+                whom = requests_of(name)
+                yield f"a {latency} of {worst:.3g} s for {whom} instead of {promised:g} s"
 
 
 def nearest_screened(question: Question, designs: Sequence[Design]) -> NearestMiss:
@@ -64,15 +64,17 @@ def nearest_screened(question: Question, designs: Sequence[Design]) -> NearestMi
     best = min(designs, key=lambda design: design.likely_gpus(rate))
     gpus, gpu = best.likely_gpus(rate), best.deployment.gpu
     usd = question.usd_per_hour(gpu, gpus)
-    price = f", {usd:,.2f} $/h" if usd is not None else ""
+    price = f" at {usd:,.2f} USD an hour" if usd is not None else ""
     allowed = affordable_gpus(question, gpu)
+    takes = [f"about {gpus} x {gpu}{price} (closed form)"]
+    served = _served(best, allowed)
+    if served > 0.0:
+        takes.append(f"a target of about {served:.3g} requests/s instead of {rate:g} (closed form)")
     return NearestMiss(
         deployment=best.with_replicas(best.likely_replicas(rate)),
         attainment={},
-        takes=(
-            f"about {gpus} x {gpu}{price}, by the closed form; the limits allow {allowed}",
-            f"a target of about {_served(best, allowed):.3g} requests/s within the limits",
-        ),
+        reason=f"the limits allow {allowed or 'no'} GPU{'s'[: allowed != 1]} of its kind",
+        takes=tuple(takes),
     )
 
 
@@ -88,7 +90,7 @@ def nearest_rejected(bench: Bench, rejected: Sequence[Rejected]) -> Search[Neare
     hopeless = [one for one in rejected if one.kind == "objective"]
     if hopeless:
         best = min(hopeless, key=lambda one: one.shortfall)
-        times = f"{best.shortfall:.3g} times as long as is promised, or faster GPUs"
+        times = f"a bound {best.shortfall:.3g} times as long, or faster GPUs"
         return NearestMiss(
             deployment=best.deployment, attainment={}, reason=best.reason, takes=(times,)
         )

@@ -102,7 +102,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def binding_constraint(question: Question, beyond: Assessment | None, screening: Screening) -> str:
+def binding_constraint(beyond: Sequence[Outcome], screening: Screening) -> str:
     """Name what stops a deployment from serving more, one of `result.BINDING_CONSTRAINTS`.
 
     Parameters

@@ -15,7 +15,7 @@ from simulator.scenario import Scenario, build
 from simulator.slo import SloConfig
 from simulator.streams import Streams
 from simulator.study.plan.capacity import Demand, max_rate
-from simulator.study.plan.objectives import objectives_of
+from simulator.study.plan.objectives import objectives_of, requests_of
 from simulator.study.plan.pricing import PricedReplica, longest_due_prompts
 from simulator.study.plan.traffic import Traffic, observe
 from simulator.trace.json_file import Json
@@ -130,14 +130,14 @@ def _alone(
             ttft_s = pools[0].alone_ttft_s(prompt)
             yield (
                 ttft_s / slo.ttft_s,
-                f"ttft: {slo.share:.0%} of the requests of class {name} must have their first "
+                f"{100 * slo.share:g} % of {requests_of(name)} must have their first "
                 f"token within {slo.ttft_s:g} s, but {prompt:,} prompt tokens, the longest of "
                 f"these, take {ttft_s:.3g} s by themselves",
             )
         if slo.tpot_s is not None:
             yield (
                 token_s / slo.tpot_s,
-                f"tpot: requests of class {name} are promised a token every "
+                f"{requests_of(name)} are promised a token every "
                 f"{slo.tpot_s * 1e3:.3g} ms, but one takes {token_s * 1e3:.3g} ms even for a "
                 "request alone",
             )

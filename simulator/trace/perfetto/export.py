@@ -107,7 +107,8 @@ def export(
     DataError
         If a file is not a whole trace of its table.
     ConfigError
-        If nothing happens in the window, too much at once, or the file cannot be written.
+        If there is no such run, nothing happens in the window, too much at once, or the file cannot
+        be written.
     """
     end_s = _end_s(tables["requests"], shown)
     last_s = np.nextafter(end_s, np.inf) if shown.to_s is None else shown.to_s
@@ -130,12 +131,14 @@ def export(
 
 def _end_s(requests: Path, shown: Shown) -> float:
     """Return when the last request left."""
-    ends_s = [
-        float(rows["left_s"].max())
-        for run, rows in chunks(requests, "requests", ("left_s",))
-        if run in shown.runs and len(rows["left_s"])
-    ]
-    return max(ends_s, default=0.0)
+    ends_s: dict[Run, float] = {}
+    for run, rows in chunks(requests, "requests", ("left_s",)):
+        ends_s[run] = max(ends_s.get(run, 0.0), float(rows["left_s"].max()))
+    for run in shown.runs:
+        if run not in ends_s:
+            there = ", ".join(f"{one.arm} {one.replication}" for one in sorted(ends_s))
+            raise ConfigError(f"there is no {run.arm} {run.replication}, but {there or 'nothing'}.")
+    return max(ends_s[run] for run in shown.runs)
 
 
 class _Counter:

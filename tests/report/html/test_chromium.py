@@ -4,12 +4,14 @@ import shutil
 from contextlib import contextmanager
 
 import pytest
+from helpers.suites import some
 
 from simulator.report.html.page import page_of
 from simulator.report.html.render import write_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DESKTOP, PHONE = 1280, 390
+FLAGS = ["--no-sandbox", "--disable-gpu"]  # root has no sandbox, and CI no GPU to draw on
 DRAWN = """() => [...document.querySelectorAll(".chart")].map((box) => {
     const size = box.querySelector("svg.main-svg").getBoundingClientRect();
     return [size.width, size.height];
@@ -28,7 +30,7 @@ def browser():
         "playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'"
     )
     with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield chromium
         chromium.close()
 
@@ -74,21 +76,22 @@ def check(tab, noted, path, charts):
     assert overflowing(tab) == [0, []]
 
 
-@pytest.fixture(scope="module")
-def run_page(run_folder, tmp_path_factory):
-    page = page_of(run_folder)
-    return write_page(page, tmp_path_factory.mktemp("page") / "report.html"), len(page.charts)
-
-
-def test_a_run_is_drawn_and_fits(browser, run_page):
-    path, charts = run_page
+@pytest.mark.parametrize("kind", some(["run", "sweep", "plan"], "run"))
+def test_a_page_is_drawn_and_fits(browser, kind, request, tmp_path):
+    page = page_of(request.getfixturevalue(f"{kind}_folder"))
+    path = write_page(page, tmp_path / "report.html")
     with opened(browser, path) as (tab, noted):
         for width in (DESKTOP, PHONE):
             tab.set_viewport_size({"width": width, "height": 800})
-            check(tab, noted, path, charts)
-        assert "<script>" in tab.locator("h1").inner_text()  # as text
+            check(tab, noted, path, len(page.charts))
+        assert "<script>" in tab.locator("body").inner_text()  # as text
         assert tab.locator("img, iframe, a[href^=http]").count() == 0
-        button = tab.locator(".legend button", has_text="SD off").first
-        button.click()
-        assert button.get_attribute("aria-pressed") == "false"
+        toggle(tab)
         assert noted["said"] == []
+
+
+def toggle(tab):
+    """Hide a series by its button, as a reader does."""
+    button = tab.locator(".legend button").first
+    button.click()
+    assert button.get_attribute("aria-pressed") == "false"

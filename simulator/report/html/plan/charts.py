@@ -76,7 +76,9 @@ def _line(name: str, points: Sequence[Json], colour: str, *, joined: bool) -> Li
 
 def rates(plan: Json) -> Chart | None:
     """Return the highest rate of each deployment, with speculation and without on the same GPUs."""
-    offers = [offer for offer in plan["deployments"] if offer["max_rate"] is not None]
+    offers = [
+        offer for offer in plan["deployments"] if offer["meets"] and offer["max_rate"] is not None
+    ]
     if not offers:
         return None
     labels = [f"{offer['rank']}: {offer['gpus']} x {offer['gpu']}" for offer in offers]

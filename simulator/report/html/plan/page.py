@@ -77,7 +77,12 @@ def plan_page(folder: Path) -> Page:
     sections = [
         section("reading", "How to read this page", Items(_READING), folded=True),
         section("ranked", "Deployments, ranked", ranked(plan), _fails(plan)),
-        section("charts", "Trade-offs", charts([pareto(plan), rates(plan), crossover(plan)])),
+        section(
+            "charts",
+            "Trade-offs",
+            charts([pareto(plan)]),
+            charts([rates(plan), crossover(plan)]),
+        ),
         *_of_best(plan, best),
         section("why", "What lies behind it", _items(_evidence(folder))),
         _confirmed(plan),

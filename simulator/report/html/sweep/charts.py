@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -200,13 +200,19 @@ def _along(shown: Slice, y_label: str, column: str) -> list[float | None]:
 
 def _with_baseline(chart: Chart, shown: Slice, column: str) -> Chart:
     """Add the arm without speculation, where the other axis does not change it."""
-    found: Mapping[str, list[float | None]] = {
-        y_label: _along(shown, y_label, column) for y_label in shown.rows
-    }
-    known = [values for values in found.values() if any(value is not None for value in values)]
-    if not shown.numbers or not known or any(values != known[0] for values in known):
+    lines = [_along(shown, y_label, column) for y_label in shown.rows]
+    known = [
+        {value for value in values if value is not None} for values in zip(*lines, strict=True)
+    ]
+    if not shown.numbers or not any(known) or any(len(values) > 1 for values in known):
         return chart
     label, colour = ARM_STYLES["baseline"]
-    x = [float(x_label) for x_label in shown.columns]
-    off = Line(name=label, x=x, y=known[0], colour=colour, dashed=True, marked=True)
+    off = Line(
+        name=label,
+        x=[float(x_label) for x_label in shown.columns],
+        y=[next(iter(values), None) for values in known],
+        colour=colour,
+        dashed=True,
+        marked=True,
+    )
     return replace(chart, series=[*chart.series, off])

@@ -91,7 +91,7 @@ def _verdict(source: SweepSource) -> tuple[str, str, str]:
     """Return where speculation pays, how complete that is, and the tone."""
     better, worse = _decided(source)
     points, best = len(source.done), best_of(source.rows)
-    rest = _completeness(source)
+    rest = completeness(source)
     if best is None or best.get(f"speedup.{source.rank}.value") is None:
         return "No point has a speedup.", rest, NEUTRAL
     found = interval_of(best, source.rank)
@@ -114,7 +114,8 @@ def _decided(source: SweepSource) -> tuple[int, int]:
     return better, sum(each["high"] is not None and each["high"] < 1 for each in found)
 
 
-def _completeness(source: SweepSource) -> str:
+def completeness(source: SweepSource) -> str:
+    """Say how many points could not run, and how many are still to come."""
     there, asked = len(source.rows), source.state.get("points", len(source.rows))
     failed = len(source.failed)
     told = [f"{failed} of {there} points could not run; the reasons are below."] if failed else []
