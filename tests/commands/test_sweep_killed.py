@@ -64,7 +64,7 @@ def kill(process, folder, how_many, how):
     while len(files(folder)) < how_many:
         if process.poll() is not None:
             pytest.fail(f"ended with {process.returncode}: {process.stderr.read()}")
-        time.sleep(0.01)
+        time.sleep(0.1)  # looking is not free, either
     if how == signal.SIGKILL:
         process.kill()  # the main process alone: its workers leave by themselves
     else:
