@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from simulator.streams import Streams
 from simulator.study.executors import Executor
-from simulator.study.plan.bench import SCREENED_REQUESTS, Bench, steady
+from simulator.study.plan.bench import SCREENED_REQUESTS, Bench, Variants, steady
 from simulator.study.plan.cheapest import Design, Hunt, cheapest
 from simulator.study.plan.configure import architecture
 from simulator.study.plan.confirm import check, fresh_seeds, next_cheaper
@@ -46,6 +46,9 @@ from simulator.study.plan.space import deployments, scheduled
 from simulator.study.plan.store import Store
 from simulator.study.plan.traffic import observe
 from simulator.workload.build import build_workload
+
+TOKEN_S = 0.05
+"""Time per output token where no deployment is left that could have one."""
 
 
 @dataclass(slots=True)
@@ -97,9 +100,9 @@ def search(question: Question, executor: Executor, advance: Callable[[int], None
     """
     effort = question.effort
     runs = Runs(executor, effort.workers, Store(effort.cache), advance)
-    bench = bench_of(question)
-    found = Found()
-    _screen(bench, runs, found)
+    variants, found = Variants(question), Found()
+    _screen(variants, runs, found)
+    bench = bench_of(variants, found.designs)
     _hunt(bench, runs, found)
     _confirm(bench, runs, found)
     crossover = _complete(bench, runs, found)
@@ -119,25 +122,44 @@ def search(question: Question, executor: Executor, advance: Callable[[int], None
     )
 
 
-def bench_of(question: Question) -> Bench:
-    """Return where deployments are tried: with runs as long as the traffic takes to fill one."""
+def bench_of(variants: Variants, designs: Sequence[Design]) -> Bench:
+    """Return where deployments are tried: with runs as long as it takes to fill any of them.
+
+    Parameters
+    ----------
+    variants
+        The configurations of deployments.
+    designs
+        Those that may hold; the best of each kind of GPU tells how long requests stay.
+    """
+    question = variants.question
     config = steady(question.config)
-    traffic = observe(build_workload(config.workload, SCREENED_REQUESTS), Streams(config.run.seed))
-    objectives = list(question.objectives.values())
-    rate, requests = question.target_rate, question.effort.requests
-    return Bench(question, choose_horizon(traffic, objectives, rate, requests))
+    workload = build_workload(config.workload, SCREENED_REQUESTS)
+    best: dict[str, Design] = {}
+    for design in designs:
+        one = best.setdefault(design.deployment.gpu, design)
+        if design.likely_gpus(question.target_rate) < one.likely_gpus(question.target_rate):
+            best[design.deployment.gpu] = design
+    horizon = choose_horizon(
+        observe(workload, Streams(config.run.seed)),
+        list(question.objectives.values()),
+        question.target_rate,
+        token_s=max((one.screening.likely_token_s for one in best.values()), default=TOKEN_S),
+        requests=question.effort.requests,
+    )
+    return Bench(variants, horizon)
 
 
-def _screen(bench: Bench, runs: Runs, found: Found) -> None:
+def _screen(variants: Variants, runs: Runs, found: Found) -> None:
     """Price every deployment of the space, and set aside those that are out."""
-    question, asked = bench.question, bench.question.candidates
+    question, asked = variants.question, variants.question.candidates
     names = asked.models or (question.config.model.name,)
     models = {name: architecture(question, name) for name in names}
     seqs = asked.max_num_seqs or (question.config.scheduler.max_num_seqs,)
     fixed = list(deployments(asked, models, seqs))
-    screened = _priced(bench, runs, fixed)
+    screened = _priced(variants, runs, fixed)
     pairs = [(design.deployment, design.screening) for design in screened]
-    screened += _priced(bench, runs, list(scheduled(asked, pairs)))
+    screened += _priced(variants, runs, list(scheduled(asked, pairs)))
     for design in screened:
         screening = design.screening
         if screening.reason:
@@ -153,8 +175,8 @@ def _screen(bench: Bench, runs: Runs, found: Found) -> None:
             found.designs.append(design)
 
 
-def _priced(bench: Bench, runs: Runs, deployments: Sequence[Deployment]) -> list[Design]:
-    jobs = [bench.screening(deployment) for deployment in deployments]
+def _priced(variants: Variants, runs: Runs, deployments: Sequence[Deployment]) -> list[Design]:
+    jobs = [variants.screening(deployment) for deployment in deployments]
     (priced,) = together([screenings(jobs)], runs)
     return [Design(*pair) for pair in zip(deployments, priced, strict=True)]
 
@@ -229,7 +251,7 @@ def _nearest(bench: Bench, runs: Runs, found: Found) -> NearestMiss:
         return nearest_simulated(bench.question, failed)
     if found.designs:
         return nearest_screened(bench.question, found.designs)
-    (miss,) = together([nearest_rejected(bench, found.rejected)], runs)
+    (miss,) = together([nearest_rejected(bench.variants, found.rejected)], runs)
     return miss
 
 
