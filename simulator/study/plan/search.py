@@ -2,21 +2,22 @@
 
 1. Every deployment of the space is priced in closed form, and ruled out where it cannot run or
    cannot hold the objectives even for one request (`screening`).
-2. For each kind of GPU the fewest GPUs are found (`cheapest`), among deployments as large the one
-   with the highest rate (`spare`), and what is said of it (`rows`).
-3. The cheapest of all is confirmed with fresh seeds; if they refute it, the next cheapest is
-   (`confirm`). Then cheaper deployments are shown to fail.
-4. Where nothing holds the objectives, what comes closest is looked for (`nearest`).
+2. For each kind of GPU the fewest GPUs are found (`cheapest`), and the highest rate that they hold
+   (`rates`).
+3. The cheapest of all, of as many GPUs the one with most to spare (`spare`), is confirmed with
+   fresh seeds; where they refute it, the next is. Then cheaper ones are refuted (`confirm`).
+4. The first row is compared with its twin without speculation (`twins`), and its headroom is
+   looked at. Where nothing holds, what comes closest is looked for (`nearest`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from simulator.streams import Streams
 from simulator.study.executors import Executor
-from simulator.study.plan.bench import SCREENED_REQUESTS, Bench, steady
+from simulator.study.plan.bench import SCREENED_REQUESTS, Bench, Variants, steady
 from simulator.study.plan.cheapest import Design, Hunt, cheapest
 from simulator.study.plan.configure import architecture
 from simulator.study.plan.confirm import check, fresh_seeds, next_cheaper
@@ -33,17 +34,21 @@ from simulator.study.plan.result import (
     Check,
     Confirmation,
     Counts,
+    Crossover,
     NearestMiss,
     Offer,
     Plan,
     Rejected,
 )
-from simulator.study.plan.rows import Row, best_row, row_of
+from simulator.study.plan.rows import Row, completed, row_of, with_most_to_spare
 from simulator.study.plan.runs import Runs, screenings, together
 from simulator.study.plan.space import deployments, scheduled
 from simulator.study.plan.store import Store
 from simulator.study.plan.traffic import observe
 from simulator.workload.build import build_workload
+
+TOKEN_S = 0.05
+"""Time per output token where no deployment is left that could have one."""
 
 
 @dataclass(slots=True)
@@ -95,14 +100,13 @@ def search(question: Question, executor: Executor, advance: Callable[[int], None
     """
     effort = question.effort
     runs = Runs(executor, effort.workers, Store(effort.cache), advance)
-    bench = _bench(question)
-    found = Found()
-    _screen(bench, runs, found)
+    variants, found = Variants(question), Found()
+    _screen(variants, runs, found)
+    bench = bench_of(variants, found.designs)
     _hunt(bench, runs, found)
     _confirm(bench, runs, found)
+    crossover = _complete(bench, runs, found)
     miss = None if found.confirmation else _nearest(bench, runs, found)
-    crossing = crossing_of(bench, found.rows, found.designs)
-    (crossover,) = together([crossing], runs)
     seen = [(row.deployment, one) for row in found.rows for one in row.seen]
     return Plan(
         question=question,
@@ -118,24 +122,44 @@ def search(question: Question, executor: Executor, advance: Callable[[int], None
     )
 
 
-def _bench(question: Question) -> Bench:
+def bench_of(variants: Variants, designs: Sequence[Design]) -> Bench:
+    """Return where deployments are tried: with runs as long as it takes to fill any of them.
+
+    Parameters
+    ----------
+    variants
+        The configurations of deployments.
+    designs
+        Those that may hold; the best of each kind of GPU tells how long requests stay.
+    """
+    question = variants.question
     config = steady(question.config)
-    traffic = observe(build_workload(config.workload, SCREENED_REQUESTS), Streams(config.run.seed))
-    objectives = list(question.objectives.values())
-    rate, requests = question.target_rate, question.effort.requests
-    return Bench(question, choose_horizon(traffic, objectives, rate, requests))
+    workload = build_workload(config.workload, SCREENED_REQUESTS)
+    best: dict[str, Design] = {}
+    for design in designs:
+        one = best.setdefault(design.deployment.gpu, design)
+        if design.likely_gpus(question.target_rate) < one.likely_gpus(question.target_rate):
+            best[design.deployment.gpu] = design
+    horizon = choose_horizon(
+        observe(workload, Streams(config.run.seed)),
+        list(question.objectives.values()),
+        question.target_rate,
+        token_s=max((one.screening.likely_token_s for one in best.values()), default=TOKEN_S),
+        requests=question.effort.requests,
+    )
+    return Bench(variants, horizon)
 
 
-def _screen(bench: Bench, runs: Runs, found: Found) -> None:
+def _screen(variants: Variants, runs: Runs, found: Found) -> None:
     """Price every deployment of the space, and set aside those that are out."""
-    question, asked = bench.question, bench.question.candidates
+    question, asked = variants.question, variants.question.candidates
     names = asked.models or (question.config.model.name,)
     models = {name: architecture(question, name) for name in names}
     seqs = asked.max_num_seqs or (question.config.scheduler.max_num_seqs,)
     fixed = list(deployments(asked, models, seqs))
-    screened = _priced(bench, runs, fixed)
+    screened = _priced(variants, runs, fixed)
     pairs = [(design.deployment, design.screening) for design in screened]
-    screened += _priced(bench, runs, list(scheduled(asked, pairs)))
+    screened += _priced(variants, runs, list(scheduled(asked, pairs)))
     for design in screened:
         screening = design.screening
         if screening.reason:
@@ -151,8 +175,8 @@ def _screen(bench: Bench, runs: Runs, found: Found) -> None:
             found.designs.append(design)
 
 
-def _priced(bench: Bench, runs: Runs, deployments: Sequence[Deployment]) -> list[Design]:
-    jobs = [bench.screening(deployment) for deployment in deployments]
+def _priced(variants: Variants, runs: Runs, deployments: Sequence[Deployment]) -> list[Design]:
+    jobs = [variants.screening(deployment) for deployment in deployments]
     (priced,) = together([screenings(jobs)], runs)
     return [Design(*pair) for pair in zip(deployments, priced, strict=True)]
 
@@ -167,8 +191,8 @@ def _hunt(bench: Bench, runs: Runs, found: Found) -> None:
     )
     found.rows = together(
         [
-            best_row(bench, hunt.design, hunt.best.deployment.replicas, found.of_kind(gpu))
-            for gpu, hunt in zip(kinds, found.hunts, strict=True)
+            row_of(bench, hunt.design, hunt.best.deployment.replicas)
+            for hunt in found.hunts
             if hunt.best is not None and hunt.design is not None
         ],
         runs,
@@ -177,28 +201,39 @@ def _hunt(bench: Bench, runs: Runs, found: Found) -> None:
 
 
 def _confirm(bench: Bench, runs: Runs, found: Found) -> None:
-    """Confirm the first row with fresh seeds, or go on to the next, and refute what is cheaper."""
+    """Confirm the first row with fresh seeds; where they refute it, go on to the next."""
     question = bench.question
     while found.rows:
-        row = found.rows[0]
+        first = found.rows[0]
+        equals = found.of_kind(first.deployment.gpu)
+        (row,) = together([with_most_to_spare(bench, first, equals)], runs)
+        found.rows[0] = row
         (top,) = together([check(bench, row.deployment)], runs)
         if top.meets:
-            break
+            found.confirmation = Confirmation(
+                seeds=fresh_seeds(question), top=top, cheaper=None, failed=tuple(found.refuted)
+            )
+            return
         found.refuted.append(top)
-        found.rows.pop(0)
-        found.rows += _one_more(bench, runs, found, row)
+        found.rows[:1] = _one_more(bench, runs, found, row)
         found.rows.sort(key=lambda one: cost_of(question, one.deployment))
-    else:
-        return
-    others = next_cheaper(question, found.designs, row.deployment)
-    checks = together([check(bench, one) for one in others if one is not None], runs)
-    found.confirmation = Confirmation(
-        seeds=fresh_seeds(question),
-        top=top,
+
+
+def _complete(bench: Bench, runs: Runs, found: Found) -> Crossover | None:
+    """Look closer at the first row, and refute what is cheaper."""
+    if found.confirmation is None:
+        return None
+    row = found.rows[0]
+    others = [one for one in next_cheaper(bench.question, found.designs, row.deployment) if one]
+    checks = together([check(bench, one) for one in others], runs)
+    found.confirmation = replace(
+        found.confirmation,
         cheaper=checks[0] if checks else None,
         strongest=checks[1] if len(checks) > 1 else None,
-        failed=tuple(found.refuted),
     )
+    (found.rows[0],) = together([completed(bench, row, found.of_kind(row.deployment.gpu))], runs)
+    (crossover,) = together([crossing_of(bench, found.rows, found.designs)], runs)
+    return crossover
 
 
 def _one_more(bench: Bench, runs: Runs, found: Found, row: Row) -> list[Row]:
@@ -206,8 +241,7 @@ def _one_more(bench: Bench, runs: Runs, found: Found, row: Row) -> list[Row]:
     more = row.deployment.with_replicas(row.deployment.replicas + 1)
     if more.gpus > affordable_gpus(bench.question, more.gpu):
         return []
-    wanted = row_of(bench, row.design, more.replicas, found.of_kind(more.gpu))
-    return together([wanted], runs)
+    return together([row_of(bench, row.design, more.replicas)], runs)
 
 
 def _nearest(bench: Bench, runs: Runs, found: Found) -> NearestMiss:
@@ -217,7 +251,7 @@ def _nearest(bench: Bench, runs: Runs, found: Found) -> NearestMiss:
         return nearest_simulated(bench.question, failed)
     if found.designs:
         return nearest_screened(bench.question, found.designs)
-    (miss,) = together([nearest_rejected(bench, found.rejected)], runs)
+    (miss,) = together([nearest_rejected(bench.variants, found.rejected)], runs)
     return miss
 
 
