@@ -88,7 +88,7 @@ def choose_horizon(
         for slo, share in zip(objectives, shares, strict=True)
         if share > 0
     )
-    measured_s = max(measured_s, fill_s / 2, FEWEST_REQUESTS / rate)
+    measured_s = float(max(measured_s, fill_s / 2, FEWEST_REQUESTS / rate))
     return Horizon(fill_s + measured_s, fill_s / (fill_s + measured_s))
 
 

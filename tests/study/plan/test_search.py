@@ -7,6 +7,7 @@ import pytest
 from helpers.suites import some
 
 from simulator.compose import compose
+from simulator.errors import ConfigError
 from simulator.slo import SloConfig
 from simulator.study.executors import open_executor
 from simulator.study.plan.bench import Variants
@@ -14,8 +15,9 @@ from simulator.study.plan.cheapest import Design
 from simulator.study.plan.job import simulate
 from simulator.study.plan.question import Candidates, Effort, Limits, Question
 from simulator.study.plan.screening import screen
-from simulator.study.plan.search import bench_of, search
+from simulator.study.plan.search import search
 from simulator.study.plan.space import deployments
+from simulator.study.plan.survey import bench_of
 
 MODEL = "qwen3_30b_a3b"
 SLO = SloConfig(ttft_s=0.45, tpot_s=0.04, share=0.95)
@@ -82,6 +84,11 @@ def test_a_model_that_fits_nowhere():
     assert "NVIDIA L40S" in miss.reason
     assert any("2 GPUs a replica" in one for one in miss.takes)
     assert any("fp8" in one for one in miss.takes)
+
+
+def test_sizes_that_split_no_model():
+    with pytest.raises(ConfigError, match="none of tensor_parallel=3"):
+        answer(question(4.0, tensor_parallel=(3,)))
 
 
 def test_limits_that_are_too_tight():
