@@ -150,8 +150,8 @@ def _run(settings: Settings, overrides: Sequence[str], folder: Path) -> int:
     from simulator.study.plan.economics import with_costs  # noqa: PLC0415
 
     prices = load_prices(settings.prices)
-    asked = question(settings, overrides, prices)
     executor = open_executor(settings.executor, settings.address)
+    asked = question(settings, overrides, prices)
     plan = with_costs(_search(asked, executor), prices)
     _conclude(plan, folder, picture=settings.picture, as_json=settings.json)
     return 0 if plan.best is not None else NOTHING_HOLDS
@@ -184,33 +184,45 @@ def question(settings: Settings, overrides: Sequence[str], prices: Prices) -> Qu
     """
     from simulator.commands.one_point import compose_point  # noqa: PLC0415
     from simulator.study.plan.economics import known_prices  # noqa: PLC0415
-    from simulator.study.plan.question import Candidates, Effort, Limits, Question  # noqa: PLC0415
+    from simulator.study.plan.question import (  # noqa: PLC0415
+        Candidates,
+        Effort,
+        Limits,
+        Question,
+        check_overrides,
+    )
 
+    # What is cheap to check comes before the scenario is composed.
+    candidates = Candidates(
+        gpus=settings.gpus,
+        models=settings.models,
+        precisions=settings.precisions,
+        tensor_parallel=settings.tensor_parallel,
+        data_parallel=settings.data_parallel,
+        expert_parallel=settings.expert_parallel,
+        pipeline_parallel=settings.pipeline_parallel,
+        gammas=settings.gammas,
+        policies=settings.policies,
+        max_num_seqs=settings.max_num_seqs,
+        splits=_splits(settings.disaggregate),
+    )
+    limits = Limits(max_gpus=settings.max_gpus, max_usd_per_hour=settings.max_usd_per_hour)
+    effort = Effort(
+        replications=settings.replications,
+        requests=settings.requests,
+        confirmations=settings.confirmations,
+        workers=settings.workers,
+        cache=cache_folder(settings.cache),
+    )
+    known = known_prices(prices, settings.gpus, settings.max_usd_per_hour)
+    check_overrides(tuple(overrides))
     return Question(
         overrides=tuple(overrides),
         config=compose_point(list(overrides), "plan"),
-        candidates=Candidates(
-            gpus=settings.gpus,
-            models=settings.models,
-            precisions=settings.precisions,
-            tensor_parallel=settings.tensor_parallel,
-            data_parallel=settings.data_parallel,
-            expert_parallel=settings.expert_parallel,
-            pipeline_parallel=settings.pipeline_parallel,
-            gammas=settings.gammas,
-            policies=settings.policies,
-            max_num_seqs=settings.max_num_seqs,
-            splits=_splits(settings.disaggregate),
-        ),
-        limits=Limits(max_gpus=settings.max_gpus, max_usd_per_hour=settings.max_usd_per_hour),
-        effort=Effort(
-            replications=settings.replications,
-            requests=settings.requests,
-            confirmations=settings.confirmations,
-            workers=settings.workers,
-            cache=cache_folder(settings.cache),
-        ),
-        usd_per_gpu_hour=known_prices(prices, settings.gpus, settings.max_usd_per_hour),
+        candidates=candidates,
+        limits=limits,
+        effort=effort,
+        usd_per_gpu_hour=known,
         peak_to_mean=settings.peak_to_mean,
     )
 
@@ -260,7 +272,7 @@ def _conclude(plan: Plan, folder: Path, *, picture: bool, as_json: bool) -> None
         folder,
         {
             "verdict": text,
-            "evidence": list(evidence(plan)),
+            "evidence": evidence(plan),
             "metrics": metrics(plan),
             "assumptions": plan.assumptions,
         },

@@ -8,22 +8,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from simulator.report.figures import ABSENT, number, seconds
-from simulator.report.plan_evidence import binding, counts, crossover, headroom, unpriced
+from simulator.report.figures import seconds
+from simulator.report.plan_evidence import evidence, unpriced
 from simulator.report.plan_names import model_titles, rate, share, traffic
+from simulator.report.plan_table import class_table, print_ranked
 from simulator.report.plan_verdict import verdict
-from simulator.report.tables import frame, say, show
+from simulator.report.tables import say, show
 from simulator.slo import SloConfig
-from simulator.speculation.policies import FIXED
-from simulator.study.plan.deployment import NATIVE, Deployment
 from simulator.study.plan.exports.command import Export
 from simulator.study.plan.exports.served import reproduces
-from simulator.study.plan.result import ClassOutcome, Offer, Plan
-from simulator.trace.latencies import QUANTILES
-from simulator.trace.statistics import Interval
-
-WIDTH = 100
-"""Characters of a line that the ranked table needs, where no terminal says that there are fewer."""
+from simulator.study.plan.objectives import ONE_CLASS
+from simulator.study.plan.result import Plan
 
 
 def print_plan(plan: Plan, served: Mapping[str, Export], console: Console) -> None:
@@ -42,13 +37,11 @@ def print_plan(plan: Plan, served: Mapping[str, Export], console: Console) -> No
     for paragraph in verdict(plan):
         say(console, paragraph)
     if plan.offers:
-        wide = min(console.width, WIDTH) if console.is_terminal else WIDTH
-        console.print(_ranked(plan), width=wide)
+        print_ranked(plan, console)
         _below(plan, console)
     if plan.best is not None:
-        show(console, "What each class of requests sees on the first", _classes(plan, plan.best))
-        say(console, binding(plan.best), *headroom(plan, plan.best), *crossover(plan.crossover))
-    say(console, counts(plan))
+        show(console, "What each class of requests sees on the first", class_table(plan, plan.best))
+    say(console, *evidence(plan))
     _list(console, "Assumptions", plan.assumptions)
     _commands(plan, served, console)
 
@@ -67,98 +60,13 @@ def _head(plan: Plan, console: Console) -> None:
 
 
 def _objective(name: str, slo: SloConfig) -> str:
+    whose = "" if name == ONE_CLASS else f"{name}: "
     if not slo.bounds:
-        return f"{name}: none"
+        return f"{whose}none"
     bounds = ", ".join(
         f"{key.removesuffix('_s').upper()} {seconds(bound)}" for key, bound in slo.bounds.items()
     )
-    return f"{name}: {bounds} for {share(slo.share)} of the requests"
-
-
-_DEPLOYMENT_WIDTH = 19
-"""Characters that the names of GPUs fit in."""
-
-
-def _ranked(plan: Plan) -> Table:
-    """Return the ranked table, three lines a row."""
-    table = frame(
-        ">",
-        "deployment",
-        "USD/h>",
-        "USD/\n1M tok>",
-        "J/\ntoken>",
-        "req/s held,\nbound by>",
-        "SD gain>",
-        "TTFT\np99>",
-        "TPOT\np99>",
-        "tokens/\nround>",
-        tight=True,
-    )
-    table.columns[1].min_width = _DEPLOYMENT_WIDTH
-    for rank, offer in enumerate(plan.offers, start=1):
-        table.add_row(*_row(plan, rank, offer))
-        table.add_row()
-    return table
-
-
-def _row(plan: Plan, rank: int, offer: Offer) -> list[str]:
-    bound, gain = offer.binding_constraint, offer.gain.max_rate if offer.gain else None
-    return [
-        str(rank),
-        _deployment(offer.deployment),
-        number(offer.usd_per_hour),
-        number(offer.usd_per_million_tokens),
-        number(offer.joules_per_token),
-        f"{_with_bounds(offer.max_rate_per_s) if offer.meets else 'fails'}\n{bound}",
-        _with_bounds(gain, "x"),
-        _nearest(plan, offer, "ttft_s"),
-        _nearest(plan, offer, "tpot_s"),
-        number(offer.acceptance_length),
-    ]
-
-
-def _deployment(deployment: Deployment) -> str:
-    """Write a deployment on three lines: GPUs, grid and format, drafts."""
-    grid = f"{deployment.replicas} x {deployment.parallelism}"
-    if deployment.split is not None:
-        grid += f" ({deployment.split})"
-    drafts = f"gamma {deployment.gamma}" if deployment.speculates else "SD off"
-    if deployment.policy != FIXED:
-        drafts += f" {deployment.policy}"
-    formats = "" if deployment.precision == NATIVE else f", {deployment.precision}"
-    return f"{deployment.gpus} x {deployment.gpu}\n{grid}\n{drafts}{formats}"
-
-
-def _with_bounds(found: Interval | None, unit: str = "") -> str:
-    """Write an estimate, and its interval below."""
-    if found is None:
-        return ABSENT
-    text = f"{number(found.value)}{unit}"
-    if found.low is None or found.high is None:
-        return text
-    return f"{text}\n{number(found.low)}-{number(found.high)}"
-
-
-def _nearest(plan: Plan, offer: Offer, latency: str) -> str:
-    """Write the 99th percentile of the class that is nearest its bound, and the bound below."""
-    objectives, outcomes = plan.question.objectives, offer.classes
-    bounds = {each.name: objectives[each.name].bounds.get(latency) for each in outcomes}
-
-    def fullness(each: ClassOutcome) -> float:
-        bound, value = bounds[each.name], _tail(each, latency)
-        return 0.0 if bound is None or value is None else value / bound
-
-    if not outcomes:
-        return ABSENT
-    worst = max(outcomes, key=fullness)
-    bound = bounds[worst.name]
-    text = seconds(_tail(worst, latency))
-    return text if bound is None else f"{text}\n/ {seconds(bound)}"
-
-
-def _tail(each: ClassOutcome, latency: str) -> float | None:
-    found: Mapping[str, float | None] = getattr(each, latency)
-    return found.get("p99")
+    return f"{whose}{bounds} for {share(slo.share)} of the requests"
 
 
 def _below(plan: Plan, console: Console) -> None:
@@ -179,25 +87,6 @@ def _below(plan: Plan, console: Console) -> None:
     )
 
 
-def _classes(plan: Plan, offer: Offer) -> Table:
-    """Return latencies and attainment by class of an offer."""
-    columns = [f"{name}\n{label}>" for name in ("TTFT", "TPOT") for label in QUANTILES]
-    table = frame("class", "in time>", "must be>", *columns, tight=True)
-    for each in offer.classes:
-        latencies = [
-            seconds(getattr(each, name)[label])
-            for name in ("ttft_s", "tpot_s")
-            for label in QUANTILES
-        ]
-        due = share(each.required) if plan.question.objectives[each.name].bounds else ABSENT
-        table.add_row(each.name, share(each.attainment.value), due, *latencies)
-    return table
-
-
-def _engine(plan: Plan) -> str:
-    return plan.question.config.hardware.engine
-
-
 def _list(console: Console, title: str, lines: Sequence[str]) -> None:
     console.print(Text(title, style="bold"))
     for line in lines:
@@ -209,17 +98,20 @@ def _list(console: Console, title: str, lines: Sequence[str]) -> None:
 
 def _commands(plan: Plan, served: Mapping[str, Export], console: Console) -> None:
     """Print what people copy, never wrapped: how to start the first, how to simulate each."""
-    export = served.get("sglang" if _engine(plan) == "sglang" else "vllm")
+    simulated = plan.question.config.hardware.engine
+    export = served.get(simulated, served.get("vllm"))
     if export is not None:
         console.print(Text(f"Start the first under {export.engine}", style="bold"))
         for line in (*(f"# {note}" for note in export.notes), *export.commands):
             console.print(line, soft_wrap=True, markup=False)
         console.print()
     deployments = [offer.deployment for offer in plan.offers]
-    if not deployments and plan.nearest_miss is not None:
-        deployments = [plan.nearest_miss.deployment]
-    if deployments:
-        console.print(Text("Simulate each again", style="bold"))
+    miss = plan.nearest_miss
+    if not deployments and miss is not None and miss.attainment:  # else there was nothing to run
+        deployments = [miss.deployment]
+    if not deployments:
+        return
+    console.print(Text("Simulate each again", style="bold"))
     for rank, deployment in enumerate(deployments, start=1):
         console.print(f"{rank}: {reproduces(plan, deployment)}", soft_wrap=True, markup=False)
     console.print()

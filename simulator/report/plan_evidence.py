@@ -6,18 +6,14 @@ from collections.abc import Iterator
 
 from simulator.report.figures import number
 from simulator.report.plan_names import attained, rate
-from simulator.study.plan.objectives import ONE_CLASS
 from simulator.study.plan.result import BINDING_CONSTRAINTS, Crossover, Headroom, Offer, Plan
 
 
-def evidence(plan: Plan) -> Iterator[str]:
-    """Yield what lies behind a plan, a sentence or two each, for its summary."""
-    if plan.best is not None:
-        yield binding(plan.best)
-        yield from headroom(plan, plan.best)
-        yield from crossover(plan.crossover)
-    yield from unpriced(plan)
-    yield counts(plan)
+def evidence(plan: Plan) -> list[str]:
+    """Say all that lies behind a plan: what binds its best offer, headroom, crossover, counts."""
+    best = plan.best
+    said = [] if best is None else [binding(best), *headroom(plan, best)]
+    return [*said, *crossover(plan.crossover), counts(plan)]
 
 
 def binding(offer: Offer) -> str:
@@ -41,7 +37,7 @@ def headroom(plan: Plan, offer: Offer) -> Iterator[str]:
         yield f"{peak}, and every objective still holds."
     else:
         yield (
-            f"{peak}: if that lasts, {attained(room.peak, ONE_CLASS)}. To hold it takes "
+            f"{peak}: if that lasts, {attained(room.peak)}. To hold it takes "
             f"{_replicas(plan, offer, room.peak_replicas)}."
         )
 
@@ -52,7 +48,7 @@ def _one_less(plan: Plan, offer: Offer, room: Headroom) -> str:
         return f"With its one replica lost it serves nothing: {more}."
     if room.one_less_holds:
         return "With one replica lost every objective still holds: that is N+1 already."
-    return f"With one replica lost {attained(room.one_less, ONE_CLASS)}: {more}."
+    return f"With one replica lost {attained(room.one_less)}: {more}."
 
 
 def _replicas(plan: Plan, offer: Offer, count: int) -> str:

@@ -9,6 +9,7 @@ from simulator.models.catalog import default_drafter, load_architecture, load_dr
 from simulator.report.figures import number
 from simulator.speculation.policies import FIXED
 from simulator.study.plan.deployment import NATIVE, Deployment
+from simulator.study.plan.objectives import requests_of
 from simulator.study.plan.result import Plan
 from simulator.trace.statistics import Interval
 
@@ -117,20 +118,17 @@ def share(value: float) -> str:
     return f"{100 * value:.1f}".removesuffix(".0") + " %"
 
 
-def attained(attainment: Mapping[str, float], one_class: str) -> str:
+def attained(attainment: Mapping[str, float]) -> str:
     """Say what share of each class is in time.
 
     Examples
     --------
-    >>> attained({"chat": 0.93, "reasoning": 0.41}, "all")
+    >>> attained({"chat": 0.93, "reasoning": 0.41})
     '93 % of chat and 41 % of reasoning are in time'
-    >>> attained({"all": 0.93}, "all")
+    >>> attained({"all": 0.93})
     '93 % of the requests are in time'
     """
-    shares = [
-        f"{share(value)} of {'the requests' if name == one_class else name}"
-        for name, value in attainment.items()
-    ]
+    shares = [f"{share(value)} of {requests_of(name)}" for name, value in attainment.items()]
     return f"{listed(shares)} are in time"
 
 

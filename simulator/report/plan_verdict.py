@@ -19,7 +19,6 @@ from simulator.report.plan_names import (
     traffic,
 )
 from simulator.study.plan.exports.as_json import rejections
-from simulator.study.plan.objectives import ONE_CLASS
 from simulator.study.plan.result import Gain, NearestMiss, Offer, Plan
 from simulator.trace.statistics import Interval
 
@@ -124,9 +123,10 @@ def _confirmed(plan: Plan) -> Iterator[str]:
             f"{text}; the next cheaper, {hardware(cheaper.deployment)} "
             f"({grid(cheaper.deployment)}), fails: {_sentence(cheaper.reason)}"
         )
-    if found.failed:
-        names = listed([str(check.deployment) for check in found.failed])
-        yield f"They refuted what the search had before it: {names}."
+    told = found.cheaper.deployment if found.cheaper else None
+    refuted = [str(one.deployment) for one in found.failed if one.deployment != told]
+    if refuted:
+        yield f"They refuted what the search had before it: {listed(refuted)}."
 
 
 def _nothing(plan: Plan) -> Iterator[str]:
@@ -150,23 +150,39 @@ def _closest(plan: Plan, miss: NearestMiss) -> str:
     if miss.attainment:
         due = {slo.share for slo in plan.question.objectives.values() if slo.bounds}
         must = listed([share(one) for one in sorted(due)])
-        text += f": {attained(miss.attainment, ONE_CLASS)} where {must} must be"
-    return " ".join([f"{text}. It would take:", *map(_sentence, miss.takes)])
+        text += f": {attained(miss.attainment)} where {must} must be"
+    elif miss.reason:
+        text += f": {miss.reason.rstrip('.')}"
+    if not miss.takes:
+        return f"{text}. Nothing that was tried would change that."
+    return f"{text}. It would take {' or '.join(take.rstrip('.') for take in miss.takes)}."
+
+
+_RULED_OUT = {
+    "memory": "not fitting in memory",
+    "objective": "missing an objective even with a request that is alone",
+    "tables": "having no kernels of their format",
+    "shape": "not dividing the model over the GPUs",
+}
+"""What each kind of `Rejected` comes to."""
 
 
 def _ruled_out(plan: Plan) -> Iterator[str]:
-    """Say why most candidates were not even simulated, where none was."""
+    """Say why no candidate was even simulated, where none was."""
     counts = plan.counts
     if not counts.candidates:
         yield (
             "No candidate is left to try: no size in tensor_parallel=, data_parallel= and "
-            "pipeline_parallel= suits the model and the nodes of gpus= within max_gpus=."
+            "pipeline_parallel= suits the model and the nodes of gpus=."
         )
-    elif not counts.evaluated and plan.rejected:
-        first = rejections(plan)[0]
+    elif plan.rejected and counts.screened == counts.candidates:
+        kinds = [
+            f"{one['deployments']} for {_RULED_OUT.get(one['kind'], one['kind'])}"
+            for one in rejections(plan)
+        ]
         yield (
-            f"All {counts.candidates} candidates were ruled out before any simulation, most of "
-            f"them for {first['kind']}: {_sentence(first['examples'][0])}"
+            f"All {counts.candidates} candidates were ruled out before any simulation: "
+            f"{listed(kinds)}."
         )
 
 

@@ -58,6 +58,7 @@ def test_a_plan_is_shown_saved_and_followed_by_the_next_command(moesim, answered
     found = json.loads(Path("here/plan.json").read_text("utf-8"))
     saved = json.loads(Path("here/summary.json").read_text("utf-8"))
     assert saved["verdict"] == found["verdict"]
+    assert any("stops paying at a batch of 180" in line for line in saved["evidence"])
     assert saved["metrics"]["speedup"] == found["deployments"][0]["speedup"] == 1.31
     assert saved["metrics"]["joules_per_token"] == pytest.approx(0.55, rel=0.01)
     assert any("6.305 USD an hour (spec: CoreWeave" in line for line in found["assumptions"])

@@ -12,19 +12,21 @@ from helpers.plans import (
     HEADROOM,
     empty_plan,
     offer,
+    outcome,
     plan,
     question,
     spread,
 )
 
-from simulator.report.plan import WIDTH, print_plan
+from simulator.report.plan import print_plan
 from simulator.report.plan_evidence import crossover, headroom
 from simulator.report.plan_plots import plot_pareto
+from simulator.report.plan_table import WIDTH
 from simulator.report.plan_verdict import verdict
 from simulator.study.plan.deployment import Split
 from simulator.study.plan.exports.command import Export
 from simulator.study.plan.question import Candidates, Limits
-from simulator.study.plan.result import Counts
+from simulator.study.plan.result import Counts, NearestMiss
 from simulator.trace.statistics import Interval
 
 NO_COUNTS = Counts(candidates=0, screened=0, pruned=0, evaluated=0, simulated=0, cached=0)
@@ -48,11 +50,12 @@ def test_the_verdict_names_hardware_price_and_the_highest_rate_with_its_interval
     assert "up to 23.4 requests/s (95 % interval 22.7 to 24.1)" in text
 
 
-def test_of_several_models_the_verdict_names_the_one_that_is_served():
+def test_of_several_models_the_one_that_is_served_is_named(printed):
     several = question(
         candidates=Candidates(gpus=("h200_sxm",), models=("qwen3_30b_a3b", "qwen3_235b_a22b"))
     )
     assert said(plan(question=several)).startswith("Serve Qwen3-235B-A22B at")
+    assert "qwen3_235b_a22b\n" in shown(printed, plan(question=several))
     assert "Nothing serves Qwen3-30B-A3B and Qwen3-235B-A22B" in said(empty_plan(question=several))
 
 
@@ -100,6 +103,8 @@ def test_fresh_seeds_confirm_and_the_next_cheaper_fails():
     text = said(plan(confirmation=alone))
     assert "One fresh seed confirms it; nothing cheaper is left to try." in text
     assert "They refuted what the search had before it: 2 x (4 x h200_sxm" in text
+    both = replace(found, failed=(found.cheaper,))
+    assert "They refuted" not in said(plan(confirmation=both))  # it is the next cheaper, too
 
 
 def test_where_nothing_holds_the_nearest_miss_and_what_it_takes_are_named():
@@ -107,20 +112,32 @@ def test_where_nothing_holds_the_nearest_miss_and_what_it_takes_are_named():
     assert "Nothing serves Qwen3-235B-A22B at 20 requests/s" in text
     assert "on up to 64 GPUs (h200_sxm, b300_sxm, h100_sxm)" in text
     assert "93 % of chat and 41 % of reasoning are in time where 99 % must be" in text
-    assert "It would take: a TPOT of 95 ms for reasoning instead of 80 ms." in text
+    assert (
+        "It would take a TPOT of 95 ms for reasoning instead of 80 ms or 108 GPUs instead of 64."
+        in text
+    )
 
 
 def test_a_model_that_fits_nowhere_is_told_from_objectives_that_nothing_meets():
     screened = replace(NO_COUNTS, candidates=12, screened=12)
-    text = said(empty_plan(offers=(), nearest_miss=None, counts=screened))
-    assert "All 12 candidates were ruled out before any simulation, most of them for memory" in text
-    assert "takes 470 GB" in text
+    miss = NearestMiss(
+        deployment=H100,
+        attainment={},
+        reason=plan().rejected[0].reason,
+        takes=("16 GPUs a replica (pipeline_parallel=2)", "weights in fp8 (precisions=fp8)"),
+    )
+    text = said(empty_plan(offers=(), nearest_miss=miss, counts=screened))
+    assert "without speculation: Qwen3-235B-A22B takes 470 GB" in text
+    assert "It would take 16 GPUs a replica (pipeline_parallel=2) or weights in fp8" in text
+    assert "All 12 candidates were ruled out before any simulation: 1 for not fitting in" in text
+    helpless = replace(miss, takes=())
+    assert "Nothing that was tried would" in said(empty_plan(nearest_miss=helpless))
 
 
 def test_an_empty_set_of_candidates_says_what_to_widen():
     nothing = empty_plan(offers=(), nearest_miss=None, rejected=(), counts=NO_COUNTS)
     assert "No candidate is left to try" in said(nothing)
-    assert "max_gpus=" in said(nothing)
+    assert "tensor_parallel=" in said(nothing)
 
 
 def test_a_budget_is_named_where_nothing_holds_within_it():
@@ -187,6 +204,12 @@ def test_the_ranked_table_fits_100_columns_whatever_stands_in_it(printed):
     assert "4096 x" in table
 
 
+def test_a_percentile_that_too_few_stand_behind_gives_way_to_the_next(printed):
+    few = {"p50": 0.3, "p90": None, "p99": None}
+    one = offer(H200, classes=(replace(outcome("chat", 0.99), ttft_s=few),))
+    assert "p50 300 ms" in shown(printed, plan(offers=(one,)))
+
+
 def test_offers_that_fail_say_why_below_the_table(printed):
     text = shown(printed, plan())
     assert "3 fails: 95.1 % of reasoning are in time, 99 % must be." in text
@@ -208,12 +231,7 @@ def test_assumptions_and_counts_stand_in_every_plan(printed):
         assert "Acceptance of 2.21 tokens a round" in text
 
 
-def test_the_pareto_front_is_drawn_the_same_every_time(tmp_path):
-    one = plan_picture(tmp_path / "one.svg")
-    assert one == plan_picture(tmp_path / "two.svg")
-    assert b"svg" in one
-    plot_pareto(plan(operating_points=()), tmp_path / "none.png")
-
-
-def plan_picture(path):
-    return plot_pareto(plan(), path).read_bytes()
+def test_the_pareto_front_is_drawn_with_a_legend_of_gpus_and_marks(tmp_path):
+    text = plot_pareto(plan(), tmp_path / "front.svg").read_text("utf-8")
+    for label in ("NVIDIA H200 SXM 141 GB", "Pareto front", "SD off, simulated", "closed form"):
+        assert f"<!-- {label} -->" in text

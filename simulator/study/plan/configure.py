@@ -41,7 +41,11 @@ def configure(base: Config, model: Architecture, deployment: Deployment) -> Conf
     split = deployment.split
     return replace(
         base,
-        model=replace(model, **{key.removeprefix("model."): each for key, each in formats.items()}),
+        model=replace(
+            model,
+            dtype=formats.get("model.dtype", model.dtype),
+            expert_dtype=formats.get("model.expert_dtype", model.expert_dtype),
+        ),
         hardware=replace(
             base.hardware,
             gpu=deployment.gpu,

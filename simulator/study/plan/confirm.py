@@ -11,6 +11,7 @@ from simulator.study.plan.cost import Cost, affordable_gpus, cost_of
 from simulator.study.plan.decide import Assessment
 from simulator.study.plan.deployment import Deployment
 from simulator.study.plan.horizon import Horizon
+from simulator.study.plan.objectives import requests_of
 from simulator.study.plan.question import Question
 from simulator.study.plan.result import Check
 from simulator.study.plan.runs import Search, simulations
@@ -62,11 +63,9 @@ def shortfall(question: Question, found: Assessment) -> str:
         for bound in question.objectives[name].bounds
     }
     worst = max(missed, key=lambda bound: missed[bound]) if any(missed.values()) else ""
-    bound = f", most of the others by {worst.removesuffix('_s')}" if worst else ""
-    return (
-        f"{share.value:.1%} of the requests of class {name} meet their objective{bound}; "
-        f"{required:.0%} must"
-    )
+    late = f"; most of the others exceed their {worst.removesuffix('_s').upper()}" if worst else ""
+    found_share = f"{100 * share.value:.1f} % of {requests_of(name)} are in time"
+    return f"{found_share} where {100 * required:g} % must be{late}"
 
 
 def next_cheaper(

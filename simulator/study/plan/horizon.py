@@ -1,4 +1,4 @@
-"""How long to simulate: until the load is there, and then for as long again.
+"""How long to simulate: until the load is there, and then until enough was seen.
 
 A run starts empty. Requests that last long fill it slowly: of the load that is there in the end,
 the share that is there at time t is ``E[min(S, t)] / E[S]``, with S the time that a request stays.
@@ -63,7 +63,7 @@ def choose_horizon(
     """Choose how long to simulate.
 
     The run fills for as long as requests would need that stay as long as their objective lets them,
-    and is measured for at least as long again, until every class has enough requests for its share.
+    and is measured for at least half as long, until every class has enough requests for its share.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def choose_horizon(
         for slo, share in zip(objectives, shares, strict=True)
         if share > 0
     )
-    measured_s = max(measured_s, fill_s, FEWEST_REQUESTS / rate)
+    measured_s = max(measured_s, fill_s / 2, FEWEST_REQUESTS / rate)
     return Horizon(fill_s + measured_s, fill_s / (fill_s + measured_s))
 
 

@@ -62,11 +62,13 @@ def simulate(config: Config, replication: int) -> Outcome:
     scenario = _kept(json.dumps(asdict(_unit(config)))).under(config)
     run = Run(SPECULATIVE, replication)
     with TemporaryDirectory(prefix="moesim-") as folder:
-        tables = tuple(Path(folder) / f"{name}.parquet" for name in ("requests", "iterations"))
-        run_arm(scenario, run, tables)
-        for table in tables:
+        requests, iterations = (
+            Path(folder) / f"{name}.parquet" for name in ("requests", "iterations")
+        )
+        run_arm(scenario, run, (requests, iterations))
+        for table in (requests, iterations):
             merge([run.part(table)], table, trace_metadata(config))
-        (metrics,) = measure(*tables, config.run.warmup_fraction).values()
+        (metrics,) = measure(requests, iterations, config.run.warmup_fraction).values()
     return outcome_of(metrics, len(objectives_of(config)))
 
 

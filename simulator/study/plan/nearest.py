@@ -9,6 +9,7 @@ from simulator.study.plan.bench import Bench
 from simulator.study.plan.cheapest import Design
 from simulator.study.plan.cost import affordable_gpus
 from simulator.study.plan.decide import Assessment
+from simulator.study.plan.objectives import requests_of
 from simulator.study.plan.question import Question
 from simulator.study.plan.result import NearestMiss, Rejected
 from simulator.study.plan.runs import Search, screenings
@@ -44,16 +45,17 @@ def _relaxed(question: Question, found: Assessment) -> Iterator[str]:
     for index, ((name, slo), share) in enumerate(rows):
         if share.value >= slo.share:
             continue
-        yield f"class {name}: a share of {share.value:.1%} instead of {slo.share:.0%}"
+        yield (
+            f"{100 * share.value:.1f} % of {requests_of(name)} in time to be enough, instead of "
+            f"{100 * slo.share:g} %"
+        )
         for bound, promised in slo.bounds.items():
             seen = [getattr(outcome.classes[index], bound).p99 for outcome in found.outcomes]
             worst = max((value for value in seen if value is not None), default=0.0)
             if worst > promised:
                 latency = bound.removesuffix("_s").upper()
-                yield (
-                    f"class {name}: {worst:.3g} s of {latency} for 99% of the requests instead of "
-                    f"{promised:g} s"
-                )
+                whom = requests_of(name)
+                yield f"a {latency} of {worst:.3g} s for {whom} instead of {promised:g} s"
 
 
 def nearest_screened(question: Question, designs: Sequence[Design]) -> NearestMiss:
@@ -62,15 +64,17 @@ def nearest_screened(question: Question, designs: Sequence[Design]) -> NearestMi
     best = min(designs, key=lambda design: design.likely_gpus(rate))
     gpus, gpu = best.likely_gpus(rate), best.deployment.gpu
     usd = question.usd_per_hour(gpu, gpus)
-    price = f", {usd:,.2f} $/h" if usd is not None else ""
+    price = f" at {usd:,.2f} USD an hour" if usd is not None else ""
     allowed = affordable_gpus(question, gpu)
+    takes = [f"about {gpus} x {gpu}{price} (closed form)"]
+    served = _served(best, allowed)
+    if served > 0.0:
+        takes.append(f"a target of about {served:.3g} requests/s instead of {rate:g} (closed form)")
     return NearestMiss(
         deployment=best.with_replicas(best.likely_replicas(rate)),
         attainment={},
-        takes=(
-            f"about {gpus} x {gpu}{price}, by the closed form; the limits allow {allowed}",
-            f"a target of about {_served(best, allowed):.3g} requests/s within the limits",
-        ),
+        reason=f"the limits allow {allowed or 'no'} GPU{'s'[: allowed != 1]} of its kind",
+        takes=tuple(takes),
     )
 
 
@@ -86,20 +90,27 @@ def nearest_rejected(bench: Bench, rejected: Sequence[Rejected]) -> Search[Neare
     hopeless = [one for one in rejected if one.kind == "objective"]
     if hopeless:
         best = min(hopeless, key=lambda one: one.shortfall)
-        return NearestMiss(deployment=best.deployment, attainment={}, takes=(best.reason,))
+        times = f"a bound {best.shortfall:.3g} times as long, or faster GPUs"
+        return NearestMiss(
+            deployment=best.deployment, attainment={}, reason=best.reason, takes=(times,)
+        )
     short = [one for one in rejected if one.kind == "memory"] or list(rejected)
     largest = max(short, key=lambda one: one.deployment.unit_gpus)
     wider = [replace(largest.deployment, pipeline_parallel=stages) for stages in WIDER]
     smaller = [replace(largest.deployment, precision=precision) for precision in SMALLER]
     found = yield from screenings([bench.screening(one) for one in (*wider, *smaller)])
-    takes = [largest.reason]
+    takes = []
     fits = [not one.reason or one.kind == "objective" for one in found]
     stages = next((one for one, fit in zip(wider, fits, strict=False) if fit), None)
     if stages is not None:
-        takes.append(f"{stages.unit_gpus} GPUs a replica: {stages}")
+        takes.append(
+            f"{stages.unit_gpus} GPUs a replica (pipeline_parallel={stages.pipeline_parallel})"
+        )
     takes += [
-        f"weights in {one.precision} on {one.unit_gpus} GPUs a replica"
+        f"weights in {one.precision} (precisions={one.precision}) on {one.unit_gpus} GPUs a replica"
         for one, fit in zip(smaller, fits[len(wider) :], strict=True)
         if fit
     ]
-    return NearestMiss(deployment=largest.deployment, attainment={}, takes=tuple(takes))
+    return NearestMiss(
+        deployment=largest.deployment, attainment={}, reason=largest.reason, takes=tuple(takes)
+    )

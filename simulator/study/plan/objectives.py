@@ -24,3 +24,14 @@ def objectives_of(config: Config) -> dict[str, SloConfig]:
         own = classes[0].slo if classes else None
         return {ONE_CLASS: own or config.slo}
     return {one.name: one.slo or config.slo for one in classes}
+
+
+def requests_of(name: str) -> str:
+    """Return how a sentence names the requests of a class.
+
+    Examples
+    --------
+    >>> requests_of("chat"), requests_of(ONE_CLASS)
+    ('chat', 'the requests')
+    """
+    return "the requests" if name == ONE_CLASS else name

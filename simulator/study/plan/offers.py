@@ -45,8 +45,8 @@ def offer_of(
     deployment, outcomes = found.deployment, found.outcomes
     binding = "none"
     if design is not None:
-        beyond = found if not found.holds else limit.beyond if limit else None
-        binding = binding_constraint(question, beyond, design.screening)
+        beyond = found.outcomes if not found.holds else limit.beyond if limit else ()
+        binding = binding_constraint(beyond, design.screening)
     return Offer(
         deployment=deployment,
         meets=found.holds,
@@ -102,30 +102,26 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def binding_constraint(question: Question, beyond: Assessment | None, screening: Screening) -> str:
+def binding_constraint(beyond: Sequence[Outcome], screening: Screening) -> str:
     """Name what stops a deployment from serving more, one of `result.BINDING_CONSTRAINTS`.
 
     Parameters
     ----------
-    question
-        What was asked.
     beyond
-        The deployment at a rate that it does not hold; None where it held all that were tried.
+        What was seen at a rate that it does not hold; empty where it held all that were tried.
     screening
         In closed form.
     """
-    if beyond is None:
+    if not beyond:
         return "none"
     missed = {
-        bound: sum(
-            getattr(seen.missed, bound) for outcome in beyond.outcomes for seen in outcome.classes
-        )
+        bound: sum(getattr(seen.missed, bound) for outcome in beyond for seen in outcome.classes)
         for bound in ("ttft_s", "tpot_s", "e2e_s")
     }
     worst = max(missed, key=lambda bound: missed[bound])
     if worst != "ttft_s":
         return worst.removesuffix("_s")
-    return _why_prompts_wait(beyond.outcomes, screening)
+    return _why_prompts_wait(beyond, screening)
 
 
 def _why_prompts_wait(outcomes: Sequence[Outcome], screening: Screening) -> str:

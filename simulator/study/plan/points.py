@@ -7,13 +7,13 @@ from dataclasses import replace
 from itertools import groupby
 
 from simulator.study.plan.cheapest import Design
-from simulator.study.plan.decide import Assessment
 from simulator.study.plan.deployment import Deployment
+from simulator.study.plan.outcome import Outcome
 from simulator.study.plan.result import OperatingPoint
 
 
 def operating_points(
-    designs: Sequence[Design], simulated: Sequence[Assessment]
+    designs: Sequence[Design], simulated: Sequence[tuple[Deployment, Outcome]]
 ) -> tuple[OperatingPoint, ...]:
     """Return the points of each kind of GPU that no other of its kind beats, and simulated ones.
 
@@ -38,7 +38,7 @@ def operating_points(
         for _, group in groupby(priced, key=lambda point: point.deployment.gpu)
         for point in pareto(list(group))
     ]
-    kept += [point for found in simulated if (point := _seen(found)) is not None]
+    kept += [point for pair in simulated if (point := _seen(*pair)) is not None]
     best = {id(point) for point in pareto([point for point in kept if not point.simulated])}
     kept.sort(key=lambda point: (point.deployment.gpu, point.tokens_per_s_per_user))
     return tuple(replace(point, pareto=id(point) in best) for point in kept)
@@ -72,19 +72,17 @@ def _curve(design: Design) -> list[OperatingPoint]:
     return points
 
 
-def _seen(found: Assessment) -> OperatingPoint | None:
+def _seen(deployment: Deployment, outcome: Outcome) -> OperatingPoint | None:
     """Return what a simulation showed; None where it did not keep up, or emitted nothing."""
-    first = found.outcomes[0]
-    if any(outcome.overloaded for outcome in found.outcomes):
+    if outcome.overloaded:
         return None
-    if not first.tpot_p50_s or not first.output_tokens_per_s or not first.mean_batch:
+    if not outcome.tpot_p50_s or not outcome.output_tokens_per_s or not outcome.mean_batch:
         return None
-    deployment: Deployment = found.deployment
     return OperatingPoint(
         deployment=deployment.with_replicas(1),
-        batch=first.mean_batch,
-        tokens_per_s_per_gpu=first.output_tokens_per_s / deployment.gpus,
-        tokens_per_s_per_user=1.0 / first.tpot_p50_s,
+        batch=outcome.mean_batch,
+        tokens_per_s_per_gpu=outcome.output_tokens_per_s / deployment.gpus,
+        tokens_per_s_per_user=1.0 / outcome.tpot_p50_s,
         simulated=True,
         pareto=False,
     )

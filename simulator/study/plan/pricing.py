@@ -81,10 +81,10 @@ class PricedReplica:
         """
         quantiles = (np.arange(PROMPT_QUANTILES) + 0.5) / PROMPT_QUANTILES
         prompts = np.quantile(self._traffic.prompt_tokens, quantiles).astype(np.int64).tolist()
-        beside = 0 if alone else int(self._fitting() // 2)
+        beside = 0 if alone else int(self.fitting // 2)
         return float(np.mean([self._added_s(beside, [max(1, prompt)]) for prompt in prompts]))
 
-    def least_prefill_s(self, served: float, *, alone: bool = False) -> float:
+    def least_prefill_s(self, served: float, *, most: float = np.inf, alone: bool = False) -> float:
         """Return what the prompt of a mean request adds at the very least, s.
 
         The launch of a step with prompts is shared by as many prompts as fit a step, all of the
@@ -95,6 +95,8 @@ class PricedReplica:
         served
             Share of the requests that must be served; the others may be those with the longest
             prompts.
+        most
+            Prompts that are read in one step at most.
         alone
             Nothing decodes beside it.
         """
@@ -103,17 +105,24 @@ class PricedReplica:
         ordered = np.sort(self._traffic.prompt_tokens)
         kept = ordered[: max(1, int(served * ordered.size))]
         prompt = max(1, int(kept.mean()))
-        together = max(1, self.deployment.limits.max_batched_tokens // prompt)
-        beside = [0] if alone else [int(self._fitting() // 2), int(self._fitting())]
-        added_s = [self._added_s(batch, [prompt] * together) / together for batch in beside]
+        together = max(1.0, min(most, self.deployment.limits.max_batched_tokens // prompt))
+        beside = [0] if alone else [int(self.fitting // 2), int(self.fitting)]
+        added_s = [self._each_added_s(batch, prompt, together) for batch in beside]
         return served * max(0.0, min(added_s))
+
+    def _each_added_s(self, batch: int, prompt: int, together: float) -> float:
+        """Return what each of so many equal prompts that are read together adds, s."""
+        counts = [int(np.floor(together)), int(np.ceil(together))]
+        added_s = [self._added_s(batch, [prompt] * count) for count in counts]
+        return float(np.interp(together, counts, added_s)) / together
 
     def alone_ttft_s(self, prompt_tokens: int) -> float:
         """Return the time to first token of a request that meets no other, s."""
         return self._added_s(0, [max(1, prompt_tokens)])
 
-    def _fitting(self) -> float:
-        """Return the requests that run at once at most: what limit and cache let in."""
+    @property
+    def fitting(self) -> float:
+        """Requests that run at once at most: what limit and cache let in."""
         held = self.deployment.kv_capacity_tokens / max(1.0, self._traffic.context_tokens)
         return float(max(1.0, min(self.batches[-1], held)))
 

@@ -149,7 +149,7 @@ class Effort:
     replications: int = 5
     requests: int | None = None
     confirmations: int = 5
-    rate_tolerance: float = 0.03
+    rate_tolerance: float = 0.05
     workers: int | None = None
     cache: Path | None = None
 

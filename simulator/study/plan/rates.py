@@ -1,9 +1,9 @@
 """The highest rate at which a deployment holds the objectives, by bisection on the rate.
 
-All rates see the same requests in quicker or slower succession, so that attainment falls with the
-rate but for chance. Every replication has its own highest rate, between the two rates around it;
-their spread gives the interval, and the ratio of two deployments is taken replication by
-replication.
+All rates see the same requests of a replication in quicker or slower succession, so that attainment
+falls with the rate but for chance. Every replication is bisected by itself: the mean of their
+highest rates is the answer, their spread gives its interval, and two deployments are compared
+replication by replication.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from simulator.slo import SloConfig
 from simulator.study.plan.bench import Bench
-from simulator.study.plan.decide import Assessment, assess
 from simulator.study.plan.deployment import Deployment
-from simulator.study.plan.runs import Search
+from simulator.study.plan.outcome import Outcome
+from simulator.study.plan.runs import Search, simulations
 from simulator.trace.statistics import Interval, mean_interval, paired_ratio
 
 REPLICATIONS = 3
-"""Replications at every rate. Assumed: the fewest that give an interval of some use."""
+"""Replications that are bisected. Assumed: the fewest that give an interval of some use."""
 
-STRIDE = 1.3
-"""Ratio of one rate to the next while none is known to hold, or none to fail. Assumed."""
+STRIDE, LONGEST_STRIDE = 1.15, 2.0
+"""Ratio of the first rate to the second while none is known to hold, or none to fail; it is squared
+from one to the next, up to the longest. Assumed: the closed form is about as far off."""
 
-WIDEST = 20.0
-"""How far from the first rate the search goes, as a ratio. Assumed: beyond, it holds at no rate."""
+WIDEST = 32.0
+"""How far from the first rate the search goes, as a ratio. Assumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,39 +38,58 @@ class RateLimit:
     ----------
     deployment
         Whose.
-    held, failed
-        Assessments at the rates that it held and at those that it did not, by rising rate.
+    rates
+        By replication the highest rate that it held, requests/s; 0 where it held none.
+    held, beyond
+        What was seen at these rates, and at the lowest that did not hold, of every replication that
+        has such.
     """
 
     deployment: Deployment
-    held: tuple[Assessment, ...]
-    failed: tuple[Assessment, ...]
-
-    @property
-    def highest(self) -> Assessment | None:
-        """The assessment at the highest rate that it held; None where it held none."""
-        return self.held[-1] if self.held else None
-
-    @property
-    def beyond(self) -> Assessment | None:
-        """The assessment at the lowest rate that it did not hold."""
-        return self.failed[0] if self.failed else None
-
-    def by_replication(self) -> list[float]:
-        """Return the highest rate of each replication, requests/s."""
-        rates = sorted((*self.held, *self.failed), key=lambda found: found.rate)
-        count = min((len(found.outcomes) for found in rates), default=0)
-        return [_crossing(rates, number) for number in range(count)]
+    rates: tuple[float, ...]
+    held: tuple[Outcome, ...]
+    beyond: tuple[Outcome, ...]
 
     @property
     def rate(self) -> Interval:
-        """Highest rate that held, requests/s, with the interval of those of the replications."""
-        if self.highest is None:
-            return Interval(0.0, None, None)
-        value, spread = self.highest.rate, mean_interval(self.by_replication())
-        if spread.low is None or spread.high is None:
-            return Interval(value, None, None)
-        return Interval(value, min(value, spread.low), max(value, spread.high))
+        """The mean highest rate, requests/s, with its interval over replications."""
+        found = mean_interval(self.rates)
+        return Interval(found.value, None if found.low is None else max(0.0, found.low), found.high)
+
+
+@dataclass(slots=True)
+class _Bisection:
+    """The highest rate of one replication, between a rate that holds and one that does not."""
+
+    rate: float
+    tolerance: float
+    low: float = 0.0
+    high: float = math.inf
+    held: Outcome | None = None
+    beyond: Outcome | None = None
+    _stride: float = STRIDE
+    _first: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._first = self.rate
+
+    @property
+    def done(self) -> bool:
+        """Whether the rate is known well enough, or lies too far off."""
+        near = self._first / WIDEST <= self.rate <= self._first * WIDEST
+        return not near or (self.low > 0.0 and self.high <= self.low * (1.0 + self.tolerance))
+
+    def learn(self, outcome: Outcome, *, holds: bool) -> None:
+        """Take in what was seen at `rate`, and choose the next."""
+        if holds:
+            self.low, self.held = self.rate, outcome
+        else:
+            self.high, self.beyond = self.rate, outcome
+        if self.low and self.high < math.inf:
+            self.rate = math.sqrt(self.low * self.high)
+            return
+        self.rate = self.low * self._stride if self.low else self.high / self._stride
+        self._stride = min(self._stride**2, LONGEST_STRIDE)
 
 
 def highest_rate(bench: Bench, deployment: Deployment, first: float) -> Search[RateLimit]:
@@ -83,61 +102,26 @@ def highest_rate(bench: Bench, deployment: Deployment, first: float) -> Search[R
     first
         The rate to start with, requests/s.
     """
-    tolerance = 1.0 + bench.question.effort.rate_tolerance
-    least = min(REPLICATIONS, bench.question.effort.replications)
-    held: list[Assessment] = []
-    failed: list[Assessment] = []
-    rate = first
-    while first / WIDEST < rate < first * WIDEST:
-        found = yield from assess(bench, deployment, rate, least=least)
-        (held if found.holds else failed).append(found)
-        low = max((one.rate for one in held), default=0.0)
-        high = min((one.rate for one in failed), default=math.inf)
-        if low and high <= low * tolerance:
-            break
-        rate = _next_rate(low, high)
-    return RateLimit(deployment, _rising(held), _rising(failed))
+    effort, objectives = bench.question.effort, list(bench.question.objectives.values())
+    count = min(REPLICATIONS, effort.replications)
+    searches = [_Bisection(first, effort.rate_tolerance) for _ in range(count)]
+    while open_ := [number for number, one in enumerate(searches) if not one.done]:
+        jobs = [bench.simulation(deployment, searches[number].rate, number) for number in open_]
+        outcomes = yield from simulations(jobs)
+        for number, outcome in zip(open_, outcomes, strict=True):
+            searches[number].learn(outcome, holds=_holds(outcome, objectives))
+    return RateLimit(
+        deployment,
+        rates=tuple(one.low for one in searches),
+        held=tuple(one.held for one in searches if one.held is not None),
+        beyond=tuple(one.beyond for one in searches if one.beyond is not None),
+    )
 
 
-def _next_rate(low: float, high: float) -> float:
-    """Return the rate to try next: half way between, or a stride further.
-
-    Examples
-    --------
-    >>> _next_rate(2.0, 8.0), _next_rate(2.0, math.inf), _next_rate(0.0, 2.6)
-    (4.0, 2.6, 2.0)
-    """
-    if high == math.inf:
-        return low * STRIDE
-    return math.sqrt(low * high) if low else high / STRIDE
-
-
-def _rising(found: Sequence[Assessment]) -> tuple[Assessment, ...]:
-    return tuple(sorted(found, key=lambda one: one.rate))
-
-
-def _crossing(found: Sequence[Assessment], replication: int) -> float:
-    """Return the rate at which one replication stops holding, between those that were tried.
-
-    What counts is the class that misses its share by most. Between two rates it is taken to change
-    along a straight line; a replication that holds the highest rate has that one, and one that does
-    not hold the lowest has that one, too.
-    """
-    rates = [one.rate for one in found]
-    spare = [
-        min(
-            seen.attainment - share
-            for seen, share in zip(one.outcomes[replication].classes, one.required, strict=True)
-        )
-        for one in found
-    ]
-    fails = next((at for at, left in enumerate(spare) if left < 0.0), None)
-    if fails is None:
-        return rates[-1]
-    if fails == 0:
-        return rates[0]
-    pair = slice(fails - 1, fails + 1)
-    return float(np.interp(0.0, spare[pair][::-1], rates[pair][::-1]))
+def _holds(outcome: Outcome, objectives: Sequence[SloConfig]) -> bool:
+    return all(
+        seen.attainment >= slo.share for seen, slo in zip(outcome.classes, objectives, strict=True)
+    )
 
 
 def rate_ratio(limit: RateLimit, other: RateLimit) -> Interval | None:
@@ -145,8 +129,4 @@ def rate_ratio(limit: RateLimit, other: RateLimit) -> Interval | None:
 
     None where one of them holds no rate.
     """
-    if limit.highest is None or other.highest is None:
-        return None
-    ones, others = limit.by_replication(), other.by_replication()
-    count = min(len(ones), len(others))
-    return paired_ratio(ones[:count], others[:count])
+    return paired_ratio(limit.rates, other.rates)

@@ -198,12 +198,15 @@ class NearestMiss:
         What comes closest.
     attainment
         Share of the requests that meet the objective, by class; empty where it was not simulated.
+    reason
+        Why it misses, where it was not simulated; else empty.
     takes
-        What it would take, a sentence each, from the least to the most.
+        What it would take, from the least to the most: one of these does.
     """
 
     deployment: Deployment
     attainment: Mapping[str, float]
+    reason: str = ""
     takes: tuple[str, ...]
 
 

@@ -11,6 +11,7 @@ from simulator.study.plan.decide import Assessment, assess
 from simulator.study.plan.deployment import Deployment
 from simulator.study.plan.headroom import headroom
 from simulator.study.plan.offers import offer_of
+from simulator.study.plan.outcome import Outcome
 from simulator.study.plan.question import Question
 from simulator.study.plan.rates import RateLimit, highest_rate
 from simulator.study.plan.result import Gain, Headroom, Offer
@@ -50,6 +51,11 @@ class Row:
         """What is rented."""
         return self.found.deployment
 
+    @property
+    def seen(self) -> tuple[Outcome, ...]:
+        """What was seen of it at the target rate and at its highest, a replication each."""
+        return (self.found.outcomes[0], *self.limit.held[:1])
+
     def offer(self, question: Question) -> Offer:
         """Return it as a row of the table."""
         return offer_of(
@@ -81,7 +87,8 @@ def best_row(bench: Bench, winner: Design, replicas: int, designs: Sequence[Desi
 def row_of(bench: Bench, design: Design, replicas: int, designs: Sequence[Design]) -> Search[Row]:
     """Return the row of a deployment as it is."""
     deployment = design.with_replicas(replicas)
-    limit = yield from highest_rate(bench, deployment, bench.question.target_rate)
+    first = max(bench.question.target_rate, replicas * design.screening.likely_rate)
+    limit = yield from highest_rate(bench, deployment, first)
     return (yield from _row(bench, design, limit, by_deployment(designs)))
 
 

@@ -15,7 +15,7 @@ from simulator.scenario import Scenario, build
 from simulator.slo import SloConfig
 from simulator.streams import Streams
 from simulator.study.plan.capacity import Demand, max_rate
-from simulator.study.plan.objectives import objectives_of
+from simulator.study.plan.objectives import objectives_of, requests_of
 from simulator.study.plan.pricing import PricedReplica, longest_due_prompts
 from simulator.study.plan.traffic import Traffic, observe
 from simulator.trace.json_file import Json
@@ -28,6 +28,14 @@ that begins before and ends after the full load."""
 LIKELY_FILL = 0.85
 """Share of batch limit, cache and promised time that a replica likely uses before requests are
 late. Assumed: it only orders what is tried first."""
+
+
+PILED = 1.5
+"""Prompts that share a step, in those that come in during one on average. Assumed: a
+step that reads few costs nearly as much as one that reads many, and this makes up for chance."""
+
+REFINEMENTS = 2
+"""Rounds of refining the bound; each gives an upper bound."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,14 +130,14 @@ def _alone(
             ttft_s = pools[0].alone_ttft_s(prompt)
             yield (
                 ttft_s / slo.ttft_s,
-                f"ttft: {slo.share:.0%} of the requests of class {name} must have their first "
+                f"{100 * slo.share:g} % of {requests_of(name)} must have their first "
                 f"token within {slo.ttft_s:g} s, but {prompt:,} prompt tokens, the longest of "
                 f"these, take {ttft_s:.3g} s by themselves",
             )
         if slo.tpot_s is not None:
             yield (
                 token_s / slo.tpot_s,
-                f"tpot: requests of class {name} are promised a token every "
+                f"{requests_of(name)} are promised a token every "
                 f"{slo.tpot_s * 1e3:.3g} ms, but one takes {token_s * 1e3:.3g} ms even for a "
                 "request alone",
             )
@@ -143,22 +151,19 @@ def _rates(
 ) -> Screening:
     """Bound the rate, and guess it."""
     reads, decodes = pools[0], pools[-1]
-    served = min(slo.share for slo in objectives)
-    stays_s = traffic.residence_bound_s(objectives)
     split = len(pools) > 1
-    least_s = reads.least_prefill_s(served, alone=split)
     prefill_s = reads.likely_prefill_s(alone=split)
     demand = Demand(
         tokens=float(traffic.later_tokens.mean()),
         prefill_s=0.0 if split else prefill_s,
-        residence_s=LIKELY_FILL * float(stays_s.mean()),
+        residence_s=LIKELY_FILL * float(traffic.residence_bound_s(objectives).mean()),
         context_tokens=traffic.context_tokens,
     )
-    least = _least_demand(traffic, objectives, 0.0 if split else least_s)
-    bound, _ = max_rate(decodes.supply(slack=SLACK), least)
+    bound = _bound(decodes, traffic, objectives, reads=not split)
     likely, binding = max_rate(decodes.supply(fill=LIKELY_FILL), demand)
     if split:
         ahead, behind = (pool.replicas for pool in scenario.config.cluster.pools)
+        least_s = reads.least_prefill_s(_served(objectives), alone=True)
         bound = min(behind * bound, SLACK * ahead / least_s if least_s else np.inf)
         likely, binding = min(
             (behind * likely, binding), (LIKELY_FILL * ahead / prefill_s, "prefill")
@@ -174,6 +179,32 @@ def _rates(
         likely_rate=float(likely),
         binding=binding,
     )
+
+
+def _bound(
+    replica: PricedReplica, traffic: Traffic, objectives: Sequence[SloConfig], *, reads: bool
+) -> float:
+    """Return a rate that no simulation of a replica exceeds.
+
+    In a steady state as many requests come in during a step as leave: one of the batch in so many
+    rounds as a request takes. That tells how many prompts share a step, `PILED` times that for
+    bursts, and so what they cost at least. The batch is bounded by limit and cache, and by the rate
+    times the time that requests may stay; so a bound on the rate gives a closer one.
+    """
+    stays_s = float(traffic.residence_bound_s(objectives).mean())
+    rounds = float(traffic.later_tokens.mean()) / replica.tokens_per_round
+    supply, rate = replica.supply(slack=SLACK), np.inf
+    for _ in range(REFINEMENTS if reads else 1):
+        batch = min(replica.fitting, rate * stays_s)
+        most = PILED * batch / max(rounds, 1e-9)
+        prefill_s = replica.least_prefill_s(_served(objectives), most=most) if reads else 0.0
+        rate, _ = max_rate(supply, _least_demand(traffic, objectives, prefill_s))
+    return float(rate)
+
+
+def _served(objectives: Sequence[SloConfig]) -> float:
+    """Return the smallest share of requests that must meet their objective."""
+    return min(slo.share for slo in objectives)
 
 
 def _least_demand(traffic: Traffic, objectives: Sequence[SloConfig], prefill_s: float) -> Demand:

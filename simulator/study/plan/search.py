@@ -103,7 +103,7 @@ def search(question: Question, executor: Executor, advance: Callable[[int], None
     miss = None if found.confirmation else _nearest(bench, runs, found)
     crossing = crossing_of(bench, found.rows, found.designs)
     (crossover,) = together([crossing], runs)
-    seen = [one for row in found.rows for one in (row.found, *row.limit.held)]
+    seen = [(row.deployment, one) for row in found.rows for one in row.seen]
     return Plan(
         question=question,
         run_overrides=_run_overrides(bench),

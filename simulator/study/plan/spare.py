@@ -41,7 +41,8 @@ def most_to_spare(
     """
     gpus = replicas * winner.deployment.unit_gpus
     best = winner
-    limit = yield from _limit(bench, winner, gpus)
+    first = max(bench.question.target_rate, replicas * winner.screening.likely_rate)
+    limit = yield from highest_rate(bench, winner.with_replicas(replicas), first)
     step = 1.0 + bench.question.effort.rate_tolerance
     equals = [one for one in designs if one != winner and gpus % one.deployment.unit_gpus == 0]
     equals.sort(key=lambda one: -_likely(one, gpus))
@@ -55,12 +56,6 @@ def most_to_spare(
             best = design
             limit = yield from highest_rate(bench, found.deployment, rate)
     return best, limit
-
-
-def _limit(bench: Bench, design: Design, gpus: int) -> Search[RateLimit]:
-    """Find the highest rate of a deployment that holds the target rate."""
-    deployment = design.with_replicas(gpus // design.deployment.unit_gpus)
-    return (yield from highest_rate(bench, deployment, bench.question.target_rate))
 
 
 def _likely(design: Design, gpus: int) -> float:

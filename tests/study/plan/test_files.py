@@ -8,6 +8,7 @@ import pytest
 from helpers.plans import B300, H200, empty_plan, offer, plan
 
 from simulator.study.plan.exports import files
+from simulator.study.plan.exports.command import Export
 from simulator.study.plan.exports.files import write_plan
 from simulator.study.plan.exports.served import reproduces, served, started
 from simulator.study.plan.exports.tables import COLUMNS
@@ -16,14 +17,19 @@ SHORT = plan(offers=(offer(H200),))
 """A plan with one offer."""
 
 
+MADE_UP = {engine: Export(engine, ("serve",), ()) for engine in files.SCRIPTS}
+
+
 def write(one, verdict, folder):
-    return write_plan(one, verdict, started(one), folder)
+    """Write a plan, with commands that are made up."""
+    commands = {offer.deployment: MADE_UP for offer in one.offers}
+    return write_plan(one, verdict, commands, folder)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("plan")
-    write(plan(), "It holds.", path)
+    write_plan(plan(), "It holds.", started(plan()), path)
     return path
 
 
@@ -108,6 +114,7 @@ def test_a_plan_that_is_cut_off_leaves_no_plan_file(tmp_path, monkeypatch):
     assert not (tmp_path / "plan.json").exists()
 
 
+@pytest.mark.slow
 def test_cost_model_is_served_as_the_table_that_it_leads_to():
     adaptive = replace(H200, policy="cost_model")
     command = served(plan(), adaptive)["vllm"].commands[0]

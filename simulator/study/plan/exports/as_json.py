@@ -144,6 +144,7 @@ def _nearest_miss(plan: Plan) -> Json | None:
         "name": str(miss.deployment),
         "deployment": deployment_json(miss.deployment),
         "attainment": dict(miss.attainment),
+        "reason": miss.reason,
         "takes": list(miss.takes),
         "command": reproduces(plan, miss.deployment),
     }
