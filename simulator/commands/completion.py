@@ -10,6 +10,7 @@ from simulator.commands.arguments import Parser
 from simulator.commands.calibrate import SUBJECTS as CALIBRATE
 from simulator.commands.plan import Settings as PlanSettings
 from simulator.commands.show import SUBJECTS as SHOW
+from simulator.commands.study import SUBJECTS as STUDY
 from simulator.commands.validate import SUBJECTS as VALIDATE
 from simulator.commands.workload import SUBJECTS as WORKLOAD
 
@@ -27,18 +28,22 @@ _moesim_complete() {
         replies="--help"
     elif [[ "$command" == explain && "$current" == -* ]]; then
         replies="--help --batch --context --picture --json"
-    elif [[ "$command" =~ ^(simulate|explain|sweep|plan)$ ]]; then
+    elif [[ "$command" == export && "$current" == -* ]]; then
+        replies="--perfetto --help"
+    elif [[ "$command" =~ ^(simulate|explain|plan|sweep)$ ]]; then
         # Hydra answers; it wants the line without our sub-command.
         line="${line#*"$command"}"
         replies="$(COMP_LINE="moesim$line" "${COMP_WORDS[0]}" simulate -sc query=bash 2>/dev/null)"
-        [[ "$command" == sweep ]] && replies+=" executor= workers= address="
         [[ "$command" == plan && "$current" != *=* ]] && replies+=" @PLAN@"
+        [[ "$command" == sweep && "$current" != *=* ]] && replies+=" executor= workers= address="
     elif [[ "$command" == validate ]]; then
         replies="@VALIDATE@ --help"
     elif [[ "$command" == calibrate ]]; then
         replies="@CALIBRATE@ --help"
     elif [[ "$command" == show ]]; then
         replies="@SHOW@ --help"
+    elif [[ "$command" == study ]]; then
+        replies="@STUDY@ --help"
     elif [[ "$command" == workload ]]; then
         replies="@WORKLOAD@ --help"
     elif [[ "$command" == list ]]; then
@@ -79,6 +84,7 @@ def main(arguments: list[str]) -> int:
         ("VALIDATE", list(VALIDATE)),
         ("CALIBRATE", list(CALIBRATE)),
         ("SHOW", list(SHOW)),
+        ("STUDY", list(STUDY)),
         ("WORKLOAD", list(WORKLOAD)),
     ):
         script = script.replace(f"@{mark}@", " ".join(names))

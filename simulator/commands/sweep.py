@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simulator.commands.words import RUN_FOLDER, help_text, own_words, read_words
-from simulator.errors import ConfigError, InvariantError, SimulatorError, unknown
+from simulator.errors import CapacityError, ConfigError, InvariantError, SimulatorError, unknown
 
 if TYPE_CHECKING:
     from simulator.study.sweep.folder import Sweep
@@ -86,6 +87,8 @@ def _check(overrides: Sequence[str]) -> None:
 
     for word in overrides:
         key = word.partition("=")[0].lstrip("+~")
+        if word.startswith("-"):
+            raise ConfigError(f"{word}: a sweep has no such flag. Try: moesim sweep --help")
         if key in _WITHOUT_EFFECT:
             raise ConfigError(f"{word} has no effect: {_WITHOUT_EFFECT[key]}.")
         if key.partition("/")[0].partition(".")[0] == "hydra" and key != "hydra.searchpath":
@@ -102,23 +105,37 @@ def _run(settings: Settings, overrides: list[str], folder: Path | None, words: s
     # Slow to import, and `--help` does without.
     from simulator.report.progress import progress  # noqa: PLC0415
     from simulator.study.executors import open_executor  # noqa: PLC0415
-    from simulator.study.sweep.run import begin, run_missing  # noqa: PLC0415
+    from simulator.study.sweep.run import at_work, run_missing  # noqa: PLC0415
 
     executor = open_executor(settings.executor, settings.address)
     sweep = _composed(overrides)
     folder = folder or sweep.default_folder
-    started = begin(sweep, folder)
-    points = len(sweep.entries)
+    with at_work(sweep, folder) as started:
+        there = started.there
+        bar = progress(len(sweep.entries), "sweeping")
+        with _saying_how_to_go_on(started, words), executor, bar as shown:
+            shown.advance(there)
+            run_missing(started, executor, settings.workers, shown.advance)
+        _conclude(started, there, as_json=settings.json)
+
+
+@contextmanager
+def _saying_how_to_go_on(started: Started, words: str) -> Iterator[None]:
+    """Add to what stops a sweep how much there is, and how to go on."""
+
+    def go_on() -> str:
+        so_far = f"{started.there} of {len(started.sweep.entries)} points are in {started.folder}."
+        return f"{so_far} To go on: moesim sweep {words}"
+
     try:
-        with executor, progress(points, "sweeping") as bar:
-            bar.advance(started.there)
-            run_missing(sweep, folder, executor, settings.workers, bar.advance)
+        yield
     except KeyboardInterrupt as interrupt:
-        there = sum((folder / entry.file).exists() for entry in sweep.entries)
-        raise KeyboardInterrupt(
-            f"{there} of {points} points are in {folder}. To go on: moesim sweep {words}"
-        ) from interrupt
-    _conclude(sweep, folder, started, as_json=settings.json)
+        raise KeyboardInterrupt(go_on()) from interrupt
+    except CapacityError as error:
+        raise CapacityError(f"{error} {go_on()}") from error
+    except MemoryError as error:
+        reason = "this machine ran out of memory; lower workers or run.requests."
+        raise CapacityError(f"{reason} {go_on()}") from error
 
 
 def _composed(overrides: list[str]) -> Sweep:
@@ -143,7 +160,7 @@ def _composed(overrides: list[str]) -> Sweep:
         raise ConfigError(explain(error, overrides)) from error
 
 
-def _conclude(sweep: Sweep, folder: Path, started: Started, *, as_json: bool) -> None:
+def _conclude(started: Started, there: int, *, as_json: bool) -> None:
     """Show and save what came out; end with an error if no point ran, or one met a bug."""
     from simulator.commands.findings import finish  # noqa: PLC0415
     from simulator.report.sweep import FIGURES, print_sweep  # noqa: PLC0415
@@ -151,13 +168,13 @@ def _conclude(sweep: Sweep, folder: Path, started: Started, *, as_json: bool) ->
     from simulator.study.sweep.layout import POINTS  # noqa: PLC0415
     from simulator.study.sweep.reading import SWEEP, read_points  # noqa: PLC0415
 
+    folder, axes = started.folder, started.sweep.grid.axes
     rows: list[dict[str, Any]] = read_points(folder, FIGURES).to_pylist()
-    axes = list(sweep.grid.axes)
 
     def show(console: Any) -> None:
-        print_sweep(rows, axes, console)
-        if started.there:
-            say(console, f"{started.there} of {len(rows)} points had been run before.")
+        print_sweep(rows, list(axes), console)
+        if there:
+            say(console, f"{there} of {len(rows)} points had been run before.")
         if started.removed:
             say(
                 console,
@@ -166,7 +183,7 @@ def _conclude(sweep: Sweep, folder: Path, started: Started, *, as_json: bool) ->
         console.print(f"A page to pass on: moesim report {folder}", soft_wrap=True, markup=False)
 
     files = {"points": folder / POINTS, "sweep": folder / SWEEP}
-    found = {"axes": sweep.grid.axes, "metrics": _metrics(rows)}
+    found = {"axes": axes, "metrics": _metrics(rows)}
     finish(folder, found, show, {}, files=files, as_json=as_json)
     _complain(rows)
 

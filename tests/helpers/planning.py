@@ -47,6 +47,9 @@ class FormulaBench:
         self.asked.append(Asked(deployment, rate, replication))
         return self.asked[-1]
 
+    def beginning(self, deployment, rate):
+        return self.simulation(deployment, rate, 0)
+
 
 def seen(attained, requests=REQUESTS, **missed):
     """One class: so many of its requests met their objective."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from simulator.config import Config, RunConfig
@@ -14,6 +15,10 @@ from simulator.study.plan.question import Question
 
 SCREENED_REQUESTS = 8192
 """Requests whose lengths a screening looks at."""
+
+
+BEGINNING = 0.25
+"""Share of a run that a glance sees. Assumed: enough for a queue where the load is far too high."""
 
 
 class Bench:
@@ -66,6 +71,13 @@ class Bench:
         return Job(
             replace(config, workload=replace(config.workload, rate=rate), run=run), replication
         )
+
+    def beginning(self, deployment: Deployment, rate: float) -> Job:
+        """Return the job that simulates the beginning of the first replication, warm-up and all."""
+        job = self.simulation(deployment, rate, 0)
+        requests = math.ceil(BEGINNING * job.config.run.requests)
+        run = replace(job.config.run, requests=requests, warmup_fraction=0.0)
+        return replace(job, config=replace(job.config, run=run))
 
     def _config(self, deployment: Deployment) -> Config:
         model = self._models.get(deployment.model)

@@ -3,9 +3,9 @@
 Within a kind of GPU, the fewest are the cheapest, whatever the price. The deployment that will
 likely need the fewest comes first, and its number of replicas is found by bisection: what holds
 with some replicas holds with more, since all of them see the same requests. Every other deployment
-is then challenged once, with the most replicas that would still be fewer GPUs. If it fails there,
-no number of its replicas can win; if it holds, it is the one to beat. One whose optimistic bound
-(`capacity`) cannot win is not simulated at all.
+is then challenged once, with the most replicas that would still be fewer GPUs, at first by a glance
+at the beginning of a run. If it fails there, no number of its replicas can win; if it holds, it is
+the one to beat. One whose optimistic bound (`capacity`) cannot win is not simulated at all.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from simulator.study.plan.bench import Bench
-from simulator.study.plan.decide import Assessment, assess
+from simulator.study.plan.decide import Assessment, assess, glance
 from simulator.study.plan.deployment import Deployment
 from simulator.study.plan.runs import Search
 from simulator.study.plan.screening import Screening
@@ -108,6 +108,11 @@ def cheapest(bench: Bench, designs: Sequence[Design], max_gpus: int) -> Search[H
         if most < fewest:
             hunt.pruned.append(design)
             continue
+        if hunt.best is not None:
+            seen = yield from glance(bench, design.with_replicas(most), rate)
+            if seen.clear and not seen.holds:
+                hunt.failed.append(seen)
+                continue
         first = min(most, likely) if hunt.best is None else most
         yield from _fewest_that_hold(bench, design, (fewest, first, most), hunt)
     return hunt

@@ -89,6 +89,16 @@ def assess(
     return found
 
 
+def glance(bench: Bench, deployment: Deployment, rate: float) -> Search[Assessment]:
+    """Look at the beginning of a run, while the deployment fills.
+
+    Load is still to come, so that whoever clearly misses an objective here misses it later on.
+    """
+    required = tuple(slo.share for slo in bench.question.objectives.values())
+    outcomes = yield from simulations([bench.beginning(deployment, rate)])
+    return Assessment(deployment, rate, tuple(outcomes), required)
+
+
 def attainment_interval(seen: Sequence[ClassSeen]) -> Interval:
     """Return the mean share of a class that met its objective, with its 95 % interval.
 

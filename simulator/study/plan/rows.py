@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from simulator.study.plan.bench import Bench
 from simulator.study.plan.cheapest import Design
@@ -34,7 +34,7 @@ class Row:
     limit
         Its highest rate.
     twin
-        The highest rate of the same GPUs without speculation; None where it has none.
+        The highest rate of the same GPUs without speculation; None where it was not looked for.
     gain, headroom
         As of the `Offer`.
     """
@@ -42,9 +42,9 @@ class Row:
     design: Design
     found: Assessment
     limit: RateLimit
-    twin: RateLimit | None
-    gain: Gain | None
-    headroom: Headroom
+    twin: RateLimit | None = None
+    gain: Gain | None = None
+    headroom: Headroom | None = None
 
     @property
     def deployment(self) -> Deployment:
@@ -68,46 +68,46 @@ class Row:
         )
 
 
-def best_row(bench: Bench, winner: Design, replicas: int, designs: Sequence[Design]) -> Search[Row]:
-    """Return the row of a kind of GPU: of the deployments with the fewest, the one most to spare.
+def row_of(bench: Bench, design: Design, replicas: int) -> Search[Row]:
+    """Return the row of a deployment: how it does at the target rate, and its highest rate."""
+    target = bench.question.target_rate
+    deployment = design.with_replicas(replicas)
+    found = yield from assess(bench, deployment, target)
+    first = max(target, replicas * design.screening.likely_rate)
+    limit = yield from highest_rate(bench, deployment, first)
+    return Row(design, found, limit)
+
+
+def with_most_to_spare(bench: Bench, row: Row, designs: Sequence[Design]) -> Search[Row]:
+    """Return the row of the deployment that holds the highest rate on as many GPUs.
 
     Parameters
     ----------
     bench
         Where deployments run.
-    winner, replicas
-        The design that holds the target with the fewest GPUs, and its replicas.
+    row
+        The one to beat.
     designs
-        All of this kind.
+        All of its kind of GPU.
     """
-    design, limit = yield from most_to_spare(bench, winner, replicas, designs)
-    return (yield from _row(bench, design, limit, by_deployment(designs)))
-
-
-def row_of(bench: Bench, design: Design, replicas: int, designs: Sequence[Design]) -> Search[Row]:
-    """Return the row of a deployment as it is."""
-    deployment = design.with_replicas(replicas)
-    first = max(bench.question.target_rate, replicas * design.screening.likely_rate)
-    limit = yield from highest_rate(bench, deployment, first)
-    return (yield from _row(bench, design, limit, by_deployment(designs)))
-
-
-def _row(
-    bench: Bench,
-    design: Design,
-    limit: RateLimit,
-    screened: Mapping[Deployment, Screening],
-) -> Search[Row]:
+    design, limit = yield from most_to_spare(bench, row.design, row.limit, designs)
+    if design == row.design:
+        return row
     found = yield from assess(bench, limit.deployment, bench.question.target_rate)
+    return Row(design, found, limit) if found.holds else row
+
+
+def completed(bench: Bench, row: Row, designs: Sequence[Design]) -> Search[Row]:
+    """Return a row with its gain over no speculation and its headroom."""
     compared: Gain | None = None
     twin: RateLimit | None = None
-    if limit.deployment.speculates:
-        plain = screened.get(design.deployment.without_speculation())
+    if row.deployment.speculates:
+        plain = by_deployment(designs).get(row.design.deployment.without_speculation())
         each = plain.likely_rate if plain is not None else 0.0
-        likely = each * limit.deployment.replicas or limit.rate.value
-        compared, twin = yield from gain(bench, limit, likely)
-    left = yield from headroom(bench, limit)
-    return Row(design, found, limit, twin, compared, left)
+        likely = each * row.deployment.replicas or row.limit.rate.value
+        compared, twin = yield from gain(bench, row.limit, likely)
+    left = yield from headroom(bench, row.limit)
+    return replace(row, twin=twin, gain=compared, headroom=left)
 
 
 def by_deployment(designs: Sequence[Design]) -> dict[Deployment, Screening]:

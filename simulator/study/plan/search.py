@@ -2,17 +2,18 @@
 
 1. Every deployment of the space is priced in closed form, and ruled out where it cannot run or
    cannot hold the objectives even for one request (`screening`).
-2. For each kind of GPU the fewest GPUs are found (`cheapest`), among deployments as large the one
-   with the highest rate (`spare`), and what is said of it (`rows`).
-3. The cheapest of all is confirmed with fresh seeds; if they refute it, the next cheapest is
-   (`confirm`). Then cheaper deployments are shown to fail.
-4. Where nothing holds the objectives, what comes closest is looked for (`nearest`).
+2. For each kind of GPU the fewest GPUs are found (`cheapest`), and the highest rate that they hold
+   (`rates`).
+3. The cheapest of all, of as many GPUs the one with most to spare (`spare`), is confirmed with
+   fresh seeds; where they refute it, the next is. Then cheaper ones are refuted (`confirm`).
+4. The first row is compared with its twin without speculation (`twins`), and its headroom is
+   looked at. Where nothing holds, what comes closest is looked for (`nearest`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from simulator.streams import Streams
 from simulator.study.executors import Executor
@@ -33,12 +34,13 @@ from simulator.study.plan.result import (
     Check,
     Confirmation,
     Counts,
+    Crossover,
     NearestMiss,
     Offer,
     Plan,
     Rejected,
 )
-from simulator.study.plan.rows import Row, best_row, row_of
+from simulator.study.plan.rows import Row, completed, row_of, with_most_to_spare
 from simulator.study.plan.runs import Runs, screenings, together
 from simulator.study.plan.space import deployments, scheduled
 from simulator.study.plan.store import Store
@@ -95,14 +97,13 @@ def search(question: Question, executor: Executor, advance: Callable[[int], None
     """
     effort = question.effort
     runs = Runs(executor, effort.workers, Store(effort.cache), advance)
-    bench = _bench(question)
+    bench = bench_of(question)
     found = Found()
     _screen(bench, runs, found)
     _hunt(bench, runs, found)
     _confirm(bench, runs, found)
+    crossover = _complete(bench, runs, found)
     miss = None if found.confirmation else _nearest(bench, runs, found)
-    crossing = crossing_of(bench, found.rows, found.designs)
-    (crossover,) = together([crossing], runs)
     seen = [(row.deployment, one) for row in found.rows for one in row.seen]
     return Plan(
         question=question,
@@ -118,7 +119,8 @@ def search(question: Question, executor: Executor, advance: Callable[[int], None
     )
 
 
-def _bench(question: Question) -> Bench:
+def bench_of(question: Question) -> Bench:
+    """Return where deployments are tried: with runs as long as the traffic takes to fill one."""
     config = steady(question.config)
     traffic = observe(build_workload(config.workload, SCREENED_REQUESTS), Streams(config.run.seed))
     objectives = list(question.objectives.values())
@@ -167,8 +169,8 @@ def _hunt(bench: Bench, runs: Runs, found: Found) -> None:
     )
     found.rows = together(
         [
-            best_row(bench, hunt.design, hunt.best.deployment.replicas, found.of_kind(gpu))
-            for gpu, hunt in zip(kinds, found.hunts, strict=True)
+            row_of(bench, hunt.design, hunt.best.deployment.replicas)
+            for hunt in found.hunts
             if hunt.best is not None and hunt.design is not None
         ],
         runs,
@@ -177,28 +179,39 @@ def _hunt(bench: Bench, runs: Runs, found: Found) -> None:
 
 
 def _confirm(bench: Bench, runs: Runs, found: Found) -> None:
-    """Confirm the first row with fresh seeds, or go on to the next, and refute what is cheaper."""
+    """Confirm the first row with fresh seeds; where they refute it, go on to the next."""
     question = bench.question
     while found.rows:
-        row = found.rows[0]
+        first = found.rows[0]
+        equals = found.of_kind(first.deployment.gpu)
+        (row,) = together([with_most_to_spare(bench, first, equals)], runs)
+        found.rows[0] = row
         (top,) = together([check(bench, row.deployment)], runs)
         if top.meets:
-            break
+            found.confirmation = Confirmation(
+                seeds=fresh_seeds(question), top=top, cheaper=None, failed=tuple(found.refuted)
+            )
+            return
         found.refuted.append(top)
-        found.rows.pop(0)
-        found.rows += _one_more(bench, runs, found, row)
+        found.rows[:1] = _one_more(bench, runs, found, row)
         found.rows.sort(key=lambda one: cost_of(question, one.deployment))
-    else:
-        return
-    others = next_cheaper(question, found.designs, row.deployment)
-    checks = together([check(bench, one) for one in others if one is not None], runs)
-    found.confirmation = Confirmation(
-        seeds=fresh_seeds(question),
-        top=top,
+
+
+def _complete(bench: Bench, runs: Runs, found: Found) -> Crossover | None:
+    """Look closer at the first row, and refute what is cheaper."""
+    if found.confirmation is None:
+        return None
+    row = found.rows[0]
+    others = [one for one in next_cheaper(bench.question, found.designs, row.deployment) if one]
+    checks = together([check(bench, one) for one in others], runs)
+    found.confirmation = replace(
+        found.confirmation,
         cheaper=checks[0] if checks else None,
         strongest=checks[1] if len(checks) > 1 else None,
-        failed=tuple(found.refuted),
     )
+    (found.rows[0],) = together([completed(bench, row, found.of_kind(row.deployment.gpu))], runs)
+    (crossover,) = together([crossing_of(bench, found.rows, found.designs)], runs)
+    return crossover
 
 
 def _one_more(bench: Bench, runs: Runs, found: Found, row: Row) -> list[Row]:
@@ -206,8 +219,7 @@ def _one_more(bench: Bench, runs: Runs, found: Found, row: Row) -> list[Row]:
     more = row.deployment.with_replicas(row.deployment.replicas + 1)
     if more.gpus > affordable_gpus(bench.question, more.gpu):
         return []
-    wanted = row_of(bench, row.design, more.replicas, found.of_kind(more.gpu))
-    return together([wanted], runs)
+    return together([row_of(bench, row.design, more.replicas)], runs)
 
 
 def _nearest(bench: Bench, runs: Runs, found: Found) -> NearestMiss:

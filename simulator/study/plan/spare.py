@@ -21,7 +21,7 @@ among the first few."""
 
 
 def most_to_spare(
-    bench: Bench, winner: Design, replicas: int, designs: Sequence[Design]
+    bench: Bench, winner: Design, limit: RateLimit, designs: Sequence[Design]
 ) -> Search[tuple[Design, RateLimit]]:
     """Find the deployment with the highest rate among those with as many GPUs.
 
@@ -29,8 +29,8 @@ def most_to_spare(
     ----------
     bench
         Where deployments run.
-    winner, replicas
-        The design that holds the target rate, and with how many replicas.
+    winner, limit
+        The design to beat, and the highest rate of its deployment.
     designs
         All of its kind of GPU.
 
@@ -39,10 +39,7 @@ def most_to_spare(
     tuple of Design and RateLimit
         Which it is, and the highest rate that it holds.
     """
-    gpus = replicas * winner.deployment.unit_gpus
-    best = winner
-    first = max(bench.question.target_rate, replicas * winner.screening.likely_rate)
-    limit = yield from highest_rate(bench, winner.with_replicas(replicas), first)
+    gpus, best = limit.deployment.gpus, winner
     step = 1.0 + bench.question.effort.rate_tolerance
     equals = [one for one in designs if one != winner and gpus % one.deployment.unit_gpus == 0]
     equals.sort(key=lambda one: -_likely(one, gpus))

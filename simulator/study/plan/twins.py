@@ -14,9 +14,9 @@ from simulator.study.plan.runs import Search
 from simulator.study.plan.screening import Screening
 from simulator.trace.statistics import Interval, paired_ratio
 
-LOADS = (0.125, 0.5)
-"""Shares of the highest rate at which pairs are simulated, beside the target and the highest
-rates. Assumed: light and middling load."""
+LIGHT_LOAD = 0.25
+"""Share of the highest rate at which a pair is simulated, beside the target and the highest rates.
+Assumed: few requests meet."""
 
 
 def gain(bench: Bench, limit: RateLimit, likely_rate: float) -> Search[tuple[Gain, RateLimit]]:
@@ -60,8 +60,8 @@ def crossover(
         Both in closed form.
     """
     highest = max(limit.rate.value, other.rate.value)
-    rates = {share * highest for share in LOADS} | {limit.rate.value, other.rate.value}
-    rates.add(bench.question.target_rate)
+    target = bench.question.target_rate
+    rates = {LIGHT_LOAD * highest, limit.rate.value, other.rate.value, target}
     pairs: list[tuple[float, Interval]] = []
     for rate in sorted(rate for rate in rates if rate > 0.0):
         ratio = tpot_ratio(*(yield from _pair(bench, limit, rate)))

@@ -67,7 +67,7 @@ def compose_points(grid: Grid) -> Iterator[Point]:
     overrides = dict(zip(texts, parsed(texts), strict=True))
     composed: dict[tuple[str, ...], DictConfig] = {}
     with initialize_config_module("simulator.conf", version_base="1.3"):
-        groups = _words_of_groups(overrides, grid)
+        groups = _words_of_groups(overrides)
         for words, coordinates in zip(grid.points(), grid.coordinates(), strict=True):
             choice = tuple(word for word in words if word in groups)
             if choice not in composed:
@@ -78,7 +78,7 @@ def compose_points(grid: Grid) -> Iterator[Point]:
             yield _point(words, coordinates, changed)
 
 
-def _words_of_groups(overrides: dict[str, Override], grid: Grid) -> set[str]:
+def _words_of_groups(overrides: dict[str, Override]) -> set[str]:
     """Return the words that decide what is composed, as Hydra tells them from settings."""
     loader: Any = GlobalHydra.instance().config_loader()
     where = [word for word in overrides if word.startswith("hydra.")]  # hydra.searchpath

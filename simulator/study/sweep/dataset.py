@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -47,23 +46,20 @@ def _in_order(columns: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
 
 
 def write_row(path: Path, table: pa.Table) -> None:
-    """Write the file of a point, which appears whole or not at all, whoever writes it too.
+    """Write the file of a point, which appears whole or not at all.
 
     Raises
     ------
     ConfigError
         If the folder cannot be written.
     """
-    partial = partial_path(path.with_name(f"{path.stem}-{uuid.uuid4().hex}"))
+    partial = partial_path(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with pq.ParquetWriter(partial, table.schema, **_SMALL) as writer:
-                writer.write_table(table)
-                writer.add_key_value_metadata(table.schema.metadata)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with pq.ParquetWriter(partial, table.schema, **_SMALL) as writer:
+            writer.write_table(table)
+            writer.add_key_value_metadata(table.schema.metadata)
+        os.replace(partial, path)
 
 
 def common_columns(paths: Iterable[Path]) -> dict[str, pa.DataType]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +21,11 @@ from simulator.study.sweep.composing import Point
 from simulator.study.sweep.grid import Grid
 from simulator.study.sweep.layout import POINTS, label_of, partition
 from simulator.study.sweep.points import content_hash
-from simulator.study.sweep.reading import DONE, FAILED, SWEEP, read_state, status_of
+from simulator.study.sweep.reading import DONE, FAILED, SWEEP, read_state
+from simulator.trace.files import INCOMPLETE, disk_errors
 from simulator.trace.json_file import write_json
+
+_LOCKS: Any = import_module("fcntl") if find_spec("fcntl") else None
 
 DEFAULT_ROOT = Path("runs/sweeps")
 """Where folders of sweeps lie unless one is given."""
@@ -88,16 +96,55 @@ def _entry(grid: Grid, point: Point) -> Entry:
     return Entry(point, key, Path(POINTS) / folders / f"{key}.parquet")
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make a folder and hold it, so that no second sweep writes there at the same time.
+
+    The lock is of the operating system: it ends with the process, however that ends. Where there
+    are no locks on folders, on some network file systems and on Windows, there is none.
+
+    Raises
+    ------
+    ConfigError
+        If another process holds the folder, or it cannot be made.
+    """
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if _LOCKS is None:
+        yield
+        return
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(held, folder)
+        yield
+    finally:
+        os.close(held)
+
+
+def _lock(held: int, folder: Path) -> None:
+    try:
+        _LOCKS.flock(held, _LOCKS.LOCK_EX | _LOCKS.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigError(
+            f"another moesim sweep is at work in {str(folder)!r}; let it end, or choose another "
+            "folder with hydra.run.dir=FOLDER."
+        ) from None
+    except OSError as error:
+        if error.errno not in (errno.EBADF, errno.ENOLCK, errno.ENOTSUP):
+            raise
+
+
 def claim(folder: Path, sweep: Sweep) -> int:
-    """Make a folder this sweep's own, or find that it is.
+    """Make a locked folder this sweep's own, or find that it is.
 
     Files of points that were computed by another moesim or from other files are removed: they
-    answer the same question as the files that take their place.
+    answer the same question as the files that take their place. So are files that a killed sweep
+    was writing.
 
     Returns
     -------
     int
-        How many files were removed.
+        How many files of points were removed.
 
     Raises
     ------
@@ -115,8 +162,12 @@ def claim(folder: Path, sweep: Sweep) -> int:
     if former is not None:
         _check_extends(folder, former, sweep.grid)
     stale = [path for path in there if path not in here]
-    for path in stale:
-        (folder / path).unlink(missing_ok=True)
+    for path in (
+        *stale,
+        *folder.glob(f"*{INCOMPLETE}"),
+        *(folder / POINTS).rglob(f"*{INCOMPLETE}"),
+    ):
+        (folder / path).unlink()
     return len(stale)
 
 
@@ -138,11 +189,9 @@ def _check_extends(folder: Path, former: Mapping[str, Any], grid: Grid) -> None:
             )
 
 
-def write_state(folder: Path, sweep: Sweep) -> Path:
+def write_state(folder: Path, sweep: Sweep, statuses: Iterable[str]) -> Path:
     """Write ``sweep.json``: the question, and how many of its points there are of each status."""
-    counts = Counter(
-        status_of(folder / entry.file) for entry in sweep.entries if (folder / entry.file).exists()
-    )
+    counts = Counter(statuses)
     content = {
         "axes": sweep.grid.axes,
         "overrides": sweep.grid.fixed,

@@ -11,11 +11,14 @@ from typing import Any
 from simulator.errors import SimulatorError
 from simulator.quantities import names_a_file, read_data_file
 
+FILES = ("path", "table")
+"""Last parts of settings that name a file whatever it is called: traces, routes, belief tables."""
+
 
 def digests(settings: Mapping[str, Any]) -> dict[str, str | None]:
     """Return a digest of every file and folder that settings name, by its name.
 
-    A setting called ``path`` is a file; any other text is one where it looks so
+    A setting of `FILES` is a file; any other text is one where it looks so
     (`simulator.quantities.names_a_file`). A specification of a GPU may name a folder of tables.
 
     Parameters
@@ -43,7 +46,7 @@ def _names(value: Any, key: str = "") -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _names(item, key)
-    elif isinstance(value, str) and value and (key == "path" or _looks_like_one(key, value)):
+    elif isinstance(value, str) and value and (key in FILES or _looks_like_one(key, value)):
         yield value
 
 

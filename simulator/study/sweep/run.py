@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from simulator.config import Config
 from simulator.errors import InvariantError, SimulatorError
 from simulator.study.executors import Executor
 from simulator.study.sweep.dataset import common_columns, conform, row_table, write_row
-from simulator.study.sweep.folder import Entry, Sweep, claim, write_state
+from simulator.study.sweep.folder import Entry, Sweep, claim, locked, write_state
 from simulator.study.sweep.points import Scalar, flatten, run_point
+from simulator.study.sweep.reading import status_of
 from simulator.trace.schema import versions
 
 BUG = "a bug in moesim: "
@@ -23,43 +25,69 @@ Row = dict[str, Scalar]
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What a folder held when a sweep began.
+    """A sweep at work in its folder.
 
     Parameters
     ----------
-    there
-        Points that were there.
+    sweep, folder
+        What runs, and where it is written.
+    statuses
+        Status of every point that is there, by its file; kept up to date.
     removed
         Files of points that another moesim, or other files of the user's, had led to.
     """
 
-    there: int
+    sweep: Sweep
+    folder: Path
+    statuses: dict[Path, str]
     removed: int
 
+    @property
+    def there(self) -> int:
+        """How many points are there."""
+        return len(self.statuses)
 
-def begin(sweep: Sweep, folder: Path) -> Started:
-    """Make a folder the sweep's own; points that cannot be configured fail here.
+    def missing(self) -> list[Entry]:
+        """Return the points that are not there."""
+        return [entry for entry in self.sweep.entries if entry.file not in self.statuses]
+
+    def add(self, entry: Entry, row: Row) -> None:
+        """Write the file of a point."""
+        config = entry.point.config
+        notes = {
+            "config": json.dumps(None if config is None else asdict(config), sort_keys=True),
+            "overrides": json.dumps(entry.point.overrides),
+            "versions": json.dumps(versions(), sort_keys=True),
+        }
+        # An axis stands in the path alone, and some are called as figures are (slo.ttft_s).
+        figures = {name: row[name] for name in row if name not in self.sweep.grid.axes}
+        table = row_table({"point": entry.key, **figures}, notes)
+        write_row(self.folder / entry.file, table)
+        self.statuses[entry.file] = str(row["status"])
+
+
+@contextmanager
+def at_work(sweep: Sweep, folder: Path) -> Iterator[Started]:
+    """Hold the folder of a sweep, and leave it with what there is counted in ``sweep.json``.
 
     Raises
     ------
     ConfigError
-        As `simulator.study.sweep.folder.claim`.
+        As `simulator.study.sweep.folder.locked` and `claim`.
     """
-    removed = claim(folder, sweep)
-    there = sum((folder / entry.file).exists() for entry in sweep.entries)
-    write_state(folder, sweep)
-    for entry in sweep.entries:
-        if entry.point.config is None:
-            _write(folder, sweep, entry, failed(entry.point.problem))
-    return Started(there, removed)
+    with locked(folder):
+        removed = claim(folder, sweep)
+        files = [entry.file for entry in sweep.entries if (folder / entry.file).exists()]
+        statuses = {file: status_of(folder / file) for file in files}
+        write_state(folder, sweep, statuses.values())
+        try:
+            yield Started(sweep, folder, statuses, removed)
+        finally:
+            write_state(folder, sweep, statuses.values())
 
 
 def run_missing(
-    sweep: Sweep,
-    folder: Path,
-    executor: Executor,
-    workers: int | None,
-    advance: Callable[[int], None],
+    started: Started, executor: Executor, workers: int | None, advance: Callable[[int], None]
 ) -> None:
     """Run the points that are not there yet, and give all files the same columns.
 
@@ -67,10 +95,10 @@ def run_missing(
 
     Parameters
     ----------
-    sweep, folder
-        What to run and where to, after `begin`.
+    started
+        From `at_work`.
     executor, workers
-        Where.
+        Where to run.
     advance
         Called with 1 after every point.
 
@@ -79,37 +107,19 @@ def run_missing(
     CapacityError
         If a worker was killed.
     """
-    given: list[Entry] = []
-
-    def missing() -> Iterator[Config]:
-        for entry in sweep.entries:
-            # Asked late: another sweep into this folder may have run it meanwhile.
-            if entry.point.config is not None and not (folder / entry.file).exists():
-                given.append(entry)
-                yield entry.point.config
-
-    try:
-        for position, row in executor.run(outcome, missing(), workers):
-            _write(folder, sweep, given[position], row)
+    missing = started.missing()
+    for entry in missing:
+        if entry.point.config is None:
+            started.add(entry, failed(entry.point.problem))
             advance(1)
-        files = [folder / entry.file for entry in sweep.entries]
-        columns = common_columns(files)
-        for file in files:
-            conform(file, columns)
-    finally:
-        write_state(folder, sweep)
-
-
-def _write(folder: Path, sweep: Sweep, entry: Entry, row: Row) -> None:
-    config = entry.point.config
-    notes = {
-        "config": json.dumps(None if config is None else asdict(config), sort_keys=True),
-        "overrides": json.dumps(entry.point.overrides),
-        "versions": json.dumps(versions(), sort_keys=True),
-    }
-    # An axis stands in the path alone, and some are called as figures are (slo.ttft_s).
-    figures = {name: value for name, value in row.items() if name not in sweep.grid.axes}
-    write_row(folder / entry.file, row_table({"point": entry.key, **figures}, notes))
+    to_run = [(entry, entry.point.config) for entry in missing if entry.point.config is not None]
+    for position, row in executor.run(outcome, [config for _, config in to_run], workers):
+        started.add(to_run[position][0], row)
+        advance(1)
+    files = [started.folder / entry.file for entry in started.sweep.entries]
+    columns = common_columns(files)
+    for file in files:
+        conform(file, columns)
 
 
 def outcome(config: Config) -> Row:

@@ -77,7 +77,8 @@ def test_of_equal_price_the_one_with_most_to_spare():
         )
         for gamma, capacity in capacities.items()
     ]
-    search = most_to_spare(FormulaBench(), designs[0], 2, designs)
-    best, limit = drive(search, by_capacity(lambda one: capacities[one.gamma]))
+    answer = by_capacity(lambda one: capacities[one.gamma])
+    first = drive(highest_rate(FormulaBench(), designs[0].with_replicas(2), 12.0), answer)
+    best, limit = drive(most_to_spare(FormulaBench(), designs[0], first, designs), answer)
     assert best.deployment.gamma == 1
     assert limit.rate.value == pytest.approx(16.0, rel=0.05)

@@ -55,18 +55,28 @@ def test_what_is_no_grid_is_refused(words, message):
     "words",
     [
         # The group comes last and still applies first; a scenario sets groups and values.
-        ["speculation.gamma=0,3", "run.seed=1", "model=mixtral_8x7b,qwen3_30b_a3b"],
-        ["workload.rate=null,2.5", "scenario=code", "~title"],
+        ["speculation.gamma=3", "workload.rate=2", "model=mixtral_8x7b,qwen3_30b_a3b"],
         [
             "+workload.swing={period_s:600,peak_to_mean:2},null",
             "speculation.gamma=${run.replications}",
-            "run.replications=2,3",
+            "run.replications=2",
+            "scenario=code",
+            "~title",
         ],
     ],
 )
 def test_points_are_what_composing_each_gives(words):
     points = list(compose_points(read_grid(words)))
     assert [point.config for point in points] == [compose(point.overrides) for point in points]
+
+
+def test_groups_of_the_users_own_are_groups(tmp_path):
+    (tmp_path / "slo").mkdir()
+    (tmp_path / "slo" / "mine.yaml").write_text("ttft_s: 9.0\ntpot_s: 0.1\n")
+    words = [f"hydra.searchpath=[file://{tmp_path}]", "slo=mine,chat", "slo.tpot_s=0.2"]
+    points = list(compose_points(read_grid(words)))
+    assert [point.config.slo.ttft_s for point in points] == [9.0, 2.0]
+    assert [point.config.slo.tpot_s for point in points] == [0.2, 0.2]
 
 
 def test_a_value_that_makes_no_sense_is_told_and_one_of_another_type_refused():

@@ -10,6 +10,7 @@ from helpers.scenarios import make_config
 from simulator.config import HardwareConfig, RunConfig
 from simulator.errors import SimulatorError
 from simulator.scenario import build
+from simulator.speculation.config import SpeculationConfig
 from simulator.study.paired import simulate
 from simulator.study.result import conclude
 from simulator.study.sweep.points import content_hash, flatten, run_point
@@ -54,6 +55,15 @@ def test_so_do_the_tables_beside_a_specification_and_files_in_a_folder(tmp_path)
     (tmp_path / "gemm.parquet").write_bytes(b"x")
     assert content_hash(one) != before[0]
     assert content_hash(whole) != before[1]
+
+
+def test_so_does_a_file_without_a_folder_or_a_suffix_of_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    speculation = SpeculationConfig(alpha=0.7, policy="belief_table", table="table.json")
+    (tmp_path / "table.json").write_text("{}")
+    before = content_hash(make_config(speculation=speculation))
+    (tmp_path / "table.json").write_text("{ }")
+    assert content_hash(make_config(speculation=speculation)) != before
 
 
 def test_names_are_no_files_whatever_lies_about(tmp_path, monkeypatch):

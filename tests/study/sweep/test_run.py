@@ -14,7 +14,7 @@ from simulator.study.sweep.composing import compose_points
 from simulator.study.sweep.folder import plan_sweep
 from simulator.study.sweep.grid import read_grid
 from simulator.study.sweep.reading import read_points
-from simulator.study.sweep.run import BUG, begin, outcome, run_missing
+from simulator.study.sweep.run import BUG, at_work, outcome, run_missing
 
 WORDS = ["speculation.gamma=0,1,-1", "run.seed=range(0,5)", "run.requests=20"]
 
@@ -55,10 +55,14 @@ def sweep():
 
 
 def go(sweep, folder, executor, wrap=nullcontext):
-    begin(sweep, folder)
-    with wrap():
-        run_missing(sweep, folder, executor, 1, lambda _: None)
+    with wrap(), at_work(sweep, folder) as started:
+        run_missing(started, executor, 1, lambda _: None)
     return executor
+
+
+def begin(sweep, folder):
+    with at_work(sweep, folder) as started:
+        return started
 
 
 def contents(folder):
@@ -81,7 +85,7 @@ def interrupted():
 
 def test_interrupted_three_times_it_loses_nothing_and_ends_the_same(sweep, undisturbed, tmp_path):
     folder = tmp_path / "cut"
-    for jobs in (3, 0, 4):
+    for jobs in (3, 0, 4):  # of 10; five more points cannot be configured
         assert len(go(sweep, folder, Cut(jobs), interrupted).ran) == jobs
     state = json.loads((folder / "sweep.json").read_text())
     assert (state["points"], state["done"] + state["failed"]) == (15, 5 + 3 + 4)
@@ -109,19 +113,25 @@ def test_killed_while_files_are_made_alike_it_ends_the_same(
     assert contents(folder) == undisturbed
 
 
-def test_two_sweeps_into_one_folder_share_the_work(sweep, undisturbed, tmp_path):
+def test_a_second_sweep_into_the_folder_is_refused_as_long_as_one_is_at_work(
+    sweep, undisturbed, tmp_path
+):
     folder = tmp_path / "both"
+    message = "another moesim sweep is at work in '.*both'"
+    with at_work(sweep, folder), pytest.raises(ConfigError, match=message):
+        begin(sweep, folder)
+    go(sweep, folder, Cut())
+    assert contents(folder) == undisturbed
 
-    class Beside:
-        """Runs the whole sweep a second time when the first has run two points."""
 
-        def run(self, function, items, workers=None):
-            for position, item in enumerate(items):
-                if position == 2:
-                    assert len(go(sweep, folder, Cut()).ran) == 8
-                yield position, function(item)
-
-    go(sweep, folder, Beside())
+def test_what_a_killed_sweep_was_writing_is_removed(sweep, undisturbed, tmp_path):
+    folder = tmp_path / "cut"
+    go(sweep, folder, Cut(2), interrupted)
+    (file, *_) = folder.rglob("*.parquet")
+    torn = [file.with_name("x.parquet.incomplete"), folder / "summary.json.incomplete"]
+    for path in torn:
+        path.write_bytes(b"PAR1")
+    go(sweep, folder, Cut())
     assert contents(folder) == undisturbed
 
 
