@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 from rich.console import Console
+from rich.table import Table
 
 from simulator.report.figures import number
+from simulator.report.policies import print_policies
 from simulator.report.tables import frame, say, show
 from simulator.speculation.control.assumptions import TRUSTED
 from simulator.study.control.findings import assumption_report, words
+from simulator.study.control.simulated import simulated_words
 from simulator.study.control.study import ControlStudy
+from simulator.study.policies.compare import Comparison
 
 TITLES = {
     "mixed": "mixed spectral UCRL",
@@ -22,16 +26,19 @@ TITLES = {
 """What learners and rules are called."""
 
 
-def print_control(found: ControlStudy, console: Console) -> None:
+def print_control(found: ControlStudy, simulated: Comparison | None, console: Console) -> None:
     """Print who lost how much, what it rests on, and what it means."""
     instance = found.found.instance
     show(console, f"{instance.name}: {instance.title}", _ranking(found))
     show(console, "What the estimates rest on, the mixed learner's last", _estimates(found))
-    say(console, *words(found))
+    if simulated is not None:
+        print_policies([simulated], console)
+        console.print()
+    say(console, *words(found), *(simulated_words(simulated) if simulated else []))
     say(console, *(f"- {sentence}" for sentence in found.found.assumptions))
 
 
-def _ranking(found: ControlStudy) -> object:
+def _ranking(found: ControlStudy) -> Table:
     end, best = found.checkpoints[-1], found.best_fixed
     table = frame("", "score/interval>", f"regret at {end:,}>", "95 % band>", unbroken=1)
     rows = [("oracle", found.gain, 0.0, "")]
@@ -47,7 +54,7 @@ def _ranking(found: ControlStudy) -> object:
     return table
 
 
-def _estimates(found: ControlStudy) -> object:
+def _estimates(found: ControlStudy) -> Table:
     report = assumption_report(found)
     table = frame(
         "gamma>",

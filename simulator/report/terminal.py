@@ -34,7 +34,7 @@ _SCALARS: tuple[tuple[str, str, Callable[[float | None], str], str | None], ...]
 )
 """Label, key in an arm, format, and key of the speedup beside it."""
 
-_OF_A_POLICY = ("speculation.schedule=", "speculation.threshold=")
+_OF_A_POLICY = ("speculation.schedule=", "speculation.threshold=", "speculation.table=")
 """Overrides that a fixed draft length has no use for, and refuses."""
 
 

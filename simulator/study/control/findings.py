@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from simulator.study.control.regret import bootstrap, ratio_of_means
+from simulator.study.control.simulated import simulated_metrics, simulated_words
 from simulator.study.control.study import ControlStudy
+from simulator.study.policies.compare import Comparison
 from simulator.trace.json_file import Json
 
 NOTHING = 0.01
@@ -137,8 +140,25 @@ def _caution(found: ControlStudy) -> str:
     )
 
 
-def summary(found: ControlStudy) -> Json:
-    """Return what ``summary.json`` says."""
+def summary(found: ControlStudy, simulated: Comparison | None = None) -> Json:
+    """Return what ``summary.json`` says.
+
+    Parameters
+    ----------
+    found
+        The study.
+    simulated
+        Its tables in the event simulator, if they ran there.
+    """
+    content = _surrogate_summary(found)
+    if simulated is not None:
+        content["metrics"] |= simulated_metrics(simulated)
+        content["verdict"] += simulated_words(simulated)
+        content["simulated"] = [asdict(outcome) for outcome in simulated.outcomes]
+    return content
+
+
+def _surrogate_summary(found: ControlStudy) -> Json:
     surrogate = found.found
     return {
         "metrics": metrics(found),

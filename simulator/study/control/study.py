@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 FINE = 24
 """Divisions of the belief grid on which the oracle's reward is bounded from above."""
 
-HELD_SEEDS, HELD_INTERVALS = tuple(range(10_000, 10_016)), 20_000
+HELD_SEEDS, HELD_INTERVALS = tuple(range(10_000, 10_064)), 5_000
 """Seeds and intervals on which plans are held that no longer learn; no learner saw these seeds."""
 
 MOST_SEEDS = 64
