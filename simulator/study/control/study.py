@@ -11,8 +11,14 @@ from numpy.typing import NDArray
 
 from simulator.errors import ConfigError
 from simulator.speculation.control.alignment import best_order
-from simulator.speculation.control.assumptions import ProcessReport, require_learnable
+from simulator.speculation.control.assumptions import (
+    MomentReport,
+    ProcessReport,
+    moment_report,
+    require_learnable,
+)
 from simulator.speculation.control.grid import BeliefGrid
+from simulator.speculation.control.moments import TripleMoments
 from simulator.speculation.control.planning import Plan, plan
 from simulator.speculation.control.pomdp import Pomdp
 from simulator.speculation.control.results import LearnerRun
@@ -99,6 +105,8 @@ class ControlStudy:
         Regret by learner, means and bands at the checkpoints.
     estimates
         What the mixed learner believed.
+    evidence
+        How all its triples stand to the assumptions, by seed.
     learned
         The last plan of the mixed learner on its first seed: what is exported.
     held
@@ -117,6 +125,7 @@ class ControlStudy:
     checkpoints: list[int]
     bands: Mapping[str, Band]
     estimates: list[EstimateRow]
+    evidence: list[MomentReport]
     learned: Plan
     held: Mapping[str, Floats]
     schedule: NearestSchedule
@@ -228,10 +237,18 @@ def _judged(
             name: bootstrap(run.regret(pomdp.rewards, gain, places)) for name, run in runs.items()
         },
         estimates=list(_estimates(pomdp, runs["mixed"])),
+        evidence=[_evidence(pomdp, runs["mixed"], row) for row in range(len(runs["mixed"].seeds))],
         learned=learned,
         held={name: pomdp.rewards[run.observations].mean(axis=1) for name, run in held.items()},
         schedule=nearest_schedule(found, held["learned"]),
     )
+
+
+def _evidence(pomdp: Pomdp, run: LearnerRun, row: int) -> MomentReport:
+    """Hold all triples of a seed against the assumptions."""
+    moments = TripleMoments(pomdp.actions, pomdp.symbols)
+    moments.add(run.observations[row], run.actions[row])
+    return moment_report(moments, pomdp.states)
 
 
 def _estimates(truth: Pomdp, run: LearnerRun) -> list[EstimateRow]:
