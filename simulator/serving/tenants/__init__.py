@@ -1,0 +1,1 @@
+"""Tenants of a classifier endpoint beside LLM replicas: benign clients, and attackers in closed loop."""
