@@ -47,16 +47,13 @@ def project(point: Floats, centre: Floats, radius: float, norm: str) -> Floats:
     [0.6, 0.0]
     """
     if norm == LINF:
-        return np.minimum(np.maximum(point, np.maximum(centre - radius, 0.0)), _top(centre, radius))
+        bottom, top = np.maximum(centre - radius, 0.0), np.minimum(centre + radius, 1.0)
+        return np.minimum(np.maximum(point, bottom), top)
     apart = point - centre
     length = float(np.sqrt(apart @ apart))
     if length > radius:
         apart *= radius / length
     return np.minimum(np.maximum(centre + apart, 0.0), 1.0)
-
-
-def _top(centre: Floats, radius: float) -> Floats:
-    return np.minimum(centre + radius, 1.0)
 
 
 def downhill(slopes: Floats, norm: str) -> Floats:

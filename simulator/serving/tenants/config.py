@@ -80,6 +80,11 @@ class AttackConfig:
             _at_least(name, getattr(self, name), 1)
 
     @property
+    def perturbs(self) -> bool:
+        """Whether it has a perturbation size, mu."""
+        return "mu" in ATTACKS.get(self.kind, "attack")().uses
+
+    @property
     def verifies(self) -> bool:
         """Whether a hit is asked again before it counts."""
         return self.stop == VERIFIED

@@ -70,6 +70,10 @@ class Tenancy:
                 rows=self.sessions,
             )
 
+    def gpu_s(self, traffic_class: int) -> float:
+        """Return the GPU-seconds that a traffic class of the endpoint took, as if alone."""
+        return sum(server.gpu_s[traffic_class] for server in self.servers)
+
     def follower(self, index: int) -> Follower | None:
         """Return what waits out the steps of an LLM replica; None if it has its GPUs to itself."""
         return self._gpus[index].replica if index < len(self._gpus) else None

@@ -12,7 +12,7 @@ from simulator.serving.tenants.config import AttackConfig
 Floats = NDArray[np.float64]
 
 
-def margins(scores: Floats, label: int) -> Floats:
+def margins(scores: Floats, label: int | NDArray[np.int64]) -> Floats:
     """Return the score of the right class less the best of the others: negative is misclassified.
 
     Parameters
@@ -20,16 +20,16 @@ def margins(scores: Floats, label: int) -> Floats:
     scores
         Logits or log-probabilities, which have the same margins; shape (n, k).
     label
-        The right class.
+        The right class, of all rows or of each.
 
     Examples
     --------
     >>> margins(np.array([[3.0, 1.0, 2.0], [0.0, 0.0, 5.0]]), 0).tolist()
     [1.0, -5.0]
     """
-    others = scores.copy()
-    others[:, label] = -np.inf
-    found: Floats = scores[:, label] - others.max(axis=1)
+    rows, others = np.arange(len(scores)), scores.copy()
+    others[rows, label] = -np.inf
+    found: Floats = scores[rows, label] - others.max(axis=1)
     return found
 
 
@@ -84,7 +84,8 @@ class Session:
             else:
                 self._go_on(self._averaged)
             return
-        averaged = found.reshape(-1, self._config.eot).mean(axis=1)
+        eot = self._config.eot
+        averaged = found if eot == 1 else found.reshape(-1, eot).mean(axis=1)
         self.candidate = self._burst[0]
         if averaged[0] >= 0.0:
             self._go_on(averaged)

@@ -45,21 +45,26 @@ def square_search(start: Floats, reach: Reach, generator: np.random.Generator) -
     remembered, not asked again. Pictures are square.
     """
     width = math.isqrt(start.size)
-    apart = np.tile(reach.radius * generator.choice((-1.0, 1.0), width), width)
-    point = project(start + apart, start, reach.radius, LINF)
-    (best,) = yield point[None]
+    bounds = [
+        project(start + sign * reach.radius, start, reach.radius, LINF).reshape(width, width)
+        for sign in (-1.0, 1.0)
+    ]
+    point = np.where(generator.random(width) < 0.5, *bounds)
+    (best,) = yield point.reshape(1, -1)
     asked = 1
+    changes, side = [0.0, *(share * reach.budget for share in HALVINGS), math.inf], 1
     while True:
-        side = side_pixels(asked, reach.budget, start.size)
-        row, column = generator.integers(0, width - side + 1, 2)
-        sign = reach.radius if generator.random() < 0.5 else -reach.radius
-        tried = point.copy().reshape(width, width)
+        if asked > changes[0]:
+            changes, side = changes[1:], side_pixels(asked, reach.budget, start.size)
+        across, down, which = generator.random(3)
+        row, column = int(down * (width - side + 1)), int(across * (width - side + 1))
         patch = np.s_[row : row + side, column : column + side]
-        tried[patch] = np.minimum(np.maximum(start.reshape(width, width)[patch] + sign, 0.0), 1.0)
-        tried = tried.reshape(-1)
-        if np.array_equal(tried, point):
+        changed = bounds[int(which * 2)][patch]
+        if (point[patch] == changed).all():
             continue  # it is so already: nothing to ask
-        (margin,) = yield tried[None]
+        tried = point.copy()
+        tried[patch] = changed
+        (margin,) = yield tried.reshape(1, -1)
         asked += 1
         if margin < best:
             point, best = tried, margin

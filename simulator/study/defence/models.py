@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.errors import ConfigError, unknown
 from simulator.mlp import Mlp, cross_entropy, train
 from simulator.streams import Streams
 from simulator.study.digit_images import DigitImages, load_digit_images, split
@@ -17,13 +16,18 @@ Floats = NDArray[np.float64]
 
 NONE, NOISE, TUNED, ADVERSARIAL = "none", "rnd", "rnd_gf", "rnd_at"
 
-DEFENCES = (NONE, NOISE, TUNED, ADVERSARIAL)
-"""No defence; noise; noise with Gaussian-augmentation fine-tuning; noise on an adversarially
-trained model."""
+DEFENCES = (NOISE, TUNED, ADVERSARIAL)
+"""Noise on the plain model; on one fine-tuned with Gaussian augmentation; on one that was trained
+adversarially."""
 
 SIZES = (64, 64, 64, 10)
+"""Of the layers: pixels, two hidden ones, digits."""
+
 HELD_OUT = 0.2
-EPOCHS, TUNING_EPOCHS = 40, 40
+"""Share of the pictures that no model has seen."""
+
+EPOCHS = 40
+"""Of training, and of fine-tuning after it."""
 
 TUNING_NU = 0.2
 """Noise of the fine-tuning: the largest that is studied."""
@@ -48,17 +52,14 @@ class Trained(NamedTuple):
 
 
 def trained(defence: str, seed: int) -> Trained:
-    """Return the model of a defence; the same for the same seed, and trained once a process.
+    """Return the model of a defence, or of `NONE`: the same for a seed, trained once a process.
 
     Raises
     ------
     ConfigError
-        If there is no such defence, or scikit-learn is missing.
+        If scikit-learn is missing.
     """
-    if defence not in DEFENCES:
-        raise ConfigError(unknown("defence", defence, DEFENCES, "defence"))
-    kind = NOISE if defence == NONE else defence
-    return _trained(kind, seed)
+    return _trained(NOISE if defence == NONE else defence, seed)
 
 
 @lru_cache(maxsize=8)
@@ -81,7 +82,7 @@ def _trained(kind: str, seed: int) -> Trained:
         model,
         seen.pixels,
         lambda outputs, rows: cross_entropy(outputs, seen.labels[rows]),
-        epochs=TUNING_EPOCHS if kind == TUNED else EPOCHS,
+        epochs=EPOCHS,
         generator=generator,
         disturb={NOISE: None, TUNED: noisy, ADVERSARIAL: attacked}[kind],
     )
