@@ -51,6 +51,7 @@ from simulator.serving.queues import QUEUES
 from simulator.serving.router import ROUTERS, NewRouter
 from simulator.serving.scheduler import Limits
 from simulator.speculation.acceptance import Acceptance
+from simulator.speculation.belief_policy import read_table
 from simulator.speculation.policies import FIXED, POLICIES
 from simulator.spread import spread_replica
 from simulator.workload.build import build_workload
@@ -237,6 +238,8 @@ def _build(
     ROUTERS.get(config.scheduler.router, "scheduler.router")
     QUEUES.get(config.scheduler.queue, "scheduler.queue")
     POLICIES.get(config.speculation.policy, "speculation.policy")
+    if config.speculation.table is not None:
+        read_table(config.speculation)  # what is wrong with it is said before anything runs
     acceptance = acceptance_of(config)
     law = ROUTING_LAWS.get(config.routing.law, "routing.law")
     _check_context(target, workload)

@@ -20,6 +20,7 @@ COMMANDS = {
         "validate", "how far off predictions are: kernels, deployments, MoESD, an engine"
     ),
     "calibrate": Command("calibrate", "fit to measurements; what measurements can determine"),
+    "study": Command("study", "whether a controller that learns a hidden regime pays"),
     "workload": Command("workload", "traffic described; presets fitted to traces"),
     "list": Command("listing", "known models, GPUs, drafters, workloads and parts, with sources"),
     "show": Command("show", "a topology with its links and collectives; placements of experts"),

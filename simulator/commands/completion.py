@@ -8,6 +8,7 @@ from simulator.commands import COMMANDS
 from simulator.commands.arguments import Parser
 from simulator.commands.calibrate import SUBJECTS as CALIBRATE
 from simulator.commands.show import SUBJECTS as SHOW
+from simulator.commands.study import SUBJECTS as STUDY
 from simulator.commands.validate import SUBJECTS as VALIDATE
 from simulator.commands.workload import SUBJECTS as WORKLOAD
 
@@ -33,6 +34,8 @@ _moesim_complete() {
         replies="@CALIBRATE@ --help"
     elif [[ "$command" == show ]]; then
         replies="@SHOW@ --help"
+    elif [[ "$command" == study ]]; then
+        replies="@STUDY@ --help"
     elif [[ "$command" == workload ]]; then
         replies="@WORKLOAD@ --help"
     elif [[ "$command" == list ]]; then
@@ -70,6 +73,7 @@ def main(arguments: list[str]) -> int:
         ("VALIDATE", list(VALIDATE)),
         ("CALIBRATE", list(CALIBRATE)),
         ("SHOW", list(SHOW)),
+        ("STUDY", list(STUDY)),
         ("WORKLOAD", list(WORKLOAD)),
     ):
         script = script.replace(f"@{mark}@", " ".join(names))

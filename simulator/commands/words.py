@@ -168,7 +168,8 @@ def help_text(command: str, purpose: str, schema: type, examples: Sequence[str])
 def _key(field: Field[Any], default: str) -> str:
     """Return how a setting is given."""
     if "prefix" in field.metadata:
-        return f"{field.metadata['prefix']}SETTING=VALUE"
+        prefix = str(field.metadata["prefix"])
+        return f"{prefix}SETTING=VALUE" if prefix.endswith(".") else f"{prefix}[.SETTING]=VALUE"
     return field.name.upper() if field.metadata.get("bare") else f"{field.name}={default}"
 
 

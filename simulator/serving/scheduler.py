@@ -148,9 +148,15 @@ class Scheduler:
         blocks, room = 0, True
         if stepper.requests:
             if self._policy is not None:
+                waiting = self.waiting + len(self.prefilling) + len(self.prefilled)
                 self.gamma = self._policy.decide(
                     Telemetry(
-                        stepper.requests, stepper.context_tokens, self.gamma, stepper.accepted
+                        stepper.requests,
+                        stepper.context_tokens,
+                        self.gamma,
+                        stepper.accepted,
+                        waiting,
+                        now_s,
                     )
                 )
             blocks = stepper.blocks_needed(self.gamma)

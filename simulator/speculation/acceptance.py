@@ -17,6 +17,7 @@ from simulator.registry import Registry
 from simulator.speculation.candidates import candidates_of
 from simulator.speculation.config import SpeculationConfig
 from simulator.speculation.heterogeneous import HeterogeneousAcceptance
+from simulator.speculation.phases import PhaseAcceptance
 from simulator.speculation.position import PositionAcceptance
 from simulator.speculation.profiled import ProfiledAcceptance
 from simulator.speculation.profiles import choose_shape, read_profile
@@ -94,6 +95,12 @@ def heterogeneous(config: SpeculationConfig) -> HeterogeneousAcceptance:
 def regime(config: SpeculationConfig) -> RegimeAcceptance:
     """Accept with a chance that changes along the text."""
     return RegimeAcceptance(_given(config.regime), candidates_of(config))
+
+
+@ACCEPTANCE.register("phases")
+def phases(config: SpeculationConfig) -> PhaseAcceptance:
+    """Accept with a chance that depends on the request, most of which are alike for a while."""
+    return PhaseAcceptance(_given(config.phases), candidates_of(config))
 
 
 @ACCEPTANCE.register("recorded")

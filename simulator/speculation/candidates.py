@@ -66,6 +66,25 @@ class Candidates:
             chance *= self._proposal_rate
         return chance
 
+    def runs(self, alpha: Floats, gamma: int, generator: np.random.Generator) -> NDArray[np.int64]:
+        """Draw ``min(L, gamma)`` of rounds whose positions all have one rate.
+
+        Parameters
+        ----------
+        alpha
+            Chance of the first candidate by round: float64[rounds].
+        gamma
+            Depth of the drafts.
+        generator
+            Where randomness comes from: a uniform draw a round.
+        """
+        uniforms = generator.random(alpha.size)
+        accepted, survival = np.zeros(alpha.size, np.int8), np.ones(alpha.size)
+        for position in range(gamma):
+            survival *= self.chance(alpha, position)
+            accepted += (uniforms < survival).view(np.int8)
+        return accepted.astype(np.int64)
+
     def survival(self, alphas: Floats) -> Floats:
         """Return ``P(L >= i)`` for i = 1, 2, ...
 

@@ -20,6 +20,7 @@ _OF_KIND = {
     "alphas": ("by_position", "speculation.alphas=[0.8,0.7,0.6]"),
     "alpha_spread": ("heterogeneous", "speculation.alpha_spread=0.28"),
     "regime": ("regime", "the measured ones of speculation=regime"),
+    "phases": ("phases", "the ones of speculation=phases"),
     "path": ("recorded", "speculation.path=accepted.csv"),
     "profile": ("profile", "speculation.profile=qwen3_5_mtp"),
 }
@@ -206,6 +207,12 @@ def check_policy(config: SpeculationConfig) -> None:
             f"speculation.schedule=[[1,16,{config.gamma}],[17,256,0]]; no other policy has any."
         )
     _check_schedule(config)
+    if (config.policy == "belief_table") != (config.table is not None):
+        raise ConfigError(
+            f"speculation.table={written(config.table)} with speculation.policy={config.policy}: "
+            f"the policy belief_table needs one, a file that moesim study control has written; no "
+            f"other policy has any."
+        )
 
 
 def _check_schedule(config: SpeculationConfig) -> None:

@@ -11,8 +11,9 @@ from simulator.speculation.checks import check_acceptance, check_drafting, check
 MAX_DRAFT_TOKENS = 64
 """Longest draft that can be simulated. Real engines stop far below (vLLM users rarely pass 10)."""
 
-MIN_STRETCH_TOKENS = 2.0
-"""Shortest mean stretch in one regime: below, states would alternate rather than last."""
+MIN_STRETCH = 2.0
+"""Shortest mean stretch in one regime, tokens, or phase, requests: below, states would alternate
+rather than last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +41,48 @@ class RegimeConfig:
             )
         for key in ("high_tokens", "low_tokens"):
             value = getattr(self, key)
-            if not MIN_STRETCH_TOKENS <= value <= 1e9:
+            if not MIN_STRETCH <= value <= 1e9:
                 raise ConfigError(
-                    f"speculation.regime.{key}={value!r} must lie in {MIN_STRETCH_TOKENS:g}..1e9: "
+                    f"speculation.regime.{key}={value!r} must lie in {MIN_STRETCH:g}..1e9: "
                     f"it is the mean number of tokens after which the text changes."
                 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhasesConfig:
+    """The settings ``speculation.phases``: times of mostly easy requests, and of mostly hard ones.
+
+    Parameters
+    ----------
+    alpha_easy, alpha_hard
+        Acceptance rates of easy and of hard requests, at every position.
+    own_share
+        Share of the requests of a phase that are of its kind, in [0.5, 1].
+    stretch_requests
+        Mean number of requests after which the other phase begins.
+    """
+
+    alpha_easy: float
+    alpha_hard: float
+    own_share: float
+    stretch_requests: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.alpha_hard <= self.alpha_easy <= 1.0:
+            raise ConfigError(
+                f"speculation.phases.alpha_hard={self.alpha_hard!r} and alpha_easy="
+                f"{self.alpha_easy!r} must be rates in [0, 1], the hard one not above the easy one."
+            )
+        if not 0.5 <= self.own_share <= 1.0:
+            raise ConfigError(
+                f"speculation.phases.own_share={self.own_share!r} must lie in [0.5, 1]: it is the "
+                "share of the requests of a phase that are of its kind."
+            )
+        if not MIN_STRETCH <= self.stretch_requests <= 1e9:
+            raise ConfigError(
+                f"speculation.phases.stretch_requests={self.stretch_requests!r} must lie in "
+                f"{MIN_STRETCH:g}..1e9: it is the mean number of requests of a phase."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +104,7 @@ class SpeculationConfig:
         ``drafter_gpus: own``.
     acceptance
         Kind of the acceptance model: ``iid``, ``by_position``, ``heterogeneous``, ``regime``,
-        ``recorded`` or ``profile``.
+        ``phases``, ``recorded`` or ``profile``.
     alpha
         Acceptance rate of ``iid``, and of the median request of ``heterogeneous``; other kinds do
         not look at it.
@@ -77,6 +115,8 @@ class SpeculationConfig:
         Standard deviation between requests of ``heterogeneous``, on the logit of the rate.
     regime
         The two states of ``regime``.
+    phases
+        The two phases of ``phases``.
     path
         File of ``recorded``: accepted tokens by request and round, CSV or Parquet.
     profile
@@ -95,13 +135,16 @@ class SpeculationConfig:
     proposal_rate
         Share of the rounds of a request in which an n-gram look-up finds a draft.
     policy
-        Who chooses the draft length of a step: ``fixed``, ``batch_schedule``, ``threshold`` or
-        ``cost_model``.
+        Who chooses the draft length of a step: ``fixed``, ``batch_schedule``, ``threshold``,
+        ``cost_model`` or ``belief_table``.
     schedule
         Rows ``[first batch, last batch, draft length]`` of ``batch_schedule``, and of no other
         policy (vLLM's ``num_speculative_tokens_per_batch_size``).
     threshold
         Share of the drafted tokens that ``threshold`` wants accepted, and no other policy.
+    table
+        File of ``belief_table``, and of no other policy: draft lengths by belief, as ``moesim study
+        control`` exports them.
     memory_rounds
         Rounds of a request over which ``threshold`` and ``cost_model`` measure acceptance.
     """
@@ -115,6 +158,7 @@ class SpeculationConfig:
     alphas: list[float] = field(default_factory=list)
     alpha_spread: float | None = None
     regime: RegimeConfig | None = None
+    phases: PhasesConfig | None = None
     path: str | None = None
     profile: str | None = None
     task: str | None = None
@@ -125,6 +169,7 @@ class SpeculationConfig:
     policy: str = "fixed"
     schedule: list[list[int]] = field(default_factory=list)
     threshold: float | None = None
+    table: str | None = None
     memory_rounds: float = 10_000.0
 
     def __post_init__(self) -> None:

@@ -56,13 +56,7 @@ class HeterogeneousAcceptance:
     ) -> NDArray[np.int64]:
         """Draw the rate of each request, then its runs (`acceptance.Acceptance`)."""
         rates = self.rates(generator.standard_normal(len(output_tokens)))
-        alpha = np.repeat(rates, output_tokens)
-        uniforms = generator.random(alpha.size)
-        accepted, survival = np.zeros(alpha.size, np.int8), np.ones(alpha.size)
-        for position in range(gamma):
-            survival *= self._candidates.chance(alpha, position)
-            accepted += (uniforms < survival).view(np.int8)
-        return accepted.astype(np.int64)
+        return self._candidates.runs(np.repeat(rates, output_tokens), gamma, generator)
 
     def rates(self, scores: Floats) -> Floats:
         """Return the acceptance rates of requests with given normal scores: float64[...]."""

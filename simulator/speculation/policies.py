@@ -9,50 +9,32 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Protocol
 
 from simulator.registry import Registry
+from simulator.speculation.belief_policy import BeliefPolicy, read_table
 from simulator.speculation.config import SpeculationConfig
 from simulator.speculation.estimate import AcceptanceEstimate
+from simulator.speculation.telemetry import Telemetry
+
+__all__ = ["POLICIES", "DraftPolicy", "Telemetry"]
 
 
 class StepLine(Protocol):
     """Time of a step without prefill, as a line over the summed context (`costs.curves`)."""
 
     @property
-    def base_s(self) -> float: ...  # noqa: D102
+    def base_s(self) -> float: ...
     @property
-    def slope_s(self) -> float: ...  # noqa: D102
+    def slope_s(self) -> float: ...
     @property
-    def first_tokens(self) -> int: ...  # noqa: D102
+    def first_tokens(self) -> int: ...
     @property
-    def last_tokens(self) -> int: ...  # noqa: D102
+    def last_tokens(self) -> int: ...
 
 
 StepPrice = Callable[[int, int, int], StepLine]
 """Time of a step around a place, by draft length, requests and their summed context."""
-
-
-class Telemetry(NamedTuple):
-    """What a policy sees before a step.
-
-    Parameters
-    ----------
-    requests, context_tokens
-        Requests that will decode, and their tokens summed.
-    gamma
-        Draft length of the last step that decoded.
-    accepted
-        Drafted tokens accepted in it by request; empty before the first.
-    """
-
-    requests: int
-    context_tokens: int
-    gamma: int
-    accepted: NDArray[np.int64]
 
 
 class DraftPolicy(Protocol):
@@ -98,6 +80,7 @@ class BatchSchedule:
     Examples
     --------
     >>> policy = BatchSchedule([(1, 8, 4), (9, 32, 2), (33, 256, 0)])
+    >>> import numpy as np
     >>> nothing = np.empty(0, np.int64)
     >>> [policy.decide(Telemetry(batch, 0, 0, nothing)) for batch in (1, 8, 9, 33, 999)]
     [4, 4, 2, 0, 0]
@@ -163,7 +146,7 @@ class CostModel:
 
     def decide(self, telemetry: Telemetry) -> int:
         """Price every draft length; the shortest of equals."""
-        requests, context_tokens, gamma, accepted = telemetry
+        requests, context_tokens, gamma, accepted = telemetry[:4]
         self._estimate.observe(gamma, accepted)
         if requests != self._requests or not self._first <= context_tokens <= self._last:
             self._ask(requests, context_tokens)
@@ -206,3 +189,9 @@ def threshold(config: SpeculationConfig, price: StepPrice) -> Threshold:
 def cost_model(config: SpeculationConfig, price: StepPrice) -> CostModel:
     """Draft as many tokens as yield most per second."""
     return CostModel(config.gamma, price, config.memory_rounds)
+
+
+@POLICIES.register("belief_table")
+def belief_table(config: SpeculationConfig, price: StepPrice) -> BeliefPolicy:
+    """Draft as an exported table says for what is believed of the regime."""
+    return BeliefPolicy(read_table(config))

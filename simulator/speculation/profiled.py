@@ -10,7 +10,7 @@ from scipy.special import expit, roots_hermitenorm
 
 from simulator.errors import ConfigError
 from simulator.speculation.candidates import Candidates
-from simulator.speculation.config import MIN_STRETCH_TOKENS
+from simulator.speculation.config import MIN_STRETCH
 from simulator.speculation.text_states import RoundsByState, TextStates
 
 Floats = NDArray[np.float64]
@@ -54,11 +54,11 @@ class AcceptanceShape:
     low_tokens: float = 97.0
 
     def __post_init__(self) -> None:
-        stretches = min(self.high_tokens, self.low_tokens) >= MIN_STRETCH_TOKENS
+        stretches = min(self.high_tokens, self.low_tokens) >= MIN_STRETCH
         if not (0.0 < self.decay <= 1.0 and self.spread >= 0.0 and self.gain >= 0.0 and stretches):
             raise ConfigError(
                 f"an acceptance shape needs a decay in (0, 1], a spread and a gain of at least 0, "
-                f"and stretches of {MIN_STRETCH_TOKENS:g} tokens or more; got {self!r}."
+                f"and stretches of {MIN_STRETCH:g} tokens or more; got {self!r}."
             )
 
     def shifted(self, logits: float) -> AcceptanceShape:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from simulator.scenario import Scenario
 from simulator.serving.cluster_config import PREFILL
 from simulator.speculation.by_class import ClassAcceptance
+from simulator.speculation.config import SpeculationConfig
 from simulator.speculation.profiled import ProfiledAcceptance
 from simulator.speculation.profiles import choose_shape, read_profile
 from simulator.speculation.regime import RegimeAcceptance
@@ -138,16 +139,28 @@ def _beyond_node(scenario: Scenario) -> list[str]:
     ]
 
 
+def _by_request(speculation: SpeculationConfig) -> str:
+    """Say with which rates drafts are accepted that differ between requests."""
+    phases = speculation.phases
+    if phases is None:
+        return (
+            f"with rate {speculation.alpha:g} on the median request, spread over requests by "
+            f"{speculation.alpha_spread:g} on the logit"
+        )
+    return (
+        f"with rate {phases.alpha_easy:g} in easy and {phases.alpha_hard:g} in hard requests; of "
+        f"the requests of a phase, {phases.stretch_requests:g} on average, "
+        f"{phases.own_share:.0%} are of its kind"
+    )
+
+
 def _acceptance(scenario: Scenario) -> str:
     speculation = scenario.config.speculation
     if not speculation.gamma:
         return "speculation is off in both arms"
     drafts, regime = f"drafts of {scenario.drafter.title} are accepted", speculation.regime
-    if speculation.acceptance == "heterogeneous":
-        return (
-            f"{drafts} with rate {speculation.alpha:g} on the median request, spread over requests "
-            f"by {speculation.alpha_spread:g} on the logit"
-        )
+    if speculation.phases is not None or speculation.acceptance == "heterogeneous":
+        return f"{drafts} {_by_request(speculation)}"
     if regime is not None and isinstance(scenario.acceptance, RegimeAcceptance):
         inflation = scenario.acceptance.variance_inflation(speculation.gamma, WINDOW_ROUNDS)
         return (

@@ -15,6 +15,7 @@ FOLDERS = [
     "hardware_specs.moesd",
     "hardware_specs.wide_ep",
     "workloads.acceptance",
+    "workloads.control",
     "workloads.presets",
     "workloads.routing",
     "workloads.tasks",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from simulator.config import Config
 from simulator.costs.compiled import CompiledSteps, windows_by_length
 from simulator.scenario import Scenario, build
+from simulator.speculation.config import SpeculationConfig
 from simulator.speculation.policies import FIXED
 from simulator.speculation.schedule import best_schedule
 from simulator.streams import Streams
@@ -47,13 +48,18 @@ def arms(config: Config, longest: int) -> Iterator[Arm]:
     longest
         Longest draft of all arms.
     """
-    plain = replace(config.speculation, gamma=longest, policy=FIXED, schedule=[], threshold=None)
+    plain = fixed_policy(config.speculation, longest)
     for gamma in range(longest + 1):
         yield Arm(f"gamma {gamma}", replace(config, speculation=replace(plain, gamma=gamma)))
     rows = derived_schedule(build(replace(config, speculation=plain)))
     for policy, schedule in zip(ADAPTIVE, (rows, []), strict=True):
         chosen = replace(plain, policy=policy, schedule=schedule)
         yield Arm(policy, replace(config, speculation=chosen))
+
+
+def fixed_policy(speculation: SpeculationConfig, gamma: int) -> SpeculationConfig:
+    """Return settings that always draft so many tokens, without those of any other policy."""
+    return replace(speculation, gamma=gamma, policy=FIXED, schedule=[], threshold=None, table=None)
 
 
 def derived_schedule(scenario: Scenario) -> list[list[int]]:
@@ -68,11 +74,12 @@ def derived_schedule(scenario: Scenario) -> list[list[int]]:
         windows_by_length(costs),
         [scenario.acceptance.tokens_per_round(length) for length in range(gamma + 1)],
         last_batch=scenario.deployment(gamma).limits.max_num_seqs,
-        context_tokens=_mean_context_tokens(scenario),
+        context_tokens=mean_context_tokens(scenario),
     )
 
 
-def _mean_context_tokens(scenario: Scenario) -> float:
+def mean_context_tokens(scenario: Scenario) -> float:
+    """Return the cached tokens of a decoding request, on average over time."""
     block = next(iter(scenario.workload.blocks(Streams(scenario.config.run.seed))))
     prompts, outputs = block.prompt_tokens, block.output_tokens
     return float((outputs * (prompts + outputs / 2)).sum() / outputs.sum())

@@ -1,0 +1,77 @@
+"""Regret curves with bootstrap bands over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+RESAMPLES = 2000
+"""Bootstrap samples of the seeds."""
+
+CONFIDENCE = 0.95
+"""Probability that a band covers the mean over seeds."""
+
+CHECKPOINTS = 60
+"""Places at which curves are kept."""
+
+
+class Band(NamedTuple):
+    """A mean over seeds and the percentile interval of its bootstrap."""
+
+    mean: Floats
+    low: Floats
+    high: Floats
+
+
+def checkpoints(intervals: int) -> list[int]:
+    """Return where regret is told: evenly spaced, the last at the end.
+
+    Examples
+    --------
+    >>> checkpoints(600000)[:2], checkpoints(600000)[-1], checkpoints(7)
+    ([10000, 20000], 600000, [1, 2, 3, 4, 5, 6, 7])
+    """
+    return sorted({max(intervals * i // CHECKPOINTS, 1) for i in range(1, CHECKPOINTS + 1)})
+
+
+def bootstrap(values: Floats, seed: int = 0) -> Band:
+    """Return the mean over the first axis and its percentile bootstrap interval.
+
+    Parameters
+    ----------
+    values
+        By seed, shape [seeds, ...].
+    seed
+        Of the resampling.
+
+    Examples
+    --------
+    >>> band = bootstrap(np.array([[1.0, 5.0], [3.0, 5.0]]))
+    >>> band.mean.tolist(), band.low.tolist(), band.high.tolist()
+    ([2.0, 5.0], [1.0, 5.0], [3.0, 5.0])
+    """
+    means = _resampled(values, seed)
+    tail = 100.0 * (1.0 - CONFIDENCE) / 2.0
+    low, high = np.percentile(means, [tail, 100.0 - tail], axis=0)
+    return Band(values.mean(axis=0), low, high)
+
+
+def ratio_of_means(above: Sequence[float], below: Sequence[float], seed: int = 0) -> Band:
+    """Return the ratio of two means over the same seeds, and its paired bootstrap interval."""
+    pairs = np.stack([np.asarray(above, float), np.asarray(below, float)], axis=1)
+    means = _resampled(pairs, seed)
+    tail = 100.0 * (1.0 - CONFIDENCE) / 2.0
+    low, high = np.percentile(means[:, 0] / means[:, 1], [tail, 100.0 - tail])
+    return Band(*(np.asarray(x) for x in (pairs[:, 0].mean() / pairs[:, 1].mean(), low, high)))
+
+
+def _resampled(values: Floats, seed: int) -> Floats:
+    """Return means over seeds drawn with replacement: float64[RESAMPLES, ...]."""
+    drawn = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))
+    weights = np.apply_along_axis(np.bincount, 1, drawn, minlength=len(values)) / len(values)
+    return np.asarray(np.tensordot(weights, values, axes=1))

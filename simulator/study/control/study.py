@@ -1,0 +1,248 @@
+"""The control study: learners and rules on a surrogate, and what is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.errors import ConfigError
+from simulator.speculation.control.alignment import best_order
+from simulator.speculation.control.assumptions import ProcessReport, require_learnable
+from simulator.speculation.control.grid import BeliefGrid
+from simulator.speculation.control.planning import Plan, plan
+from simulator.speculation.control.pomdp import Pomdp
+from simulator.speculation.control.results import LearnerRun
+from simulator.speculation.control.settings import LearnerSettings
+from simulator.study.control.baselines import Baseline, baselines
+from simulator.study.control.race import LEARNERS, Race, follow
+from simulator.study.control.regret import Band, bootstrap, checkpoints
+from simulator.study.control.surrogate import Surrogate
+from simulator.study.control.tables import NearestSchedule, final_plan, nearest_schedule
+
+Floats = NDArray[np.float64]
+
+FINE = 24
+"""Divisions of the belief grid on which the oracle's reward is bounded from above."""
+
+HELD_SEEDS, HELD_INTERVALS = tuple(range(10_000, 10_016)), 20_000
+"""Seeds and intervals on which plans are held that no longer learn; no learner saw these seeds."""
+
+MOST_SEEDS = 64
+"""Most seeds: their intervals are kept in memory."""
+
+MOST_INTERVALS = 2_000_000
+"""Most intervals of a run, likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateRow:
+    """What the mixed learner believed when a plan was made.
+
+    Parameters
+    ----------
+    seed, episode, interval
+        When.
+    observation_error, transition_error
+        ``|O^ - O|_F`` and ``max_a |T_a^ - T_a|_F`` against the truth, states in the order that fits
+        best; for the report alone, no learner sees them.
+    visits, views
+        Triples and ``sigma_S(K_31)`` by action.
+    observation_sigma
+        ``sigma_S(O^)``.
+    disagreement
+        By action how far its own moments are from all in what states show; what does not vanish
+        with more data says that actions were not blind (`results.Conditioning`).
+    note
+        Why an older estimate stood in; empty if it did not.
+    """
+
+    seed: int
+    episode: int
+    interval: int
+    observation_error: float
+    transition_error: float
+    visits: tuple[float, ...]
+    views: tuple[float, ...]
+    observation_sigma: float
+    disagreement: tuple[float, ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ControlStudy:
+    """What was found.
+
+    Parameters
+    ----------
+    found
+        The surrogate.
+    settings
+        Constants of the learners.
+    process
+        How the surrogate stands to the assumptions of the method.
+    oracle
+        The best plan of the true model on the learners' grid.
+    gain
+        rho, the oracle's average reward: an upper bound on a finer grid.
+    rules
+        Baselines with their average rewards.
+    runs
+        Learners by name.
+    checkpoints
+        Numbers of intervals at which regret is told.
+    bands
+        Regret by learner, means and bands at the checkpoints.
+    estimates
+        What the mixed learner believed.
+    learned
+        The last plan of the mixed learner on its first seed: what is exported.
+    held
+        Average rewards of ``oracle`` and ``learned`` held without learning, by seed.
+    schedule
+        The per-batch schedule next to the learned plan.
+    """
+
+    found: Surrogate
+    settings: LearnerSettings
+    process: ProcessReport
+    oracle: Plan
+    gain: float
+    rules: list[Baseline]
+    runs: Mapping[str, LearnerRun]
+    checkpoints: list[int]
+    bands: Mapping[str, Band]
+    estimates: list[EstimateRow]
+    learned: Plan
+    held: Mapping[str, Floats]
+    schedule: NearestSchedule
+
+    @property
+    def best_fixed(self) -> Baseline:
+        """The fixed draft length that earns most."""
+        return max((rule for rule in self.rules if rule.fixed), key=lambda rule: rule.gain)
+
+    @property
+    def best_rule(self) -> Baseline:
+        """The rule that earns most without learning and without changing a draft length blindly."""
+        return max((rule for rule in self.rules if not rule.fixed), key=lambda rule: rule.gain)
+
+    def final_regret(self, learner: str) -> Floats:
+        """Return the regret of a learner at the end, by seed."""
+        run = self.runs[learner]
+        return run.regret(self.found.pomdp.rewards, self.gain, self.checkpoints[-1:])[:, 0]
+
+    def rule_regret(self, rule: Baseline) -> float:
+        """Return the expected regret of a rule at the end."""
+        return (self.gain - rule.gain) * self.checkpoints[-1]
+
+    def overtakes(self, learner: str, rule: Baseline) -> int | None:
+        """Return from how many intervals on the band of a learner lies below a rule's regret.
+
+        None: not within the study.
+        """
+        line = (self.gain - rule.gain) * np.array(self.checkpoints)
+        below = self.bands[learner].high < line
+        above = np.flatnonzero(~below)
+        first = 0 if not above.size else int(above[-1]) + 1
+        return self.checkpoints[first] if first < len(below) else None
+
+
+def study(
+    found: Surrogate,
+    settings: LearnerSettings,
+    *,
+    seeds: Sequence[int],
+    intervals: int,
+    workers: int,
+    advance: Callable[[int], None] = lambda done: None,
+) -> ControlStudy:
+    """Run learners on a surrogate and compare them with rules and the oracle.
+
+    Parameters
+    ----------
+    found
+        The surrogate.
+    settings
+        Constants of the learners.
+    seeds
+        Of the process and the learners.
+    intervals
+        Length of every run.
+    workers
+        Processes at most; results do not depend on it.
+    advance
+        Told of intervals done, over all learners and seeds.
+
+    Raises
+    ------
+    SimulatorError
+        If the surrogate cannot be learned, or the study is out of bounds.
+    """
+    if not 1 <= len(seeds) <= MOST_SEEDS or not 100 <= intervals <= MOST_INTERVALS:
+        raise ConfigError(
+            f"{len(seeds)} seeds of {intervals:,} intervals are out of bounds: 1 to {MOST_SEEDS} "
+            f"seeds, 100 to {MOST_INTERVALS:,} intervals."
+        )
+    process = require_learnable(found.pomdp)
+    pomdp, states = found.pomdp, found.pomdp.states
+    oracle = plan(pomdp, BeliefGrid(states, settings.divisions))
+    gain = min(oracle.gain, plan(pomdp, BeliefGrid(states, max(FINE, settings.divisions))).gain)
+    runs = Race(pomdp, settings, tuple(LEARNERS), intervals).run(seeds, workers, advance)
+    places = checkpoints(intervals)
+    learned = final_plan(runs["mixed"], 0)
+    if learned is None:
+        raise ConfigError(
+            f"{intervals:,} intervals end before the mixed learner has a plan: it explores for "
+            f"first_exploration={settings.first_exploration:,} of them. Take more, or explore less."
+        )
+    held = follow(pomdp, {"oracle": oracle, "learned": learned}, HELD_SEEDS, HELD_INTERVALS)
+    return ControlStudy(
+        found=found,
+        settings=settings,
+        process=process,
+        oracle=oracle,
+        gain=gain,
+        rules=baselines(found),
+        runs=runs,
+        checkpoints=places,
+        bands={
+            name: bootstrap(run.regret(pomdp.rewards, gain, places)) for name, run in runs.items()
+        },
+        estimates=list(_estimates(pomdp, runs["mixed"])),
+        learned=learned,
+        held={name: pomdp.rewards[run.observations].mean(axis=1) for name, run in held.items()},
+        schedule=nearest_schedule(found, held["learned"]),
+    )
+
+
+def _estimates(truth: Pomdp, run: LearnerRun) -> list[EstimateRow]:
+    """Return what a learner believed at every plan, held against the truth."""
+    rows = []
+    for seed, episodes in zip(run.seeds, run.episodes, strict=True):
+        for number, episode in enumerate(episodes):
+            if episode.model is None or episode.conditioning is None:
+                continue
+            model, known = episode.model, episode.conditioning
+            order = best_order(model.observations.T, truth.observations.T)
+            model = model.relabelled([int(state) for state in order])
+            off = np.linalg.norm(model.transitions - truth.transitions, axis=(1, 2))
+            rows.append(
+                EstimateRow(
+                    seed=seed,
+                    episode=number,
+                    interval=episode.first_interval,
+                    observation_error=float(
+                        np.linalg.norm(model.observations - truth.observations)
+                    ),
+                    transition_error=float(off.max()),
+                    visits=tuple(known.visits.tolist()),
+                    views=tuple(known.views.tolist()),
+                    observation_sigma=float(known.observations),
+                    disagreement=tuple(known.disagreement.tolist()),
+                    note=episode.note,
+                )
+            )
+    return rows
