@@ -1,1 +1,1 @@
-"""Tenants of a classifier endpoint beside LLM replicas: benign clients, and attackers in closed loop."""
+"""Tenants of a classifier endpoint beside LLM replicas: users, and attackers in closed loop."""

@@ -72,7 +72,9 @@ class AttackConfig:
         for name in ("mu", "samples", "step"):
             value = getattr(self, name)
             if value is not None and name not in attack.uses:
-                raise ConfigError(f"{name}={value} has no effect: attack={self.kind} has no {name}.")
+                raise ConfigError(
+                    f"{name}={value} has no effect: attack={self.kind} has no {name}."
+                )
             if value is not None:
                 _at_least(name, value, 0, above=True)
         _at_least("radius", self.radius, 0, above=True)

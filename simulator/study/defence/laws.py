@@ -25,8 +25,8 @@ def flip_probability(r: float, *, eot: int = 1, two_sided: bool = False) -> floa
 
     One-sided, ``f(x + mu u) - f(x)``: ``arctan(sqrt(2 / M) r) / pi``. Two-sided,
     ``f(x + mu u) - f(x - mu u)``: ``arctan(r / sqrt(2 M)) / pi``. The difference is ``mu g u`` (or
-    twice that) and its noise ``nu g (v1 - v2)``: for two normal numbers of standard deviations s and
-    t the sum has another sign than the first with probability ``arctan(t / s) / pi``.
+    twice that) and its noise ``nu g (v1 - v2)``: for two normal numbers of standard deviations s
+    and t the sum has another sign than the first with probability ``arctan(t / s) / pi``.
 
     Parameters
     ----------

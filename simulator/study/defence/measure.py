@@ -59,7 +59,7 @@ FIGURES = {
     "first_hit": "share in which a candidate was misclassified once",
     "believed": "share that the attacker's own rule took for a success",
     "majority": "share whose last candidate most of 25 fresh replies misclassify",
-    "queries_per_session": "replies per session that was not cut off",
+    "queries_per_session": "replies per session; of one that was cut off, those until then",
     "attack_queries_per_s": "queries of attackers that were served, per second",
     "attack_gpu_s_per_h": "GPU-seconds that they took, per hour",
     "attack_refused": "share of what attackers sent that a limit turned away",
@@ -158,7 +158,6 @@ def _attack_figures(
     question: Question, tenancy: Tenancy, majority: Sequence[bool]
 ) -> dict[str, float | None]:
     rows, horizon_s = tenancy.sessions, question.tenants.horizon_s
-    ended = [row.queries for row in rows if row.outcome in (HIT, BUDGET)]
     admitted, refused = tenancy.door.admitted[ATTACK], tenancy.door.refused[ATTACK]
     return {
         "sessions": float(len(rows)),
@@ -166,7 +165,7 @@ def _attack_figures(
         "first_hit": _mean([row.first_hit_queries > 0 for row in rows]),
         "believed": _mean([row.outcome == HIT for row in rows]),
         "majority": _mean(majority),
-        "queries_per_session": _mean(ended),
+        "queries_per_session": _mean([row.queries for row in rows]),
         "attack_queries_per_s": admitted / horizon_s,
         "attack_gpu_s_per_h": tenancy.gpu_s(ATTACK) / horizon_s * 3600.0,
         "attack_refused": refused / max(1, admitted + refused),
