@@ -60,9 +60,9 @@ class Settings:
     stop: str = field(default="verified", metadata={"help": "first_hit, or verified by repeats"})
     repeats: int = field(default=5, metadata={"help": "replies that verify a hit"})
     attackers: int = field(default=20, metadata={"help": "tenants that attack"})
-    gap_s: float = field(default=60.0, metadata={"help": "mean time between sessions of one, s"})
+    gap_s: float = field(default=30.0, metadata={"help": "mean time between sessions of one, s"})
     think_s: float = field(default=0.0, metadata={"help": "time between two steps, s"})
-    horizon_s: float = field(default=600.0, metadata={"help": "length of a run, s"})
+    horizon_s: float = field(default=300.0, metadata={"help": "length of a run, s"})
     benign_rate: float = field(default=20.0, metadata={"help": "ordinary queries/s"})
     benign_tenants: int = field(default=50, metadata={"help": "tenants that share them"})
     objective_ms: float = field(default=100.0, metadata={"help": "answered in time, ms"})
@@ -85,7 +85,7 @@ class Settings:
         default=0.01, metadata={"help": "clean accuracy that the advice may give up"}
     )
     seed: int = field(default=0, metadata={"help": "of all randomness"})
-    replications: int = field(default=3, metadata={"help": "independent repetitions"})
+    replications: int = field(default=5, metadata={"help": "independent repetitions"})
     workers: int | None = field(
         default=None, metadata={"help": "processes (default: one per core)"}
     )

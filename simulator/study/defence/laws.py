@@ -63,7 +63,7 @@ def mean_cosine(r: float, dimension: int, samples: int, *, eot: int = 1) -> floa
     """Return about the cosine between gradient and the mean of q forward estimates.
 
     ``1 / sqrt(1 + (d + 1 + 2 d r^2 / M) / q)``: the squares of the parts along and across, each as
-    expected.
+    expected. That is no mean of a ratio: it is 0.02 too small at d = 16, right to 0.01 from 64 on.
 
     Examples
     --------
