@@ -41,7 +41,7 @@ def _attacks(frontier: Frontier) -> Table:
         "majority>",
         "queries>",
         "GPU-s/h>",
-        "accuracy>",
+        "clean>",
         tight=True,
         unbroken=9,
     )
@@ -96,11 +96,11 @@ def _words(frontier: Frontier) -> list[str]:
     endpoint = frontier.question.tenants.endpoint
     where = "on GPUs of its own"
     if endpoint.share is not None:
-        where = f"on the GPU of an LLM replica, {endpoint.share:.0%} of it while both compute"
+        where = f"on the GPU of an LLM replica, {percent(endpoint.share)} of it while both compute"
     text = (
         "begun: attack sessions; cut: by the end of the run or a quota. first: a candidate was "
         "misclassified once. believed: the attacker's rule to stop said so. majority: most of "
-        f"{JUDGE_REPLIES} fresh replies to the last candidate are wrong. Ratios have 95 % "
+        f"{JUDGE_REPLIES} fresh replies to the last candidate are wrong. clean: accuracy. Ratios have 95 % "
         f"intervals over replications. Assumed: {1e3 * endpoint.batch_s:g} ms a batch and "
         f"{1e3 * endpoint.query_s:g} ms a query, {where}."
     )
@@ -119,8 +119,8 @@ def _ratio(found: Interval | None) -> str:
     if found is None:
         return ABSENT
     if found.low is None or found.high is None:
-        return f"{found.value:.2f}"
-    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+        return f"{found.value:.3g}"
+    return f"{found.value:.3g} ({found.low:.3g} to {found.high:.3g})"
 
 
 def _mean(found: Measured, figure: str) -> float | None:

@@ -93,7 +93,7 @@ class Session:
         self.first_hit = self.first_hit or self.queries
         if self._config.verifies:
             self._averaged = averaged
-            self.points = np.repeat(self.candidate[None], self._config.repeats, axis=0)
+            self.points = np.repeat(self.candidate[None], self._config.verifying, axis=0)
         else:
             self._end(hit=True)
 

@@ -29,7 +29,7 @@ def test_queries_never_exceed_the_budget_by_a_whole_step(kind: str, eot: int) ->
     generator = np.random.default_rng(2)
     while one.points is not None:
         step = max(step, len(one.points))
-        one.take(generator.standard_normal((len(one.points), 2)) + [1.5, 0.0])
+        one.take(generator.normal([1.5, 0.0], 1.0, (len(one.points), 2)))
     assert one.queries < 100 + step
 
 
