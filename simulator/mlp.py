@@ -1,7 +1,8 @@
 """A small multilayer perceptron in numpy, trained with Adam: deterministic, no framework.
 
 It stands low among the rooms because who serves classifiers, who predicts experts and who studies
-either all use it. Randomness comes from generators that callers hand in.
+either all use it. Randomness comes from generators that callers hand in. Its matrices are small:
+work on them belongs under `one_thread`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.float64]
 
@@ -20,6 +22,14 @@ slopes by the outputs, shape (n, k)."""
 
 Disturb = Callable[["Mlp", Floats, NDArray[np.int64]], Floats]
 """Changes a batch of inputs before a step of training: given the network, inputs and rows."""
+
+
+one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
+"""Decorates a function whose matrices are multiplied by one thread.
+
+Small matrices gain nothing by several threads, which on busy machines wait for one another a
+hundred times as long as they work. The last bits of a product do not depend on the machine's cores.
+"""
 
 
 class Mlp:

@@ -41,9 +41,8 @@ def _attacks(frontier: Frontier) -> Table:
         "majority>",
         "queries>",
         "GPU-s/h>",
-        "clean>",
         tight=True,
-        unbroken=9,
+        unbroken=8,
     )
     for found in frontier.measured:
         if found.case.attacked:
@@ -56,7 +55,6 @@ def _attacks(frontier: Frontier) -> Table:
                 ),
                 number(_mean(found, "queries_per_session")),
                 number(_mean(found, "attack_gpu_s_per_h")),
-                fine_percent(found.accuracy),
             )
     return table
 
@@ -69,6 +67,7 @@ def _users(frontier: Frontier) -> Table:
             *(seconds(_mean(found, f"benign_{label}_s")) for label in ("p50", "p95", "p99")),
             number(_mean(found, "benign_goodput_per_s")),
             fine_percent(_mean(found, "benign_refused")),
+            fine_percent(found.accuracy),
         )
     return table
 
@@ -100,8 +99,8 @@ def _words(frontier: Frontier) -> list[str]:
     text = (
         "begun: attack sessions; cut: by the end of the run or a quota. first: a candidate was "
         "misclassified once. believed: the attacker's rule to stop said so. majority: most of "
-        f"{JUDGE_REPLIES} fresh replies to the last candidate are wrong. clean: accuracy. Ratios have 95 % "
-        f"intervals over replications. Assumed: {1e3 * endpoint.batch_s:g} ms a batch and "
+        f"{JUDGE_REPLIES} fresh replies to the last candidate are wrong. Ratios have "
+        f"95 % intervals over replications. Assumed: {1e3 * endpoint.batch_s:g} ms a batch and "
         f"{1e3 * endpoint.query_s:g} ms a query, {where}."
     )
     return textwrap.wrap(text, WIDTH)

@@ -41,8 +41,8 @@ class Session:
     variance of the defender's noise. The candidate of a step is a *hit* where its averaged margin
     is negative. With ``stop: first_hit`` that ends the session; with ``verified`` the candidate is
     asked ``repeats`` times more, and the session ends if most of these replies are wrong, else
-    the attack goes on. No step begins when the budget is spent, so that queries are less than
-    budget plus one step.
+    the attack goes on. Nothing more is asked when the budget is spent, not even to verify, so that
+    queries are less than budget plus one step.
 
     Parameters
     ----------
@@ -91,7 +91,9 @@ class Session:
             self._go_on(averaged)
             return
         self.first_hit = self.first_hit or self.queries
-        if self._config.verifies:
+        if self._config.verifies and self.queries >= self._config.budget:
+            self._end(hit=False)
+        elif self._config.verifies:
             self._averaged = averaged
             self.points = np.repeat(self.candidate[None], self._config.verifying, axis=0)
         else:

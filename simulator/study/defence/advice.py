@@ -31,8 +31,8 @@ def advice(frontier: Frontier, accuracy_loss: float) -> str:
     if not fit:
         return (
             f"No case keeps clean accuracy within {100 * accuracy_loss:.1f} points and "
-            f"{100 * GOODPUT_KEPT:.0f} % of the goodput of ordinary users: try smaller limits, less noise, "
-            "defences=rnd_gf, or more servers."
+            f"{100 * GOODPUT_KEPT:.0f} % of the goodput of ordinary users: try smaller limits, "
+            "less noise, defences=rnd_gf, or more servers."
         )
     best = min(fit, key=lambda one: (_mean(one, "majority"), _mean(one, "attack_gpu_s_per_h")))
     if best is bare:

@@ -67,6 +67,12 @@ def test_a_hit_is_verified_by_most_of_the_repeats_else_the_attack_goes_on() -> N
     assert (one.points, one.hit, one.queries, one.first_hit) == (None, True, 72, 31)
 
 
+def test_a_hit_that_no_budget_is_left_to_verify_does_not_count() -> None:
+    one = session(budget=31, repeats=5)
+    answer(one, WRONG)
+    assert (one.points, one.hit, one.queries, one.first_hit) == (None, False, 31, 31)
+
+
 def test_a_budget_spent_on_verifying_ends_a_session() -> None:
     one = session(budget=32, repeats=5)
     answer(one, WRONG)
