@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from simulator.report.figures import ABSENT, number, seconds
-from simulator.report.html.blocks import BAD, GOOD, NEUTRAL, Cell, Row, Table
+from simulator.report.html.blocks import BAD, GOOD, Cell, Row, Table, tone_of
 from simulator.report.html.grids import plain_table
 from simulator.report.plan_names import share
 from simulator.trace.latencies import QUANTILES
@@ -90,13 +90,6 @@ def _on_lines(name: str) -> str:
     ['3 x (4 x h200_sxm, TP 4)', 'gamma 3']
     """
     return name.replace("), ", ")\n")
-
-
-def tone_of(ratio: Json | None) -> str:
-    """Return the tone of a ratio that is good above 1, if its interval decides."""
-    if ratio is None or ratio["low"] is None or ratio["high"] is None:
-        return NEUTRAL
-    return GOOD if ratio["low"] > 1 else BAD if ratio["high"] < 1 else NEUTRAL
 
 
 def _nearest(objectives: Json, classes: Sequence[Json], latency: str) -> str:
