@@ -124,7 +124,7 @@ def test_no_simulation_exceeds_the_bound(case):
 @pytest.mark.parametrize("rate", [40.0, 150.0])
 def test_the_cheapest_is_that_of_brute_force(rate, tmp_path):
     """Every deployment and every number of replicas, against branch and bound."""
-    asked = question(rate, tensor_parallel=(1, 2), gammas=(0, 3), requests=500, cache=tmp_path)
+    asked = question(rate, tensor_parallel=(1, 2), gammas=(0, 3), requests=300, cache=tmp_path)
     found = answer(asked)
     variants = Variants(asked)
     bench = bench_of(
