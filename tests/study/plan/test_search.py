@@ -137,7 +137,9 @@ def test_the_cheapest_is_that_of_brute_force(rate, tmp_path):
             if held_by_replication(bench, deployment.with_replicas(replicas), rate):
                 needed.append(replicas * deployment.unit_gpus)
                 break
-    assert found.best.deployment.gpus == min(needed)
+    # Fresh seeds may refute what holds in the replications that brute force saw.
+    first, *_ = (*found.confirmation.failed, found.confirmation.top)
+    assert first.deployment.gpus == min(needed)
     again = answer(asked)
     assert again.offers == found.offers
     assert again.counts.simulated == 0
