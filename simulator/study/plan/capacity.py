@@ -70,14 +70,27 @@ class Demand:
     context_tokens: float
 
 
-def max_rate(supply: Supply, demand: Demand) -> tuple[float, str]:
-    """Solve the programme.
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """The solution.
 
-    Returns
-    -------
-    tuple of float and str
-        Requests/s, and what binds: ``tpot``, ``kv_memory``, ``max_num_seqs``, ``prefill`` or
-        ``decode``. A rate of 0 means that no batch, not even of one, is fast enough.
+    Parameters
+    ----------
+    rate
+        Requests/s; 0 if no batch, not even of one, is fast enough.
+    token_s
+        Time per output token of a request at that rate, s; 0 at no rate.
+    binding
+        What binds: ``tpot``, ``kv_memory``, ``max_num_seqs``, ``prefill`` or ``decode``.
+    """
+
+    rate: float
+    token_s: float
+    binding: str
+
+
+def max_rate(supply: Supply, demand: Demand) -> Capacity:
+    """Solve the programme.
 
     Examples
     --------
@@ -85,9 +98,9 @@ def max_rate(supply: Supply, demand: Demand) -> tuple[float, str]:
 
     >>> offered = Supply(np.array([1.0, 2.0]), np.array([0.02, 0.025]), cache_tokens=1e6)
     >>> max_rate(offered, Demand(100, prefill_s=0.0, residence_s=10.0, context_tokens=500))
-    (0.8, 'max_num_seqs')
+    Capacity(rate=0.8, token_s=0.025, binding='max_num_seqs')
     >>> max_rate(offered, Demand(100, prefill_s=0.0, residence_s=2.0, context_tokens=500))
-    (0.5, 'tpot')
+    Capacity(rate=0.5, token_s=0.02, binding='tpot')
     """
     speed = supply.batches / supply.token_s
     bounded = math.isfinite(demand.residence_s)
@@ -107,10 +120,11 @@ def max_rate(supply: Supply, demand: Demand) -> tuple[float, str]:
     )
     if not found.success:
         raise InvariantError(f"the capacity of a replica has no solution: {found.message}")
-    rate = float(found.x[-1])
+    rate, shares = float(found.x[-1]), found.x[:-1]
+    token_s = float(shares @ supply.batches) / (rate * demand.tokens) if rate > 0.0 else 0.0
     prices = iter(-found.ineqlin.marginals)
     price = [float(next(prices)) if use else 0.0 for use in used]
-    return rate, _binding(rate, price, found.x[:-1], demand)
+    return Capacity(rate, token_s, _binding(rate, price, shares, demand))
 
 
 def _binding(rate: float, price: list[float], shares: Floats, demand: Demand) -> str:

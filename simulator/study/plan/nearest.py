@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from simulator.study.plan.bench import Bench
+from simulator.study.plan.bench import Variants
 from simulator.study.plan.cheapest import Design
 from simulator.study.plan.cost import affordable_gpus
 from simulator.study.plan.decide import Assessment
@@ -82,7 +82,7 @@ def _served(design: Design, gpus: int) -> float:
     return gpus // design.deployment.unit_gpus * design.screening.likely_rate
 
 
-def nearest_rejected(bench: Bench, rejected: Sequence[Rejected]) -> Search[NearestMiss]:
+def nearest_rejected(variants: Variants, rejected: Sequence[Rejected]) -> Search[NearestMiss]:
     """Return what comes closest where no deployment even starts, and what would let it.
 
     Of a model that does not fit, more pipeline stages and smaller weights are tried.
@@ -98,7 +98,7 @@ def nearest_rejected(bench: Bench, rejected: Sequence[Rejected]) -> Search[Neare
     largest = max(short, key=lambda one: one.deployment.unit_gpus)
     wider = [replace(largest.deployment, pipeline_parallel=stages) for stages in WIDER]
     smaller = [replace(largest.deployment, precision=precision) for precision in SMALLER]
-    found = yield from screenings([bench.screening(one) for one in (*wider, *smaller)])
+    found = yield from screenings([variants.screening(one) for one in (*wider, *smaller)])
     takes = []
     fits = [not one.reason or one.kind == "objective" for one in found]
     stages = next((one for one, fit in zip(wider, fits, strict=False) if fit), None)

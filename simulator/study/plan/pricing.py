@@ -19,11 +19,11 @@ from simulator.study.plan.traffic import Traffic
 Floats = NDArray[np.float64]
 Chunk = tuple[int, int]
 
-BATCHES_PER_OCTAVE = 6
+BATCHES_PER_OCTAVE = 4
 """Batches that are priced between one and twice as many. Assumed: in between, steps are close to
 straight lines."""
 
-PROMPT_QUANTILES = 16
+PROMPT_QUANTILES = 8
 """Prompts that stand for all, at equal steps of their distribution."""
 
 

@@ -63,6 +63,8 @@ class Screening:
         Mean requests that the KV cache holds.
     bound_rate, likely_rate
         Requests/s that no simulation exceeds, and those that one will likely reach.
+    likely_token_s
+        Time per output token at the likely rate, s.
     binding
         What limits the likely rate, one of `result.BINDING_CONSTRAINTS`.
     """
@@ -78,6 +80,7 @@ class Screening:
     kv_requests: float = 0.0
     bound_rate: float = 0.0
     likely_rate: float = 0.0
+    likely_token_s: float = 0.0
     binding: str = "none"
 
     def to_json(self) -> Json:
@@ -160,7 +163,8 @@ def _rates(
         context_tokens=traffic.context_tokens,
     )
     bound = _bound(decodes, traffic, objectives, reads=not split)
-    likely, binding = max_rate(decodes.supply(fill=LIKELY_FILL), demand)
+    found = max_rate(decodes.supply(fill=LIKELY_FILL), demand)
+    likely, binding = found.rate, found.binding
     if split:
         ahead, behind = (pool.replicas for pool in scenario.config.cluster.pools)
         least_s = reads.least_prefill_s(_served(objectives), alone=True)
@@ -177,6 +181,7 @@ def _rates(
         kv_requests=decodes.deployment.kv_capacity_tokens / max(1.0, demand.context_tokens),
         bound_rate=float(bound),
         likely_rate=float(likely),
+        likely_token_s=found.token_s,
         binding=binding,
     )
 
@@ -198,8 +203,8 @@ def _bound(
         batch = min(replica.fitting, rate * stays_s)
         most = PILED * batch / max(rounds, 1e-9)
         prefill_s = replica.least_prefill_s(_served(objectives), most=most) if reads else 0.0
-        rate, _ = max_rate(supply, _least_demand(traffic, objectives, prefill_s))
-    return float(rate)
+        rate = max_rate(supply, _least_demand(traffic, objectives, prefill_s)).rate
+    return rate
 
 
 def _served(objectives: Sequence[SloConfig]) -> float:

@@ -126,7 +126,6 @@ def test_a_confirmation_measures_twice_as_long_after_the_same_warm_up():
 
 def test_fresh_seeds_refute_what_does_not_hold(monkeypatch):
     bench = FormulaBench()
-    monkeypatch.setattr(confirm, "Bench", lambda *_: bench)
     monkeypatch.setattr(confirm, "fresh_seeds", lambda _: (11, 12, 13, 14, 15))
     held = drive(check(bench, PLAIN), by_capacity(lambda _: 4.0))
     refuted = drive(check(bench, PLAIN), by_capacity(lambda _: 3.0))
