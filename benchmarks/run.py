@@ -14,6 +14,7 @@ import events
 import memory
 import million
 import peer
+import sweep
 import traces
 import w1
 from rich.console import Console
@@ -28,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "memory": memory.measure,
     "million": million.measure,
     "traces": traces.measure,
+    "sweep": sweep.measure,
 }
 
 

@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 done, 2 refused, 70 a bug, 130 interrupted, 141 the reader of the output left.
+        0 done, 1 done and nothing found (moesim plan), 2 refused, 70 a bug, 130 interrupted, 141
+        the reader of the output left.
 
     Examples
     --------
@@ -59,7 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _worded(error: BaseException) -> tuple[str, int]:
     """Return the message and the exit code of an error."""
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted; what had not ended has no summary.", EXIT_INTERRUPTED
+        # A command that can go on later says so in the exception.
+        what = str(error) or "what had not ended has no summary."
+        return f"interrupted; {what}", EXIT_INTERRUPTED
     if isinstance(error, InvariantError):
         return f"{error}\n{_BUG}", EXIT_BUG
     if isinstance(error, SimulatorError):

@@ -4,6 +4,7 @@
 
     SimulatorError
     ├── ConfigError        a setting is unknown, malformed or impossible
+    │   ├── SchemaError    a setting has a name that is not known, or a value of another type
     │   └── CapacityError  a deployment cannot hold what it is asked to hold
     ├── DataError          an input file is malformed (names the file and the line)
     ├── TableError         a kernel table or specification lacks what is asked of it
@@ -24,6 +25,10 @@ class SimulatorError(Exception):
 
 class ConfigError(SimulatorError):
     """A setting is unknown, malformed or impossible."""
+
+
+class SchemaError(ConfigError):
+    """A setting is unknown, missing or of another type: wrong whatever stands beside it."""
 
 
 class CapacityError(ConfigError):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from simulator.errors import ConfigError, unknown
+from simulator.errors import SchemaError, unknown
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], path: str) -> T:
 
     Raises
     ------
-    ConfigError
+    SchemaError
         If a field is unknown, missing, or of another type; the message names it by its path.
 
     Examples
@@ -38,18 +39,24 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], path: str) -> T:
     >>> from_mapping(Moe, {"experts": 8, "topk": 2}, "model.moe")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    simulator.errors.ConfigError: unknown setting 'topk' in model.moe. Did you mean 'top_k'? ...
+    simulator.errors.SchemaError: unknown setting 'topk' in model.moe. Did you mean 'top_k'? ...
     """
-    hints = get_type_hints(cls)
+    hints = _hints(cls)  # type: ignore[arg-type] # classes hash
     for key in values:
         if key not in hints:
-            raise ConfigError(unknown("setting", str(key), hints, path))
+            raise SchemaError(unknown("setting", str(key), hints, path))
     prefix = f"{path}." if path else ""
     for field in fields(cls):  # type: ignore[arg-type]
         required = field.default is MISSING and field.default_factory is MISSING
         if required and field.name not in values:
-            raise ConfigError(f"{prefix}{field.name} is missing and has no default; set it.")
+            raise SchemaError(f"{prefix}{field.name} is missing and has no default; set it.")
     return cls(**{k: _convert(hints[k], value, f"{prefix}{k}") for k, value in values.items()})
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    """Return the types of the fields: resolving them takes most of the time of a conversion."""
+    return get_type_hints(cls)
 
 
 def _convert(hint: Any, value: Any, path: str) -> Any:
@@ -60,15 +67,15 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
         (hint,) = (choice for choice in choices if choice is not NoneType)
     if is_dataclass(hint):
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{path}={value!r} must be a mapping of settings.")
+            raise SchemaError(f"{path}={value!r} must be a mapping of settings.")
         return from_mapping(hint, value, path)  # type: ignore[arg-type]
     if get_origin(hint) in (list, tuple):
         if not isinstance(value, (list, tuple)):
-            raise ConfigError(f"{path}={value!r} must be a list.")
+            raise SchemaError(f"{path}={value!r} must be a list.")
         kind = get_args(hint)[0]
         items = (_convert(kind, item, f"{path}[{i}]") for i, item in enumerate(value))
         return get_origin(hint)(items)
     accepted = (int, float) if hint is float else hint
     if not isinstance(value, accepted) or (isinstance(value, bool) and hint is not bool):
-        raise ConfigError(f"{path}={value!r} must be {_SCALARS[hint]}.")
+        raise SchemaError(f"{path}={value!r} must be {_SCALARS[hint]}.")
     return hint(value)

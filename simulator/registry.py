@@ -1,7 +1,7 @@
 """Registries: the choice of a part by its ``kind:`` name, open to third parties.
 
 A part registers itself with a decorator; an installed package registers one through the entry-point
-group ``moesim.<what>``. Configs name kinds, never Python targets.
+group ``moesim.<what>``, with ``_`` for spaces. Configs name kinds, never Python targets.
 """
 
 from __future__ import annotations
@@ -70,5 +70,6 @@ class Registry(Generic[T]):
         if self._plugins_loaded:
             return
         self._plugins_loaded = True
-        for point in entry_points(group=f"moesim.{self.what}"):
+        # Packaging allows no spaces in the name of a group.
+        for point in entry_points(group=f"moesim.{self.what.replace(' ', '_')}"):
             self._factories.setdefault(point.name, point.load())

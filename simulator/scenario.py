@@ -108,6 +108,24 @@ class Scenario:
         pools = self.pools or (self,)
         return plan_cluster(self.config, [pool.deployment(gamma) for pool in pools])
 
+    def under(self, config: Config) -> Scenario:
+        """Return these replicas in other numbers or under another load; step times are kept.
+
+        Parameters
+        ----------
+        config
+            As that of this scenario but for workload, run, and how many replicas there are.
+        """
+        workload = build_workload(config.workload, config.run.requests)
+        if self.pools:
+            own = pool_configs(config)
+            pools = tuple(pool.under(each) for pool, each in zip(self.pools, own, strict=True))
+            return replace(pools[shown_pool(config.cluster)], config=config, pools=pools)
+        moved = replace(self, config=config, workload=workload)
+        gamma, replicas = config.speculation.gamma, config.hardware.replicas
+        moved._deployments[gamma] = replace(self.deployment(gamma), replicas=replicas)
+        return moved
+
     def _deploy(self, gamma: int) -> Deployment:
         # Engines schedule every attention group by itself, and every micro-batch of a pipeline.
         scheduler, spread = self.config.scheduler, self.parallelism

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields
 
 from simulator.commands import COMMANDS
 from simulator.commands.arguments import Parser
 from simulator.commands.calibrate import SUBJECTS as CALIBRATE
+from simulator.commands.plan import Settings as PlanSettings
 from simulator.commands.show import SUBJECTS as SHOW
 from simulator.commands.study import SUBJECTS as STUDY
 from simulator.commands.validate import SUBJECTS as VALIDATE
@@ -22,12 +24,18 @@ _moesim_complete() {
         replies="@COMMANDS@ --help --version"
     elif [[ "$command" == simulate && "$current" == -* ]]; then
         replies="--help --multirun --cfg --config-dir --info --hydra-help"
+    elif [[ "$command" =~ ^(sweep|plan)$ && "$current" == -* ]]; then
+        replies="--help"
     elif [[ "$command" == explain && "$current" == -* ]]; then
         replies="--help --batch --context --picture --json"
-    elif [[ "$command" == simulate || "$command" == explain ]]; then
+    elif [[ "$command" == export && "$current" == -* ]]; then
+        replies="--perfetto --help"
+    elif [[ "$command" =~ ^(simulate|explain|plan|sweep)$ ]]; then
         # Hydra answers; it wants the line without our sub-command.
         line="${line#*"$command"}"
         replies="$(COMP_LINE="moesim$line" "${COMP_WORDS[0]}" simulate -sc query=bash 2>/dev/null)"
+        [[ "$command" == plan && "$current" != *=* ]] && replies+=" @PLAN@"
+        [[ "$command" == sweep && "$current" != *=* ]] && replies+=" executor= workers= address="
     elif [[ "$command" == validate ]]; then
         replies="@VALIDATE@ --help"
     elif [[ "$command" == calibrate ]]; then
@@ -41,6 +49,8 @@ _moesim_complete() {
     elif [[ "$command" == list ]]; then
         replies="models gpus topologies drafters acceptance workloads formats"
         replies+=" scenarios engines tables parts"
+    elif [[ "$command" == report ]]; then
+        replies="pictures=png pictures=svg hydra.run.dir= --help"
     elif [[ "$command" == kernels ]]; then
         replies="import"
     elif [[ "$command" == completion ]]; then
@@ -70,6 +80,7 @@ def main(arguments: list[str]) -> int:
     script = BASH
     for mark, names in (
         ("COMMANDS", list(COMMANDS)),
+        ("PLAN", [f"{field.name}=" for field in fields(PlanSettings)]),
         ("VALIDATE", list(VALIDATE)),
         ("CALIBRATE", list(CALIBRATE)),
         ("SHOW", list(SHOW)),

@@ -15,6 +15,7 @@ from simulator.experts.laws import ROUTING_LAWS
 from simulator.experts.placement_kinds import PLACEMENTS
 from simulator.experts.prefetch import PREFETCHERS
 from simulator.hardware.gpu import gpu_names, load_gpu
+from simulator.hardware.prices import load_prices
 from simulator.hardware.topology import load_topology, topology_names
 from simulator.kernels.schema import ENGINES, OPERATORS
 from simulator.kernels.tables import KernelTables
@@ -35,6 +36,7 @@ from simulator.models.parameters import (
 )
 from simulator.quantities import read_data
 from simulator.registry import Registry
+from simulator.report.figures import number
 from simulator.serving.queues import QUEUES
 from simulator.serving.router import ROUTERS
 from simulator.speculation.acceptance import ACCEPTANCE
@@ -111,17 +113,27 @@ def models() -> list[Sheet]:
 
 
 def gpus() -> list[Sheet]:
-    """List the GPUs with memory, bandwidth and peaks."""
-    rows, sources = [], {}
+    """List the GPUs with memory, bandwidth, peaks, power and price."""
+    rows, costs, sources, prices = [], [], {}, load_prices()
     for name in gpu_names():
         gpu = load_gpu(name)
         peaks = ", ".join(f"{dtype} {peak / TERA:,.0f}" for dtype, peak in gpu.peak_flops.items())
         memory, bandwidth = gpu.memory_bytes / GIB, gpu.memory_bandwidth / TERA
         rows.append((name, f"{memory:.0f}", f"{bandwidth:.2f}", f"{gpu.node_gpus}", peaks))
-        found = _joined(quantity.source for quantity in gpu.provenance.values())
-        sources[name] = f"{gpu.title}: {found}"
+        price = prices.of(name)
+        costs.append((name, number(gpu.tdp_watts), number(price.value if price else None)))
+        known = [*gpu.provenance.values(), *filter(None, [price])]
+        sources[name] = f"{gpu.title}: {_joined(quantity.source for quantity in known)}"
     columns = ("name", "GiB>", "TB/s>", "a node>", "dense peak, TFLOP/s")
-    return [Sheet("GPUs (hardware=NAME)", columns, rows, sources)]
+    return [
+        Sheet("GPUs (hardware=NAME)", columns, rows, {}),
+        Sheet(
+            "Their design power, and list price an hour (moesim plan prices=FILE)",
+            ("name", "W>", "USD>"),
+            costs,
+            sources,
+        ),
+    ]
 
 
 def topologies() -> list[Sheet]:

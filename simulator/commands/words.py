@@ -94,6 +94,22 @@ def read_words(words: Sequence[str], schema: type[T], command: str) -> Words[T]:
         raise ConfigError(f"{error} {_try(command)}") from error
 
 
+def own_words(words: Sequence[str], schema: type) -> tuple[list[str], list[str]]:
+    """Split words into a command's own settings and what is for the scenario.
+
+    Examples
+    --------
+    >>> @dataclass(frozen=True)
+    ... class Toy:
+    ...     rows: int = 3
+    >>> own_words(["rows=5", "model=mixtral_8x7b", "hydra.run.dir=here"], Toy)
+    (['rows=5', 'hydra.run.dir=here'], ['model=mixtral_8x7b'])
+    """
+    keys = {field.name for field in fields(schema)} | {RUN_FOLDER}
+    own = [word for word in words if word.partition("=")[0] in keys]
+    return own, [word for word in words if word not in own]
+
+
 def _bare(schema: type) -> str | None:
     """Return the setting that a word without ``=`` sets."""
     return next((field.name for field in fields(schema) if field.metadata.get("bare")), None)
@@ -137,7 +153,13 @@ def _value(hint: Any, key: str, text: str) -> Any:
     return value
 
 
-def help_text(command: str, purpose: str, schema: type, examples: Sequence[str]) -> str:
+def help_text(
+    command: str,
+    purpose: str,
+    schema: type,
+    examples: Sequence[str],
+    default_folder: str = "runs/DATE/TIME-...",
+) -> str:
     """Compose the help of a command of words.
 
     Parameters
@@ -148,6 +170,8 @@ def help_text(command: str, purpose: str, schema: type, examples: Sequence[str])
         What the command does and needs.
     examples
         Command lines without ``moesim``.
+    default_folder
+        Where files go unless a folder is given.
     """
     defaults = {
         field.name: None if field.default is MISSING else field.default
@@ -158,7 +182,7 @@ def help_text(command: str, purpose: str, schema: type, examples: Sequence[str])
         _key(field, _shown(defaults.get(field.name))): field.metadata.get("help", "")
         for field in fields(schema)
     }
-    entries[f"{RUN_FOLDER}=DIR"] = "folder of the files (default: runs/DATE/TIME-...)"
+    entries[f"{RUN_FOLDER}=DIR"] = f"folder of the files (default: {default_folder})"
     lines = "\n".join(f"  moesim {example}" for example in examples)
     bare = (_bare(schema) or "").upper()
     usage = " ".join(word for word in ("moesim", command, bare, "[key=value ...]") if word)

@@ -57,6 +57,8 @@ class Gpu:
     host_bandwidth
         Peak of the link from host memory (PCIe, NVLink-C2C), this direction alone, bytes/s; None
         where the specification leaves it out.
+    tdp_watts
+        Thermal design power, W; None where the specification leaves it out.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Gpu:
     provenance: dict[str, Quantity]
     nvlink_bandwidth: float | None = None
     host_bandwidth: float | None = None
+    tdp_watts: float | None = None
 
     def ridge_flop_per_byte(self, dtype: str) -> float:
         """Arithmetic intensity where compute and memory time are equal, FLOP/byte (eq. 1)."""
@@ -173,17 +176,18 @@ def _gpu(name: str, tables: str, data: Mapping[str, Any], origin: str) -> Gpu:
     for key, entry in provenance.items():
         if not 0 < entry.value < float("inf"):
             raise TableError(f"{origin}: {key} is {entry.value!r}; it must be positive.")
-    nvlink, host = (provenance.get(f"{link}_bandwidth") for link in ("nvlink", "host"))
+    values = {key: entry.value for key, entry in provenance.items()}
     return Gpu(
         name=name,
         title=str(data.get("title", name)),
-        memory_bytes=provenance["memory"].value,
-        memory_bandwidth=provenance["memory_bandwidth"].value,
-        l2_bytes=provenance["l2_cache"].value,
-        peak_flops={dtype: provenance[f"peak_flops.{dtype}"].value for dtype in peaks},
-        node_gpus=int(provenance["node_gpus"].value),
+        memory_bytes=values["memory"],
+        memory_bandwidth=values["memory_bandwidth"],
+        l2_bytes=values["l2_cache"],
+        peak_flops={dtype: values[f"peak_flops.{dtype}"] for dtype in peaks},
+        node_gpus=int(values["node_gpus"]),
         tables=tables,
         provenance=provenance,
-        nvlink_bandwidth=None if nvlink is None else nvlink.value,
-        host_bandwidth=None if host is None else host.value,
+        nvlink_bandwidth=values.get("nvlink_bandwidth"),
+        host_bandwidth=values.get("host_bandwidth"),
+        tdp_watts=values.get("tdp"),
     )

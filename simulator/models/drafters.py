@@ -29,6 +29,22 @@ LAYER_KINDS = ("dense", "target")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeadCheckpoint:
+    """A head that somebody trained for a model and published.
+
+    Parameters
+    ----------
+    model
+        The model, by its key in the catalogue.
+    checkpoint
+        Name of the head on Hugging Face.
+    """
+
+    model: str
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Drafter:
     """A drafter. Fields of another kind than its own must stay at their defaults.
 
@@ -62,6 +78,8 @@ class Drafter:
         Host time of an n-gram look-up, once a round: per request, and per token of its text, s.
     usual_for
         Models of the catalogue that are usually run with this drafter.
+    checkpoints
+        Heads that were published for models of the catalogue.
 
     Raises
     ------
@@ -85,6 +103,7 @@ class Drafter:
     lookup_request_s: float = 0.0
     lookup_token_s: float = 0.0
     usual_for: tuple[str, ...] = ()
+    checkpoints: tuple[HeadCheckpoint, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in DRAFTER_KINDS:
@@ -104,7 +123,7 @@ class Drafter:
         if self.kind == "head":
             self._check_head()
             return
-        for key in ("layers", "mlp_ratio", "input_vectors", "vocab"):
+        for key in ("layers", "mlp_ratio", "input_vectors", "vocab", "checkpoints"):
             if getattr(self, key):
                 raise self._refuse(key, "belongs to a drafter of kind 'head'")
 

@@ -26,7 +26,9 @@ SUFFIXES = (".png", ".svg", ".pdf")
 ARM_STYLES = {"baseline": ("SD off", "#7a7a7a"), "speculative": ("SD on", "#0b6bcb")}
 """Label and colour of each arm."""
 
-_CURVE_COLOURS = ("#0b6bcb", "#d1495b", "#2a9d5c", "#e08e0b", "#7251b5", "#7a7a7a")
+CURVE_COLOURS = ("#0b6bcb", "#d1495b", "#2a9d5c", "#e08e0b", "#7251b5", "#7a7a7a")
+"""Colours of curves of one kind, in their order."""
+
 _PANELS = {
     "ttft_s": "time to first token (s)",
     "tpot_s": "time per output token (s)",
@@ -76,7 +78,7 @@ def plot_latencies(
     ConfigError
         If the format is unknown or the file cannot be written.
     """
-    samples = _pooled(requests_path, warmup_fraction)
+    samples = pooled_latencies(requests_path, warmup_fraction)
     with drawing(destination, width=9.6, height=2.9) as figure:
         panels = figure.subplots(1, len(_PANELS), sharey=True)
         for axes, (name, title) in zip(panels, _PANELS.items(), strict=True):
@@ -103,7 +105,7 @@ def plot_target_efficiency(
         axes = figure.subplots()
         axes.axhline(1.0, color="#9a9a9a", linewidth=0.8, linestyle=(0, (4, 3)))
         for index, (label, (batches, values)) in enumerate(curves.items()):
-            colour = _CURVE_COLOURS[index % len(_CURVE_COLOURS)]
+            colour = CURVE_COLOURS[index % len(CURVE_COLOURS)]
             marker = "o" if len(batches) <= _MARKED_POINTS else None
             axes.plot(batches, values, color=colour, marker=marker, markersize=3.5, label=label)
         double(axes)
@@ -114,7 +116,14 @@ def plot_target_efficiency(
     return Path(destination)
 
 
-def _pooled(path: Path | str, warmup_fraction: float) -> dict[str, dict[str, Samples]]:
+def pooled_latencies(path: Path | str, warmup_fraction: float) -> dict[str, dict[str, Samples]]:
+    """Return TTFT, TPOT and E2E latency by arm and name, s, replications pooled.
+
+    Parameters
+    ----------
+    path, warmup_fraction
+        As in `plot_latencies`.
+    """
     requests = read_requests(path)
     spans = windows(requests, warmup_fraction)
     found = {run: latencies(rows, spans[run].start_s) for run, rows in requests.items()}

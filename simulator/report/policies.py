@@ -9,7 +9,6 @@ from rich.console import Console
 
 from simulator.report.figures import ABSENT
 from simulator.report.tables import frame
-from simulator.study.policies.arms import ADAPTIVE
 from simulator.study.policies.compare import Comparison, Outcome
 from simulator.trace.statistics import Interval
 
@@ -47,7 +46,7 @@ def print_policies(comparisons: Sequence[Comparison], console: Console) -> None:
 def _row(found: Comparison, outcome: Outcome) -> list[str]:
     best = outcome is found.best_fixed
     name = outcome.name + (" *" if best else "")
-    ratio = _interval(found.over_best(outcome)) if outcome.name in ADAPTIVE else ""
+    ratio = _interval(found.over_best(outcome)) if not outcome.fixed else ""
     return [
         name,
         f"{fmean(outcome.goodput_per_s):.4g}",

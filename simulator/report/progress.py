@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 PATIENCE_S = 2.0
 """Shorter jobs show no bar."""
@@ -19,7 +26,7 @@ class Bar:
     Parameters
     ----------
     total
-        Units of work.
+        Units of work; None where nobody knows how many there will be.
     description
         What is being done, a verb form.
     console
@@ -29,7 +36,7 @@ class Bar:
     """
 
     def __init__(
-        self, total: float, description: str, console: Console, clock: Callable[[], float]
+        self, total: float | None, description: str, console: Console, clock: Callable[[], float]
     ) -> None:
         self.done = 0.0
         self._total = total
@@ -44,7 +51,8 @@ class Bar:
         self.done += n
         if self._display is None:
             waited = self._clock() - self._started_s >= PATIENCE_S
-            if not (waited and self._console.is_terminal) or self.done >= self._total:
+            over = self._total is not None and self.done >= self._total
+            if not (waited and self._console.is_terminal) or over:
                 return
             self._display = self._draw()
         self._display.update(self._display.task_ids[0], completed=self.done)
@@ -55,8 +63,11 @@ class Bar:
             self._display.stop()
 
     def _draw(self) -> Progress:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        display = Progress(*columns, TimeRemainingColumn(), console=self._console, transient=True)
+        known = (MofNCompleteColumn(), TimeRemainingColumn())
+        unknown = (TextColumn("{task.completed:,.0f} done"), TimeElapsedColumn())
+        columns = (TextColumn("{task.description}"), BarColumn())
+        counts = unknown if self._total is None else known
+        display = Progress(*columns, *counts, console=self._console, transient=True)
         display.add_task(self._description, total=self._total)
         display.start()
         return display
@@ -64,7 +75,7 @@ class Bar:
 
 @contextmanager
 def progress(
-    total: float,
+    total: float | None,
     description: str,
     *,
     console: Console | None = None,
@@ -75,7 +86,8 @@ def progress(
     Parameters
     ----------
     total
-        Units of work; report them with ``advance(n)`` of what this yields.
+        Units of work, None where nobody knows how many there will be; report them with
+        ``advance(n)`` of what this yields.
     description
         What is being done, a verb form.
     console

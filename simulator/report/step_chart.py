@@ -33,7 +33,7 @@ def plot_steps(explanation: Explanation, destination: Path | str) -> Path:
     ConfigError
         If the format is unknown or the file cannot be written.
     """
-    bars = _bars(explanation)
+    bars = step_bars(explanation)
     with drawing(destination, width=9.6, height=1.5 + 0.45 * len(bars)) as figure:
         axes = figure.subplots()
         draw_bars(axes, bars)
@@ -42,8 +42,8 @@ def plot_steps(explanation: Explanation, destination: Path | str) -> Path:
     return Path(destination)
 
 
-def _bars(explanation: Explanation) -> dict[str, dict[str, float]]:
-    """Return seconds by bar and part."""
+def step_bars(explanation: Explanation) -> dict[str, dict[str, float]]:
+    """Return seconds by bar and part: a plain step, and the pieces of a round."""
     gamma, draft = explanation.decomposition.gamma, explanation.draft
     steps = {"plain step": (1, explanation.plain)}
     if draft is not None:

@@ -34,7 +34,7 @@ _SCALARS: tuple[tuple[str, str, Callable[[float | None], str], str | None], ...]
 )
 """Label, key in an arm, format, and key of the speedup beside it."""
 
-_OF_A_POLICY = ("speculation.schedule=", "speculation.threshold=")
+_OF_A_POLICY = ("speculation.schedule=", "speculation.threshold=", "speculation.table=")
 """Overrides that a fixed draft length has no use for, and refuses."""
 
 
@@ -59,11 +59,11 @@ def print_summary(summary: Json, console: Console) -> None:
         Where to print.
     """
     _print_header(summary.get("scenario") or {}, console)
-    console.print(_table(summary))
+    console.print(result_table(summary))
     classes = class_table(summary)
     if classes is not None:
         console.print(classes)
-    for note in _notes(summary):
+    for note in result_notes(summary):
         console.print(Text(note, style="dim"))
     _print_list("Warnings", summary.get("warnings") or [], console, "yellow")
     _print_list("Assumptions", summary.get("assumptions") or [], console, "dim")
@@ -87,7 +87,8 @@ def _print_header(scenario: Json, console: Console) -> None:
         print_pairs(rows, console)
 
 
-def _table(summary: Json) -> Table:
+def result_table(summary: Json) -> Table:
+    """Return the table of a paired run: latencies, then what service and engine did, off and on."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, safe_box=True)
     table.add_column("", no_wrap=True)
     for heading in ("SD off", "SD on", "speedup", "95 % interval"):
@@ -129,8 +130,8 @@ def _speedup(summary: Json, key: str) -> tuple[str, Text]:
     return factor(interval["value"]), Text(bounds(interval), style=style)
 
 
-def _notes(summary: Json) -> Iterable[str]:
-    """Explain dashes, means, a throughput that does not move, and the closed form."""
+def result_notes(summary: Json) -> Iterable[str]:
+    """Explain dashes, means, a throughput that is the load, and the closed form."""
     shown = (summary[arm][name][label] for arm in ARMS for name in LATENCIES for label in QUANTILES)
     if any(value is None for value in shown):
         needs = ", ".join(f"{label} {100 / (1 - q):,.0f}" for label, q in QUANTILES.items())

@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -50,13 +50,25 @@ def in_processes(
     BrokenProcessPool
         If a worker was killed.
     """
+    with worker_pool(workers, start, arguments) as pool:
+        with _interrupts_held():
+            futures = [pool.submit(function, item) for item in items]
+        for future in futures:
+            yield future.result()
+
+
+@contextmanager
+def worker_pool(
+    workers: int, start: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()
+) -> Iterator[ProcessPoolExecutor]:
+    """Keep worker processes while the context lasts; an exception that leaves it ends them.
+
+    Give them work by `submitted`. `start`, if any, is called once in every worker.
+    """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, _start, (start, arguments)) as pool:
         try:
-            with _interrupts_held():
-                futures = [pool.submit(function, item) for item in items]
-            for future in futures:
-                yield future.result()
+            yield pool
         except BaseException:
             # Without its workers the pool fails what is pending; cancelling it too would race.
             for worker in multiprocessing.active_children():
@@ -64,9 +76,18 @@ def in_processes(
             raise
 
 
-def _start(start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def submitted(
+    pool: ProcessPoolExecutor, function: Callable[[Item], Result], item: Item
+) -> Future[Result]:
+    """Give a pool of `worker_pool` one more job; a process it starts hears no interrupt."""
+    with _interrupts_held():
+        return pool.submit(function, item)
+
+
+def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    start(*arguments)
+    if start is not None:
+        start(*arguments)
 
 
 def _leave_with_parent() -> None:

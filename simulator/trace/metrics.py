@@ -54,6 +54,8 @@ class RunMetrics:
     requests_per_s, goodput_per_s
         Requests finished per second of the window, and those of them that met their objective;
         None for an empty window, goodput also without an objective.
+    arrived
+        Requests that arrive in the window.
     outcomes
         Requests of the whole run by how they left.
     outcome_shares, attainment, missed
@@ -79,6 +81,7 @@ class RunMetrics:
     load: Load
     requests_per_s: float | None
     goodput_per_s: float | None
+    arrived: int
     outcomes: dict[str, int]
     outcome_shares: dict[str, float | None]
     attainment: float | None
@@ -181,6 +184,7 @@ def _measure(requests: Columns, load: Load, objectives: Objectives) -> RunMetric
         load=load,
         requests_per_s=ratio(int(finished.sum()), window.length_s),
         goodput_per_s=None if good is None else ratio(int(good.sum()), window.length_s),
+        arrived=int(kept.sum()),
         outcomes=dict(zip(OUTCOMES, counts, strict=True)),
         outcome_shares=dict(zip(OUTCOMES, shares.tolist(), strict=True)),
         attainment=_share(attained[kept]) if objectives.given else None,

@@ -1,4 +1,4 @@
-"""Confidence intervals of means and of paired ratios.
+"""Confidence intervals of means, of ratios and of differences, paired or not.
 
 Replications are independent; within one, both arms share arrivals, lengths and acceptances, so
 their ratio varies far less than either. A ratio is averaged on the log scale, where swapping the
@@ -94,6 +94,102 @@ def paired_ratio(
         return None
     log = mean_interval(logs, confidence)
     return Interval(math.exp(log.value), _exp(log.low), _exp(log.high))
+
+
+def paired_difference(
+    firsts: Sequence[float | None],
+    seconds: Sequence[float | None],
+    confidence: float = CONFIDENCE,
+) -> Interval | None:
+    """Mean of paired differences, second minus first, with its t interval.
+
+    Parameters
+    ----------
+    firsts, seconds
+        One value per replication, in the same order. A pair counts if both are there.
+    confidence
+        Coverage, in (0, 1).
+
+    Returns
+    -------
+    Interval or None
+        None if no pair counts.
+
+    Examples
+    --------
+    >>> paired_difference([0.5, None], [0.75, 1.0])
+    Interval(value=0.25, low=None, high=None)
+    """
+    gains = [
+        second - first
+        for first, second in zip(firsts, seconds, strict=True)
+        if first is not None and second is not None
+    ]
+    return mean_interval(gains, confidence) if gains else None
+
+
+def welch_difference(
+    firsts: Sequence[float | None],
+    seconds: Sequence[float | None],
+    confidence: float = CONFIDENCE,
+) -> Interval | None:
+    """Difference of the means of independent samples, second minus first, by Welch's t interval.
+
+    Half of it is ``t(n) sqrt(u + v)``, with the squared standard errors of the means u and v and
+    ``n = (u + v)^2 / (u^2 / (a - 1) + v^2 / (b - 1))`` for samples of sizes a and b.
+
+    Parameters
+    ----------
+    firsts, seconds
+        One value per replication; None counts nowhere.
+    confidence
+        Coverage, in (0, 1).
+
+    Returns
+    -------
+    Interval or None
+        None if a sample is empty; without bounds if one has a single value.
+
+    Examples
+    --------
+    >>> found = welch_difference([1.0, 2.0, 3.0], [2.0, 4.0, 6.0])
+    >>> found.value, round(found.low, 3), round(found.high, 3)
+    (2.0, -2.155, 6.155)
+    """
+    samples = [np.array([x for x in values if x is not None]) for values in (firsts, seconds)]
+    if not all(sample.size for sample in samples):
+        return None
+    first, second = (float(sample.mean()) for sample in samples)
+    value = second - first
+    if min(sample.size for sample in samples) == 1:
+        return Interval(value, None, None)
+    squares = [float(sample.var(ddof=1)) / sample.size for sample in samples]
+    total = sum(squares)
+    if total == 0.0:
+        return Interval(value, value, value)
+    parts = zip(squares, samples, strict=True)
+    freedom = total**2 / sum(square**2 / (sample.size - 1) for square, sample in parts)
+    half = float(stdtrit(freedom, 0.5 + confidence / 2)) * math.sqrt(total)
+    return Interval(value, value - half, value + half)
+
+
+def welch_ratio(
+    numerators: Sequence[float | None],
+    denominators: Sequence[float | None],
+    confidence: float = CONFIDENCE,
+) -> Interval | None:
+    """Ratio of the geometric means of independent samples, by Welch's interval of their logarithms.
+
+    Arguments as of `welch_difference`; values that are not positive count nowhere.
+
+    Examples
+    --------
+    >>> welch_ratio([2.0, 2.0], [1.0, 1.0])
+    Interval(value=2.0, low=2.0, high=2.0)
+    """
+    logs = [[math.log(x) for x in values if x and x > 0] for values in (denominators, numerators)]
+    log = welch_difference(logs[0], logs[1], confidence)
+    return None if log is None else Interval(math.exp(log.value), _exp(log.low), _exp(log.high))
 
 
 def _exp(value: float | None) -> float | None:

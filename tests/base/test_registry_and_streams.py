@@ -42,6 +42,13 @@ def test_packages_register_kinds_through_entry_points(monkeypatch):
     assert list(shapes) == ["circle", "square"]
 
 
+def test_the_group_of_entry_points_is_a_name_that_packaging_allows(monkeypatch):
+    asked = []
+    monkeypatch.setattr(registry, "entry_points", lambda group: asked.append(group) or [])
+    list(Registry("draft policy"))
+    assert asked == ["moesim.draft_policy"]
+
+
 def test_our_own_kinds_win_over_a_plugin_of_the_same_name(monkeypatch):
     point = EntryPoint("circle", "builtins:list", "moesim.shape")
     monkeypatch.setattr(registry, "entry_points", lambda group: [point])

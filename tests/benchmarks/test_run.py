@@ -30,6 +30,16 @@ def test_memory_compares_two_processes(benchmarks):
     assert 2e7 < figures["short_peak_bytes"] < 1e9
 
 
+@pytest.mark.slow
+def test_sweep_compares_two_workers_with_one(benchmarks):
+    figures = benchmarks["sweep"].measure(points=2, turns=1, requests=20)
+    assert figures["points_per_s_1"] > 0
+    assert figures["speedup"] == pytest.approx(
+        figures["points_per_s_2"] / figures["points_per_s_1"]
+    )
+    assert figures["main_cpu_s_per_point_2"] < figures["point_cpu_s_2"]
+
+
 def test_figures_are_written_as_json_and_shown(benchmarks, monkeypatch, tmp_path, capsys):
     run, path = benchmarks["run"], tmp_path / "figures.json"
     fakes = {"one": lambda: {"speed_per_s": 12345.6}, "two": lambda: {"ratio": 0.0625}}

@@ -70,10 +70,13 @@ def test_models(moesim):
 
 def test_gpus(moesim):
     _, out, _ = moesim("list", "gpus")
-    assert row(out, "h100_sxm")[:4] == ["h100_sxm", "80", "3.35", "8"]
+    figures, costs = rows(out, "h100_sxm")
+    assert figures[:4] == ["h100_sxm", "80", "3.35", "8"]
+    assert costs == ["h100_sxm", "700", "6.16"]
+    assert rows(out, "h800_sxm")[1] == ["h800_sxm", "700", "-"]
     assert "bfloat16 989" in out
     for name in gpu_names():
-        assert row(out, name)
+        assert len(rows(out, name)) == 2
 
 
 def test_drafters_say_which_models_use_them(moesim):

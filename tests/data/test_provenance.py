@@ -9,6 +9,7 @@ from simulator.errors import TableError
 from simulator.quantities import KINDS, Quantity
 
 FOLDERS = [
+    "hardware_specs",
     "hardware_specs.gpus",
     "hardware_specs.engines",
     "hardware_specs.machines",

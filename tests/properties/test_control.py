@@ -11,8 +11,10 @@ from simulator.speculation.control.moments import TripleMoments
 from simulator.speculation.control.pomdp import predictive_belief, stationary
 
 seeds = st.integers(0, 2**32 - 1)
+few = settings(max_examples=25)
 
 
+@few
 @given(seeds, st.integers(2, 5), st.permutations(range(5)))
 def test_alignment_undoes_any_numbering(seed, states, order):
     order = [place for place in order if place < states]
@@ -21,6 +23,7 @@ def test_alignment_undoes_any_numbering(seed, states, order):
     np.testing.assert_array_equal(reference[:, order][:, found], reference)
 
 
+@few
 @given(seeds, st.integers(2, 5), st.permutations(range(5)))
 def test_beliefs_do_not_depend_on_what_states_are_called(seed, states, order):
     order = [place for place in order if place < states]
@@ -31,6 +34,7 @@ def test_beliefs_do_not_depend_on_what_states_are_called(seed, states, order):
     np.testing.assert_allclose(renamed, moved[order], atol=1e-12)
 
 
+@few
 @given(seeds, st.integers(1, 5))
 def test_a_stationary_distribution_stays(seed, states):
     chain = random_pomdp(seed, states, actions=1, symbols=2).transitions[0]
@@ -38,6 +42,7 @@ def test_a_stationary_distribution_stays(seed, states):
     np.testing.assert_allclose(shares @ chain, shares, atol=1e-12)
 
 
+@few
 @given(seeds, st.integers(2, 4), st.integers(1, 9))
 def test_interpolation_is_exact_for_what_is_linear(seed, states, divisions):
     grid, rng = BeliefGrid(states, divisions), np.random.default_rng(seed)
@@ -47,7 +52,7 @@ def test_interpolation_is_exact_for_what_is_linear(seed, states, divisions):
     np.testing.assert_allclose(made, slopes @ belief, atol=1e-12)
 
 
-@settings(max_examples=30)
+@few
 @given(seeds, st.integers(1, 60))
 def test_moments_of_a_trajectory_are_those_of_its_pieces_but_for_the_seams(seed, cut):
     rng = np.random.default_rng(seed)

@@ -18,8 +18,8 @@ def screen():
     return Console(file=io.StringIO(), force_terminal=True, width=80)
 
 
-def _work(console, clock, seconds_a_unit, units=10):
-    with progress(units, "simulating", console=console, clock=clock) as bar:
+def _work(console, clock, seconds_a_unit, units=10, **known):
+    with progress(known.get("total", units), "simulating", console=console, clock=clock) as bar:
         for _ in range(units):
             clock.now_s += seconds_a_unit
             bar.advance(1)
@@ -52,6 +52,10 @@ def test_by_default_it_writes_to_standard_error_only(capsys):
     out, err = capsys.readouterr()
     assert out == err == ""  # under pytest standard error is no terminal
     assert bar.done == 2
+
+
+def test_work_without_a_known_end_is_counted(screen):
+    assert "10 done" in _work(screen, Clock(), 1.0, units=10, total=None)
 
 
 def test_the_bar_goes_away_when_the_work_fails(screen):

@@ -11,22 +11,24 @@ from simulator.errors import ConfigError
 
 if TYPE_CHECKING:
     from simulator.study.control.instance import Instance
+    from simulator.study.control.study import ControlStudy
     from simulator.study.control.surrogate import Surrogate
+    from simulator.study.policies.compare import Comparison
 
 PURPOSE = """\
 Learn when to draft long and when to draft short, where text has easy and hard
 phases that nobody sees. A scenario with phases becomes an exact POMDP (hidden
-phase x backlog) through its step times; spectral learners run on it beside fixed
-draft lengths, rules and an oracle. Says what there is to win, what learning
-costs, and whether a simple rule does as well; exports the learned table for
-speculation.policy=belief_table. With replications=, table, rules and oracle
-also run in the event simulator. Two minutes, or some ten with replications=5."""
+phase x backlog) through its step times; spectral learners run on it beside
+fixed draft lengths, rules and an oracle. Says what there is to win, what
+learning costs, and whether a simple rule does as well; exports the learned
+table for speculation.policy=belief_table. With replications= the tables also
+run in the event simulator. Two minutes, some ten with replications=5."""
 
 EXAMPLES = (
     "study control",
     "study control instance=fixed_wins",
     "study control instance=swinging replications=5",
-    "study control speculation.phases.own_share=0.7 workload.rate=0.35 intervals=100000",
+    "study control workload.rate=0.35 intervals=100000",
 )
 
 _SCENARIO = {"help": "as for moesim simulate"}
@@ -64,11 +66,11 @@ class Settings:
         default=20_000, metadata={"help": "uniform intervals of mixed and sm_ucrl before a plan"}
     )
     explore_intervals: int = field(default=20_000, metadata={"help": "tau_1 of SEEU"})
-    exploit_intervals: int = field(default=60_000, metadata={"help": "tau_2 of SEEU"})
-    optimism: float = field(default=0.0, metadata={"help": "c of the confidence sets; 0 is off"})
+    exploit_intervals: int = field(default=120_000, metadata={"help": "tau_2 of SEEU"})
+    optimism: float = field(default=1e-8, metadata={"help": "c of the confidence sets; 0 is off"})
     divisions: int = field(default=12, metadata={"help": "of the belief grid"})
     replications: int = field(default=0, metadata={"help": "in the event simulator; 0 is none"})
-    requests: int = field(default=3000, metadata={"help": "of each replication"})
+    requests: int = field(default=2000, metadata={"help": "of each replication"})
     workers: int | None = field(
         default=None, metadata={"help": "processes (default: one per core)"}
     )
@@ -83,6 +85,11 @@ class Settings:
                 raise ConfigError(f"{key}={value} must be {bound} or more.")
 
     @property
+    def processes(self) -> int:
+        """How many processes may run."""
+        return self.workers or os.cpu_count() or 1
+
+    @property
     def overrides(self) -> list[str]:
         """The words that are for the scenario."""
         passed_on = [one.name for one in fields(self) if "prefix" in one.metadata]
@@ -95,15 +102,29 @@ def run(settings: Settings, folder: Path) -> None:
     from simulator.commands.findings import finish  # noqa: PLC0415
     from simulator.report.control import print_control  # noqa: PLC0415
     from simulator.report.control_plots import plot_control  # noqa: PLC0415
+    from simulator.study.control.findings import summary  # noqa: PLC0415
+    from simulator.study.control.records import write_records  # noqa: PLC0415
+
+    found = _learn(settings)
+    files = write_records(found, folder)
+    simulated = _simulate(settings, found, files) if settings.replications else None
+    finish(
+        folder,
+        summary(found, simulated),
+        lambda console: print_control(found, simulated, console),
+        {"control.png": lambda file: plot_control(found, file)} if settings.picture else {},
+        files=files,
+        as_json=settings.json,
+    )
+
+
+def _learn(settings: Settings) -> ControlStudy:
+    """Run learners and rules on the surrogate."""
     from simulator.report.progress import progress  # noqa: PLC0415
     from simulator.speculation.control.settings import LearnerSettings  # noqa: PLC0415
-    from simulator.study.control.findings import summary  # noqa: PLC0415
     from simulator.study.control.race import LEARNERS  # noqa: PLC0415
-    from simulator.study.control.records import write_records  # noqa: PLC0415
     from simulator.study.control.study import study  # noqa: PLC0415
 
-    workers = settings.workers or os.cpu_count() or 1
-    surrogate = _surrogate(settings)
     learners = LearnerSettings(
         divisions=settings.divisions,
         first_exploration=settings.first_exploration,
@@ -111,26 +132,27 @@ def run(settings: Settings, folder: Path) -> None:
         explore_intervals=settings.explore_intervals,
         exploit_intervals=settings.exploit_intervals,
     )
-    seeds = range(settings.first_seed, settings.first_seed + settings.seeds)
+    surrogate = _surrogate(settings)
     total = settings.intervals * settings.seeds * len(LEARNERS)
     with progress(total, "learning") as bar:
-        found = study(
+        return study(
             surrogate,
             learners,
-            seeds=seeds,
+            seeds=range(settings.first_seed, settings.first_seed + settings.seeds),
             intervals=settings.intervals,
-            workers=workers,
+            workers=settings.processes,
             advance=bar.advance,
         )
-    files = write_records(found, folder)
-    finish(
-        folder,
-        summary(found),
-        lambda console: print_control(found, console),
-        {"control.png": lambda file: plot_control(found, file)} if settings.picture else {},
-        files=files,
-        as_json=settings.json,
-    )
+
+
+def _simulate(settings: Settings, found: ControlStudy, files: dict[str, Path]) -> Comparison:
+    """Serve with the tables in the event simulator."""
+    from simulator.report.progress import progress  # noqa: PLC0415
+    from simulator.study.control.simulated import simulate_tables, table_arms  # noqa: PLC0415
+
+    arms = table_arms(found, files, settings.replications, settings.requests)
+    with progress(len(arms), "serving with every policy") as bar:
+        return simulate_tables(found, arms, workers=settings.processes, advance=bar.advance)
 
 
 def _surrogate(settings: Settings) -> Surrogate:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simulator.errors import ConfigError
 from simulator.speculation.control.bank import PolicyBank
 from simulator.speculation.control.grid import BeliefGrid
 from simulator.speculation.control.phases import Learner, Phase, Stretch
@@ -27,6 +28,9 @@ Start = Callable[[Streams], Learner]
 
 _BLOCK = 4096
 """Intervals whose random numbers are drawn at once."""
+
+_MOST_NAMES = 256
+"""Actions or observations that a byte can tell apart."""
 
 _MOST_NODES = 1024
 """Nodes that a controller may have."""
@@ -69,7 +73,19 @@ def run_learners(
     -------
     dict
         By name, in the order given.
+
+    Raises
+    ------
+    ConfigError
+        If the process has more than 256 actions or observations: each is kept as a byte.
+    NotLearnableError
+        If a learner cannot learn from its first exploration.
     """
+    if max(pomdp.actions, pomdp.symbols) > _MOST_NAMES:
+        raise ConfigError(
+            f"learners run on up to {_MOST_NAMES} actions and observations, got {pomdp.actions} "
+            f"and {pomdp.symbols}."
+        )
     lanes = [(name, seed) for name in starts for seed in seeds]
     learners = [starts[name](Streams(seed).within(name)) for name, seed in lanes]
     race = _Race(pomdp, grid, lanes, learners, intervals)

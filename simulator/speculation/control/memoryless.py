@@ -8,23 +8,28 @@ regret is linear, by what memory is worth.
 
 Two differences. A policy acts on ``o_{t-1}`` instead of ``o_t``, as all learners here do, so that
 moments need no correction. And it is sought among those that give one action per observation all
-the chance that iota leaves, changed at one observation at a time from each constant policy on, as
-long as the average reward rises; the best memoryless policy may be more mixed.
+the chance that iota leaves: from each constant policy on, the change at one observation that pays
+most is made while any pays. The best memoryless policy may be more mixed.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.speculation.control.controllers import last_observation
 from simulator.speculation.control.grid import BeliefGrid
 from simulator.speculation.control.moments import TripleMoments
 from simulator.speculation.control.phases import Phase, Stretch
-from simulator.speculation.control.pomdp import Pomdp
-from simulator.speculation.control.population import average_reward
+from simulator.speculation.control.pomdp import Array, Pomdp, stationary
 from simulator.speculation.control.settings import Known, LearnerSettings
 from simulator.speculation.control.spectral_learner import SpectralLearner, explore
 from simulator.streams import Streams
+
+Integers = NDArray[np.int64]
+
+_GAIN = 1e-12
+"""What rounding alone may add to an average reward."""
 
 
 class MemorylessSpectralUcrl:
@@ -79,7 +84,7 @@ class MemorylessSpectralUcrl:
         )
 
 
-def memoryless_policy(model: Pomdp, spread: float) -> tuple[list[int], float]:
+def memoryless_policy(model: Pomdp, spread: float) -> tuple[Integers, float]:
     """Return an action by last observation, and the average reward.
 
     Parameters
@@ -94,30 +99,32 @@ def memoryless_policy(model: Pomdp, spread: float) -> tuple[list[int], float]:
     >>> stay, leave = [[0.9, 0.1], [0.1, 0.9]], [[0.5, 0.5], [0.5, 0.5]]
     >>> seen = Pomdp([stay, leave], [[1.0, 0.0], [0.0, 1.0]], [1.0, 0.0])
     >>> policy, reward = memoryless_policy(seen, spread=0.0)
-    >>> policy, round(reward, 3)
+    >>> policy.tolist(), round(reward, 3)
     ([0, 1], 0.682)
     """
-    return max(
-        (_climbed(model, spread, [action] * model.symbols) for action in range(model.actions)),
-        key=lambda pair: pair[1],
-    )
+    starts = np.repeat(np.arange(model.actions)[:, None], model.symbols, axis=1)
+    return max((_climbed(model, spread, start) for start in starts), key=lambda pair: pair[1])
 
 
-def _climbed(model: Pomdp, spread: float, policy: list[int]) -> tuple[list[int], float]:
-    """Change a policy at one observation at a time while that pays."""
-    even = np.full((model.symbols, model.actions), spread / model.actions)
+def _climbed(model: Pomdp, spread: float, policy: Integers) -> tuple[Integers, float]:
+    """Change a policy at the one observation that pays most, while any does."""
+    places = np.arange(model.symbols * model.actions)
+    best = float(_rewards(model, spread, policy[None])[0])
+    while True:
+        candidates = np.repeat(policy[None], len(places), axis=0)
+        candidates[places, places // model.actions] = places % model.actions
+        paid = _rewards(model, spread, candidates)
+        first = int(np.argmax(paid))
+        if paid[first] <= best + _GAIN:
+            return policy, best
+        policy, best = candidates[first], float(paid[first])
 
-    def reward(candidate: list[int]) -> float:
-        chances = even + (1.0 - spread) * np.eye(model.actions)[candidate]
-        return average_reward(model, last_observation(chances))
 
-    best, climbing = reward(policy), True
-    while climbing:
-        climbing = False
-        for symbol in range(model.symbols):
-            for action in range(model.actions):
-                candidate = [*policy[:symbol], action, *policy[symbol + 1 :]]
-                paid = reward(candidate)
-                if paid > best + 1e-12:
-                    policy, best, climbing = candidate, paid, True
-    return policy, best
+def _rewards(model: Pomdp, spread: float, policies: Integers) -> Array:
+    """Return the average reward of policies [K, O], from the chain of (state, last observation)."""
+    chances = (1.0 - spread) * np.eye(model.actions)[policies] + spread / model.actions
+    moves = np.einsum("kia,ast->kist", chances, model.transitions)
+    chain = np.einsum("kist,sj->ksitj", moves, model.observations)
+    size = model.states * model.symbols
+    shares = stationary(chain.reshape(-1, size, size)).reshape(-1, model.states, model.symbols)
+    return np.asarray(shares.sum(axis=2) @ model.state_rewards)

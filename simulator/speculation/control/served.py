@@ -26,7 +26,7 @@ import numpy as np
 from simulator.errors import ConfigError, DataError, SimulatorError, unknown
 from simulator.speculation.config import MAX_DRAFT_TOKENS
 from simulator.speculation.control.grid import BeliefGrid
-from simulator.speculation.control.pomdp import Pomdp
+from simulator.speculation.control.pomdp import Array, Pomdp
 from simulator.speculation.control.table import BeliefTable
 
 FORMAT, VERSION = "moesim belief table", 1
@@ -49,7 +49,8 @@ _KEYS = (
     "divisions",
     "actions",
 )
-_MODEL_KEYS = ("transitions", "observations", "rewards", "start")
+_MODEL = {"transitions": 3, "observations": 2, "rewards": 1, "start": 1}
+"""Lists of a model, and how deep they are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,8 +195,13 @@ def _served(content: Any) -> ServedTable:
             f"format {content['format']!r}, version {content['version']!r} where this moesim reads "
             f"{FORMAT!r}, version {VERSION}; export it again with moesim study control."
         )
-    _keys(content["model"], _MODEL_KEYS, "model")
-    model = Pomdp(**{key: _numbers(content["model"][key], f"model.{key}") for key in _MODEL_KEYS})
+    _keys(content["model"], tuple(_MODEL), "model")
+    model = Pomdp(
+        **{
+            key: _numbers(content["model"][key], f"model.{key}", depth)
+            for key, depth in _MODEL.items()
+        }
+    )
     about = content["about"]
     if not isinstance(about, Mapping):
         raise DataError("about must be an object of texts.")
@@ -204,8 +210,10 @@ def _served(content: Any) -> ServedTable:
         model=model,
         table=BeliefTable(grid, np.array(_wholes(content["actions"], "actions"), np.int64)),
         gammas=tuple(_wholes(content["gammas"], "gammas")),
-        interval_s=float(_numbers([content["interval_s"]], "interval_s")[0]),
-        acceptance_edges=tuple(_numbers(content["acceptance_edges"], "acceptance_edges").tolist()),
+        interval_s=float(_numbers([content["interval_s"]], "interval_s", 1)[0]),
+        acceptance_edges=tuple(
+            _numbers(content["acceptance_edges"], "acceptance_edges", 1).tolist()
+        ),
         backlog_edges=tuple(_wholes(content["backlog_edges"], "backlog_edges")),
         about={str(key): str(value) for key, value in about.items()},
     )
@@ -223,8 +231,8 @@ def _keys(content: Any, expected: Sequence[str], place: str) -> None:
         raise DataError(f"{place} lacks {', '.join(missing)}.")
 
 
-def _numbers(value: Any, place: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return nested lists of finite numbers as an array; everything else is refused."""
+def _numbers(value: Any, place: str, depth: int) -> Array:
+    """Return lists in lists, so deep, of finite numbers as an array; refuse everything else."""
     if not isinstance(value, list):
         raise DataError(f"{place} must be a list of numbers.")
     entries, left = 0, [value]
@@ -241,8 +249,8 @@ def _numbers(value: Any, place: str) -> np.ndarray[Any, np.dtype[np.float64]]:
         found = np.array(value, float)
     except (ValueError, OverflowError) as error:
         raise DataError(f"{place} must be lists of equal length, its numbers finite.") from error
-    if not np.isfinite(found).all():
-        raise DataError(f"{place} holds a number that is not finite.")
+    if found.ndim != depth or not np.isfinite(found).all():
+        raise DataError(f"{place} must be lists in lists, {depth} deep, of finite numbers.")
     return found
 
 

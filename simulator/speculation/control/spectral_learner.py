@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simulator.speculation.control.bounds import error_bounds
+from simulator.speculation.control.bounds import ErrorBounds, error_bounds, within_earlier
 from simulator.speculation.control.controllers import constant
 from simulator.speculation.control.errors import NotLearnableError
 from simulator.speculation.control.estimate import Estimate, estimate
@@ -60,6 +60,7 @@ class SpectralLearner:
         self._known, self._settings, self._grid, self._streams = known, settings, grid, streams
         self._moments = TripleMoments(known.actions, known.symbols)
         self._found: Estimate | None = None
+        self._earlier: list[tuple[Estimate, ErrorBounds]] = []
 
     @property
     def visits(self) -> Array:
@@ -102,7 +103,9 @@ class SpectralLearner:
                 raise
             note = str(problem)
         delta = settings.delta / (3 * known.states * known.actions * episode**3)
-        radii = error_bounds(self._found, policies, delta, settings.optimism)
+        own = error_bounds(self._found, policies, delta, settings.optimism)
+        radii = within_earlier(self._found, own, self._earlier)
+        self._earlier.append((self._found, own))
         models = plausible_models(self._found, known.rewards, radii, settings.models, generator)
         return Learned(models, self._found.conditioning, note)
 

@@ -52,7 +52,7 @@ class Drains:
     @property
     def most_requests(self) -> int:
         """N: running and waiting; what comes then is refused."""
-        return self.leaving_per_s.shape[-1]
+        return int(self.leaving_per_s.shape[-1])
 
     @property
     def mean_arrivals_per_s(self) -> float:
@@ -84,6 +84,7 @@ def drains(scenario: Scenario, gammas: Sequence[int]) -> Drains:
             f"speculation.acceptance={config.speculation.acceptance} has no phases that a "
             "controller could learn; choose speculation=phases."
         )
+    arrivals_per_s = _arrivals(config, scenario)
     running, most = _limits(scenario, max(gammas))
     block = next(iter(scenario.workload.blocks(Streams(config.run.seed))))
     output_tokens = float(block.output_tokens.mean())
@@ -107,7 +108,7 @@ def drains(scenario: Scenario, gammas: Sequence[int]) -> Drains:
     )
     easy, hard = (1.0 / rounds).mean(axis=1)
     residents = arriving * easy / (arriving * easy + (1.0 - arriving) * hard)
-    return Drains(_arrivals(config, scenario), leaving, residents, running)
+    return Drains(arrivals_per_s, leaving, residents, running)
 
 
 def _limits(scenario: Scenario, gamma: int) -> tuple[int, int]:

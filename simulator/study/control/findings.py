@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from simulator.study.control.regret import bootstrap, ratio_of_means
+from simulator.study.control.simulated import simulated_metrics, simulated_words
 from simulator.study.control.study import ControlStudy
+from simulator.study.policies.compare import Comparison
 from simulator.trace.json_file import Json
 
 NOTHING = 0.01
@@ -137,8 +140,25 @@ def _caution(found: ControlStudy) -> str:
     )
 
 
-def summary(found: ControlStudy) -> Json:
-    """Return what ``summary.json`` says."""
+def summary(found: ControlStudy, simulated: Comparison | None = None) -> Json:
+    """Return what ``summary.json`` says.
+
+    Parameters
+    ----------
+    found
+        The study.
+    simulated
+        Its tables in the event simulator, if they ran there.
+    """
+    content = _surrogate_summary(found)
+    if simulated is not None:
+        content["metrics"] |= simulated_metrics(simulated)
+        content["verdict"] += simulated_words(simulated)
+        content["simulated"] = [asdict(outcome) for outcome in simulated.outcomes]
+    return content
+
+
+def _surrogate_summary(found: ControlStudy) -> Json:
     surrogate = found.found
     return {
         "metrics": metrics(found),
@@ -172,7 +192,6 @@ def assumption_report(found: ControlStudy) -> dict[str, Any]:
     """Return how the process and the data stand to what the method assumes."""
     process = found.process
     last = [row for row in found.estimates if row.interval == _last_interval(found, row.seed)]
-    noise = [[1.0 / np.sqrt(count) for count in row.visits] for row in last]
     return {
         "states": process.states,
         "observations": process.symbols,
@@ -183,9 +202,10 @@ def assumption_report(found: ControlStudy) -> dict[str, Any]:
         "smallest_transition": process.smallest_transition,
         "smallest_observation": process.smallest_observation,
         "pooling": "every policy is blind to the observation of its own interval",
-        "visits": np.mean([row.visits for row in last], axis=0).tolist(),
-        "view_sigmas": np.mean([row.views for row in last], axis=0).tolist(),
-        "view_noise": np.mean(noise, axis=0).tolist(),
+        "visits": np.mean([one.visits for one in found.evidence], axis=0).tolist(),
+        "view_sigmas": np.mean([one.sigmas for one in found.evidence], axis=0).tolist(),
+        "view_over_noise": np.mean([one.ratios for one in found.evidence], axis=0).tolist(),
+        "trusted_seeds": np.sum([one.trusted for one in found.evidence], axis=0).tolist(),
         "disagreement": np.mean([row.disagreement for row in last], axis=0).tolist(),
         "estimates_replaced": sum(bool(row.note) for row in found.estimates),
         "estimates": len(found.estimates),

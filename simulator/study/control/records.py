@@ -42,7 +42,7 @@ REGRET = pa.schema(
 """Columns of ``regret.parquet``; rules have no band, their regret is exact."""
 
 MOST_ROWS = 20_000_000
-"""Most rows of ``intervals.parquet``, some half a byte each; beyond, every k-th interval is kept."""
+"""Most rows of ``intervals.parquet``, about a byte each; beyond, every k-th interval is kept."""
 
 
 def write_records(found: ControlStudy, folder: Path) -> dict[str, Path]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
@@ -61,7 +60,7 @@ def bootstrap(values: Floats, seed: int = 0) -> Band:
     return Band(values.mean(axis=0), low, high)
 
 
-def ratio_of_means(above: Sequence[float], below: Sequence[float], seed: int = 0) -> Band:
+def ratio_of_means(above: ArrayLike, below: ArrayLike, seed: int = 0) -> Band:
     """Return the ratio of two means over the same seeds, and its paired bootstrap interval."""
     pairs = np.stack([np.asarray(above, float), np.asarray(below, float)], axis=1)
     means = _resampled(pairs, seed)
@@ -72,6 +71,6 @@ def ratio_of_means(above: Sequence[float], below: Sequence[float], seed: int = 0
 
 def _resampled(values: Floats, seed: int) -> Floats:
     """Return means over seeds drawn with replacement: float64[RESAMPLES, ...]."""
-    drawn = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))
-    weights = np.apply_along_axis(np.bincount, 1, drawn, minlength=len(values)) / len(values)
-    return np.asarray(np.tensordot(weights, values, axes=1))
+    count = len(values)
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1.0 / count), RESAMPLES)
+    return np.asarray(np.tensordot(drawn / count, values, axes=1))

@@ -35,7 +35,7 @@ class Arm:
     @property
     def fixed(self) -> bool:
         """Whether every draft is as long."""
-        return self.name not in ADAPTIVE
+        return self.config.speculation.policy == FIXED
 
 
 def arms(config: Config, longest: int) -> Iterator[Arm]:

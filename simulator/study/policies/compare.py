@@ -13,7 +13,7 @@ from simulator.config import Config
 from simulator.errors import ConfigError
 from simulator.scenario import build
 from simulator.study.paired import Run, run_arm, trace_metadata
-from simulator.study.policies.arms import ADAPTIVE, Arm, arms
+from simulator.study.policies.arms import Arm, arms
 from simulator.study.workers import in_processes
 from simulator.trace.json_file import Json
 from simulator.trace.load import ratio
@@ -175,7 +175,7 @@ def summary(comparisons: Sequence[Comparison]) -> Json:
     metrics: dict[str, float | None] = {}
     for found in comparisons:
         for outcome in found.outcomes:
-            if outcome.name not in ADAPTIVE:
+            if outcome.fixed:
                 continue
             gain = found.over_best(outcome)
             key = f"{found.name}_{outcome.name}_goodput_over_best_fixed"

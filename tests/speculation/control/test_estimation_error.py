@@ -1,10 +1,17 @@
 """How estimates get better with data, and what bounds say about it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers.control import clear_pomdp, errors, sampled_moments
 
-from simulator.speculation.control.bounds import error_bounds, separation
+from simulator.speculation.control.bounds import (
+    ErrorBounds,
+    error_bounds,
+    separation,
+    within_earlier,
+)
 from simulator.speculation.control.controllers import blind, last_observation
 from simulator.speculation.control.estimate import estimate
 from simulator.speculation.control.grid import BeliefGrid
@@ -14,7 +21,7 @@ from simulator.speculation.control.planning import plan
 from simulator.speculation.control.population import population_moments
 
 TRUTH = clear_pomdp()
-SIZES = (10_000, 60_000, 360_000)
+SIZES = (8_000, 40_000, 160_000)
 
 
 def pooled(intervals, seed):
@@ -53,6 +60,29 @@ def test_bounds_fall_with_the_root_of_data_over_separation(estimates):
     assert doubled.observations == pytest.approx(2 * bound.observations)
     np.testing.assert_allclose(doubled.transitions, 2 * bound.transitions)
     assert error_bounds(few, 4, 0.1, 1.0).observations > bound.observations
+
+
+def test_earlier_bounds_limit_later_ones_whatever_states_were_called(estimates):
+    early = estimates[SIZES[1]][0]
+    late = replace(
+        early,
+        observations=0.9 * early.observations + 0.025,
+        transitions=0.8 * early.transitions + 0.2 / 3,
+    )
+    order = [2, 0, 1]
+    renamed = replace(
+        early,
+        observations=early.observations[order],
+        transitions=early.transitions[:, order][:, :, order],
+    )
+    wide = ErrorBounds(9.0, np.array([9.0, 1e-3]))
+    narrow = ErrorBounds(0.1, np.array([0.2, 0.3]))
+    left = within_earlier(late, wide, [(renamed, narrow)])
+    far = np.linalg.norm(early.observations - late.observations)
+    assert left.observations == pytest.approx(0.1 + far)
+    moved = np.linalg.norm(early.transitions - late.transitions, axis=(1, 2))
+    np.testing.assert_allclose(left.transitions, [0.2 + moved[0], 1e-3])
+    assert within_earlier(late, narrow, [(renamed, wide)]).observations == 0.1
 
 
 def test_separation_is_the_true_one_in_the_limit():

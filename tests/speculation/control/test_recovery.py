@@ -92,7 +92,7 @@ def test_samples_show_the_same_bias_and_the_same_cure():
     plain, weighed = (
         errors(truth, estimate(moments, 3, np.random.default_rng(1)))
         for weighted in (False, True)
-        for moments in [sampled_moments(truth, controller, 200_000, 1, weighted)]
+        for moments in [sampled_moments(truth, controller, 100_000, 1, weighted)]
     )
     assert plain.observations > 0.05
     assert weighed.observations < 0.03

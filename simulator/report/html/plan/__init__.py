@@ -1,0 +1,1 @@
+"""The page of a plan of ``moesim plan``."""

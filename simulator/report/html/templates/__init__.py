@@ -1,0 +1,1 @@
+"""Templates, stylesheet and script of the pages; data, no code."""

@@ -1,0 +1,134 @@
+"""The tables of a plan: its offers in their order, and what each class of requests sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table
+
+from simulator.report.figures import ABSENT, number, seconds
+from simulator.report.plan_names import share
+from simulator.report.tables import frame
+from simulator.speculation.policies import FIXED
+from simulator.study.plan.deployment import NATIVE, Deployment
+from simulator.study.plan.result import ClassOutcome, Offer, Plan
+from simulator.trace.latencies import QUANTILES
+from simulator.trace.statistics import Interval
+
+WIDTH = 100
+"""Characters of a line that the ranked table needs, where no terminal says that there are fewer."""
+
+
+def print_ranked(plan: Plan, console: Console) -> None:
+    """Print the ranked table in `WIDTH` characters, or as many as a terminal has."""
+    before = console.width
+    if not console.is_terminal:
+        console.width = WIDTH
+    console.print(_ranked(plan), width=min(console.width, WIDTH))
+    console.width = before
+
+
+_DEPLOYMENT_WIDTH = 19
+"""Characters that the names of GPUs fit in."""
+
+
+def _ranked(plan: Plan) -> Table:
+    """Return the ranked table, three lines a row."""
+    table = frame(
+        ">",
+        "deployment",
+        "USD/h>",
+        "USD/\n1M tok>",
+        "J/\ntoken>",
+        "req/s held,\nbound by>",
+        "SD gain>",
+        "TTFT\np99>",
+        "TPOT\np99>",
+        "tokens/\nround>",
+        tight=True,
+    )
+    table.columns[1].min_width = _DEPLOYMENT_WIDTH
+    for rank, offer in enumerate(plan.offers, start=1):
+        table.add_row(*_row(plan, rank, offer))
+        table.add_row()
+    return table
+
+
+def _row(plan: Plan, rank: int, offer: Offer) -> list[str]:
+    bound, gain = offer.binding_constraint, offer.gain.max_rate if offer.gain else None
+    return [
+        str(rank),
+        _deployment(offer.deployment, several=len(plan.question.candidates.models) > 1),
+        number(offer.usd_per_hour),
+        number(offer.usd_per_million_tokens),
+        number(offer.joules_per_token),
+        f"{_with_bounds(offer.max_rate_per_s) if offer.meets else 'fails'}\n{bound}",
+        _with_bounds(gain, "x"),
+        _nearest(plan, offer, "ttft_s"),
+        _nearest(plan, offer, "tpot_s"),
+        number(offer.acceptance_length),
+    ]
+
+
+def _deployment(deployment: Deployment, *, several: bool) -> str:
+    """Write a deployment, a line each: GPUs, grid, drafts and format, which of several models."""
+    grid = f"{deployment.replicas} x {deployment.parallelism}"
+    if deployment.split is not None:
+        grid += f" ({deployment.split})"
+    drafts = f"gamma {deployment.gamma}" if deployment.speculates else "SD off"
+    if deployment.policy != FIXED:
+        drafts += f" {deployment.policy}"
+    formats = "" if deployment.precision == NATIVE else f", {deployment.precision}"
+    model = f"\n{deployment.model}" if several else ""
+    return f"{deployment.gpus} x {deployment.gpu}\n{grid}\n{drafts}{formats}{model}"
+
+
+def _with_bounds(found: Interval | None, unit: str = "") -> str:
+    """Write an estimate, and its interval below."""
+    if found is None:
+        return ABSENT
+    text = f"{number(found.value)}{unit}"
+    if found.low is None or found.high is None:
+        return text
+    return f"{text}\n{number(found.low)}-{number(found.high)}"
+
+
+def _nearest(plan: Plan, offer: Offer, latency: str) -> str:
+    """Write the tail of the class that is nearest its bound, and the bound below."""
+    objectives, outcomes = plan.question.objectives, offer.classes
+    bounds = {each.name: objectives[each.name].bounds.get(latency) for each in outcomes}
+
+    def fullness(each: ClassOutcome) -> float:
+        bound, (_, value) = bounds[each.name], _tail(each, latency)
+        return 0.0 if bound is None or value is None else value / bound
+
+    if not outcomes:
+        return ABSENT
+    worst = max(outcomes, key=fullness)
+    bound = bounds[worst.name]
+    label, value = _tail(worst, latency)
+    text = seconds(value) if label == "p99" else f"{label} {seconds(value)}"
+    return text if bound is None else f"{text}\n/ {seconds(bound)}"
+
+
+def _tail(each: ClassOutcome, latency: str) -> tuple[str, float | None]:
+    """Return the highest percentile that enough requests stand behind, and its name."""
+    found: Mapping[str, float | None] = getattr(each, latency)
+    known = [(label, found[label]) for label in QUANTILES if found.get(label) is not None]
+    return known[-1] if known else ("p99", None)
+
+
+def class_table(plan: Plan, offer: Offer) -> Table:
+    """Return latencies and attainment by class of an offer."""
+    columns = [f"{name}\n{label}>" for name in ("TTFT", "TPOT") for label in QUANTILES]
+    table = frame("class", "in time>", "must be>", *columns, tight=True)
+    for each in offer.classes:
+        latencies = [
+            seconds(getattr(each, name)[label])
+            for name in ("ttft_s", "tpot_s")
+            for label in QUANTILES
+        ]
+        due = share(each.required) if plan.question.objectives[each.name].bounds else ABSENT
+        table.add_row(each.name, share(each.attainment.value), due, *latencies)
+    return table

@@ -1,0 +1,1 @@
+"""What differs between runs: figures with intervals, paired where they may be, and settings."""

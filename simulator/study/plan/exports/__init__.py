@@ -1,0 +1,1 @@
+"""A plan for others: commands that serve it, JSON and Parquet."""
