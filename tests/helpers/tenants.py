@@ -9,7 +9,7 @@ from simulator.mlp import Mlp
 from simulator.serving.tenants.clients import Pictures
 from simulator.serving.tenants.config import AttackConfig, TenantsConfig
 from simulator.serving.tenants.defended import Defended
-from simulator.serving.tenants.neighbours import Tenancy
+from simulator.serving.tenants.tenancy import Tenancy
 from simulator.serving.tenants.session import Session
 from simulator.streams import Streams
 

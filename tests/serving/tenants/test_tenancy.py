@@ -15,7 +15,7 @@ from simulator.serving.tenants.config import (
     LimitsConfig,
     TenantsConfig,
 )
-from simulator.serving.tenants.neighbours import Tenancy
+from simulator.serving.tenants.tenancy import Tenancy
 from simulator.serving.tenants.query import ATTACK, BENIGN
 
 # A ball too small to succeed in: every session runs to its budget.
