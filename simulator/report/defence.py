@@ -60,7 +60,8 @@ def _attacks(frontier: Frontier) -> Table:
 
 
 def _users(frontier: Frontier) -> Table:
-    table = frame("case", "p50>", "p95>", "p99>", "in time/s>", "refused>", tight=True, unbroken=6)
+    headings = ("p50>", "p95>", "p99>", "in time/s>", "refused>", "accuracy>")
+    table = frame("case", *headings, tight=True, unbroken=7)
     for found in frontier.measured:
         table.add_row(
             _case(found),
@@ -118,8 +119,12 @@ def _ratio(found: Interval | None) -> str:
     if found is None:
         return ABSENT
     if found.low is None or found.high is None:
-        return f"{found.value:.3g}"
-    return f"{found.value:.3g} ({found.low:.3g} to {found.high:.3g})"
+        return _short(found.value)
+    return f"{_short(found.value)} ({_short(found.low)} to {_short(found.high)})"
+
+
+def _short(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio < 10.0 else f"{ratio:.0f}"
 
 
 def _mean(found: Measured, figure: str) -> float | None:

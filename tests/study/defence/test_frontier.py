@@ -108,6 +108,7 @@ def test_tables_words_and_picture(found: Frontier, tmp_path: Path) -> None:
     text = " ".join(console.export_text().split())
     assert "rnd 0.1, 5/s" in text
     assert "…" not in text
+    assert "refused accuracy" in text
     assert "Assumed: 4 ms a batch and 0.5 ms a query" in text
     assert plot_defence(found, tmp_path / "defence.png").stat().st_size > 10_000
 
