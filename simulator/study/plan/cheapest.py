@@ -42,11 +42,11 @@ class Design:
 
     def fewest_replicas(self, rate: float) -> int:
         """Return the replicas below which the rate cannot be served, by the optimistic bound."""
-        return max(1, math.ceil(rate / self.screening.bound_rate - 1e-9))
+        return _replicas(rate, self.screening.bound_rate)
 
     def likely_replicas(self, rate: float) -> int:
         """Return the replicas that will likely serve the rate."""
-        return max(1, math.ceil(rate / max(self.screening.likely_rate, 1e-9) - 1e-9))
+        return _replicas(rate, self.screening.likely_rate)
 
     def likely_gpus(self, rate: float) -> int:
         """Return the GPUs of as many replicas."""
@@ -55,6 +55,17 @@ class Design:
     def with_replicas(self, replicas: int) -> Deployment:
         """Return the deployment with so many replicas."""
         return self.deployment.with_replicas(replicas)
+
+
+def _replicas(rate: float, each: float) -> int:
+    """Return the replicas that serve a rate at so much each; beyond all limits if that is none.
+
+    Examples
+    --------
+    >>> _replicas(10.0, 2.5), _replicas(10.0, 3.0), _replicas(10.0, 0.0) > 1e9
+    (4, 4, True)
+    """
+    return max(1, math.ceil(rate / max(each, 1e-9) - 1e-9))
 
 
 @dataclass(slots=True)
