@@ -2,7 +2,8 @@
 
 Within a kind of GPU, the fewest are the cheapest, whatever the price. The deployment that will
 likely need the fewest comes first, and its number of replicas is found by bisection: what holds
-with some replicas holds with more, since all of them see the same requests. Every other deployment
+with some replicas is taken to hold with more, since all of them see the same requests; where chance
+has it otherwise, fresh seeds have the last word (`confirm`). Every other deployment
 is then challenged once, with the most replicas that would still be fewer GPUs, at first by a glance
 at the beginning of a run. If it fails there, no number of its replicas can win; if it holds, it is
 the one to beat. One whose optimistic bound (`capacity`) cannot win is not simulated at all.
