@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from simulator.study.plan.bench import Bench
 from simulator.study.plan.cheapest import Design, Hunt
 from simulator.study.plan.cost import cost_of
+from simulator.study.plan.deployment import Deployment
 from simulator.study.plan.offers import offer_of
 from simulator.study.plan.points import operating_points
 from simulator.study.plan.premises import premises
@@ -59,6 +60,11 @@ class Findings:
     crossover: Crossover | None = None
     miss: NearestMiss | None = None
 
+    @property
+    def refuted_deployments(self) -> set[Deployment]:
+        """What fresh seeds refuted: no offer, whatever the search saw of it."""
+        return {one.deployment for one in self.refuted}
+
     def of_kind(self, gpu: str) -> list[Design]:
         """Return the designs of a kind of GPU."""
         return [design for design in self.designs if design.deployment.gpu == gpu]
@@ -85,9 +91,12 @@ def _offers(question: Question, found: Findings) -> tuple[Offer, ...]:
     """Return the rows that hold, then others that hold, then the best of those that do not."""
     offers = [row.offer(question) for row in found.rows]
     shown = {offer.deployment for offer in offers}
+    refuted = found.refuted_deployments
     for hunt in found.hunts:
         for held in hunt.held:
             unit = held.deployment.with_replicas(1)
+            if held.deployment in refuted:
+                continue
             if all(one.with_replicas(1) != unit for one in shown):
                 offers.append(offer_of(question, held))
                 shown.add(held.deployment)

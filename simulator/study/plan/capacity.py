@@ -28,6 +28,9 @@ from simulator.errors import InvariantError
 
 Floats = NDArray[np.float64]
 
+SHORTEST_S = 1e-9
+"""Time that a request takes at least, s: what asks for nothing has no highest rate."""
+
 
 @dataclass(frozen=True, slots=True)
 class Supply:
@@ -101,7 +104,14 @@ def max_rate(supply: Supply, demand: Demand) -> Capacity:
     Capacity(rate=0.8, token_s=0.025, binding='max_num_seqs')
     >>> max_rate(offered, Demand(100, prefill_s=0.0, residence_s=2.0, context_tokens=500))
     Capacity(rate=0.5, token_s=0.02, binding='tpot')
+
+    Requests of one output token decode nothing, so that their prompts alone take time:
+
+    >>> max_rate(offered, Demand(0, prefill_s=0.25, residence_s=0.0, context_tokens=500))
+    Capacity(rate=4.0, token_s=0.0, binding='prefill')
     """
+    if demand.tokens <= 0.0:
+        return Capacity(1.0 / max(demand.prefill_s, SHORTEST_S), 0.0, "prefill")
     speed = supply.batches / supply.token_s
     bounded = math.isfinite(demand.residence_s)
     cached = demand.context_tokens > 0 and math.isfinite(supply.cache_tokens)

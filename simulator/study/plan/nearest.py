@@ -11,7 +11,7 @@ from simulator.study.plan.cost import affordable_gpus
 from simulator.study.plan.decide import Assessment
 from simulator.study.plan.objectives import requests_of
 from simulator.study.plan.question import Question
-from simulator.study.plan.result import NearestMiss, Rejected
+from simulator.study.plan.result import Check, NearestMiss, Rejected
 from simulator.study.plan.runs import Search, screenings
 
 WIDER = (2, 4, 8, 16)
@@ -19,6 +19,25 @@ WIDER = (2, 4, 8, 16)
 
 SMALLER = ("fp8", "fp8_block", "bfloat16/nvfp4", "fp8/nvfp4", "bfloat16/int4_wo")
 """Precisions that are tried for it."""
+
+
+def nearest_refuted(question: Question, checks: Sequence[Check]) -> NearestMiss:
+    """Return what the search took to hold, and fresh seeds refuted by least.
+
+    One replica more would likely hold; it is beyond the limits, and was not tried.
+    """
+
+    def margin(found: Check) -> float:
+        objectives = question.objectives
+        return min(share.value - objectives[name].share for name, share in found.attainment.items())
+
+    best = max(checks, key=margin)
+    more = best.deployment.with_replicas(best.deployment.replicas + 1)
+    return NearestMiss(
+        deployment=best.deployment,
+        attainment={name: share.value for name, share in best.attainment.items()},
+        takes=(f"likely {more.gpus} x {more.gpu}, one replica more than the limits allow",),
+    )
 
 
 def nearest_simulated(question: Question, failed: Sequence[Assessment]) -> NearestMiss:

@@ -16,7 +16,7 @@ from simulator.slo import SloConfig
 from simulator.streams import Streams
 from simulator.study.plan.capacity import Demand, max_rate
 from simulator.study.plan.objectives import objectives_of, requests_of
-from simulator.study.plan.pricing import PricedReplica, longest_due_prompts
+from simulator.study.plan.pricing import PricedReplica, longest_due
 from simulator.study.plan.traffic import Traffic, observe
 from simulator.trace.json_file import Json
 
@@ -126,9 +126,11 @@ def _alone(
     pools: Sequence[PricedReplica], traffic: Traffic, objectives: Mapping[str, SloConfig]
 ) -> Iterator[tuple[float, str]]:
     """Yield how a request that is alone does: times over what is promised, and a sentence."""
-    prompts = longest_due_prompts(traffic, list(objectives.values()))
-    token_s = float(pools[-1].token_s.min()) / SLACK
-    for (name, slo), prompt in zip(objectives.items(), prompts, strict=True):
+    slos = list(objectives.values())
+    prompts = longest_due(traffic.prompt_tokens, traffic, slos)
+    answers = longest_due(traffic.later_tokens, traffic, slos)
+    for index, (name, slo) in enumerate(objectives.items()):
+        prompt, token_s = prompts[index], pools[-1].least_token_s(index) / SLACK
         if slo.ttft_s is not None and not traffic.shares_prefixes:
             ttft_s = pools[0].alone_ttft_s(prompt)
             yield (
@@ -143,6 +145,14 @@ def _alone(
                 f"{requests_of(name)} are promised a token every "
                 f"{slo.tpot_s * 1e3:.3g} ms, but one takes {token_s * 1e3:.3g} ms even for a "
                 "request alone",
+            )
+        if slo.e2e_s is not None:
+            answer_s = answers[index] * token_s
+            yield (
+                answer_s / slo.e2e_s,
+                f"{100 * slo.share:g} % of {requests_of(name)} must end within {slo.e2e_s:g} s, "
+                f"but {answers[index]:,} output tokens after the first, the most of these, take "
+                f"{answer_s:.3g} s even for a request alone",
             )
 
 

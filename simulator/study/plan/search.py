@@ -18,12 +18,17 @@ from dataclasses import replace
 from simulator.study.executors import Executor
 from simulator.study.plan.answer import Findings, answer
 from simulator.study.plan.bench import Bench, Variants
-from simulator.study.plan.cheapest import cheapest
+from simulator.study.plan.cheapest import Design, cheapest
 from simulator.study.plan.confirm import check, fresh_seeds, next_cheaper
 from simulator.study.plan.cost import affordable_gpus, cost_of
 from simulator.study.plan.crossing import crossing_of
 from simulator.study.plan.deployment import Deployment
-from simulator.study.plan.nearest import nearest_rejected, nearest_screened, nearest_simulated
+from simulator.study.plan.nearest import (
+    nearest_refuted,
+    nearest_rejected,
+    nearest_screened,
+    nearest_simulated,
+)
 from simulator.study.plan.question import Question
 from simulator.study.plan.result import Check, Confirmation, NearestMiss, Plan
 from simulator.study.plan.rows import Row, completed, row_of, with_most_to_spare
@@ -89,7 +94,7 @@ def _confirm(bench: Bench, runs: Runs, found: Findings) -> None:
     """Confirm the first row with fresh seeds; where they refute it, go on to the next."""
     question = bench.question
     while found.rows:
-        equals = found.of_kind(found.rows[0].deployment.gpu)
+        equals = _not_refuted(found, found.rows[0].deployment)
         (row,) = together([with_most_to_spare(bench, found.rows[0], equals)], runs)
         found.rows[0] = row
         (top,) = together([check(bench, row.deployment)], runs)
@@ -103,19 +108,31 @@ def _confirm(bench: Bench, runs: Runs, found: Findings) -> None:
         _add_rows(bench, runs, found, _in_its_place(question, found, row.deployment))
 
 
+def _not_refuted(found: Findings, first: Deployment) -> list[Design]:
+    """Return the designs of a first row's kind that fresh seeds have not refuted at its GPUs."""
+    refuted, gpus = found.refuted_deployments, first.gpus
+    return [
+        design
+        for design in found.of_kind(first.gpu)
+        if design.with_replicas(gpus // design.deployment.unit_gpus) not in refuted
+    ]
+
+
 def _in_its_place(question: Question, found: Findings, refuted: Deployment) -> list[Deployment]:
     """Return what may follow a first row that was refuted, on GPUs of its kind.
 
-    One replica more, or a deployment that held in the search and takes fewer GPUs than that.
+    One replica more, or a deployment that held in the search and takes no more GPUs than that. The
+    search is not made again: what would need more GPUs than the refuted row, and fewer than one
+    replica more of it, was never tried, and is not now.
     """
     more = refuted.with_replicas(refuted.replicas + 1)
-    known = {check.deployment for check in found.refuted}
-    others = [
-        held.deployment
+    held = [
+        one.deployment
         for hunt in found.hunts
-        for held in hunt.held
-        if held.deployment.gpu == more.gpu and held.deployment not in known
+        for one in (*hunt.held, *([hunt.best] if hunt.best else []))
     ]
+    known = found.refuted_deployments
+    others = [one for one in held if one.gpu == more.gpu and one not in known]
     allowed = affordable_gpus(question, more.gpu)
     follow = [one for one in (*others, more) if one.gpus <= min(more.gpus, allowed)]
     return [min(follow, key=lambda one: one.gpus)] if follow else []
@@ -135,12 +152,14 @@ def _refute_cheaper(bench: Bench, runs: Runs, found: Findings, confirmation: Con
 
 def _completed(bench: Bench, found: Findings) -> Search[Row]:
     """Look closer at the first row."""
-    row, refuted = found.rows[0], {one.deployment for one in found.refuted}
-    return (yield from completed(bench, row, found.of_kind(row.deployment.gpu), refuted))
+    row, designs = found.rows[0], found.of_kind(found.rows[0].deployment.gpu)
+    return (yield from completed(bench, row, designs, found.refuted_deployments))
 
 
 def _nearest(bench: Bench, found: Findings) -> Search[NearestMiss]:
     """Return what comes closest where nothing holds."""
+    if found.refuted:
+        return nearest_refuted(bench.question, found.refuted)
     failed = [one for hunt in found.hunts for one in hunt.failed]
     if failed:
         return nearest_simulated(bench.question, failed)

@@ -54,7 +54,7 @@ def test_prompts_may_be_what_takes_the_time():
 
 def test_headroom_counts_the_replicas_that_it_takes():
     """Four requests/s a replica: three hold ten, two do not, and fifteen take four."""
-    limit = RateLimit(PLAIN, rates=(12.0, 12.0, 12.0), held=(), beyond=())
+    limit = RateLimit(PLAIN, rates=(12.0,) * 3, ceilings=(12.5,) * 3, held=(), beyond=())
     found = drive(headroom(FormulaBench(), limit), by_capacity(lambda _: 4.0))
     assert (found.one_less_holds, found.replicas_n_plus_1) == (False, 4)
     assert (found.peak_holds, found.peak_replicas) == (False, 4)
