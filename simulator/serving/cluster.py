@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 import simpy
 
@@ -25,7 +25,7 @@ from simulator.serving.kv_cache import KvCache
 from simulator.serving.kv_routes import KvRoutes
 from simulator.serving.link_config import KvLinkConfig
 from simulator.serving.pools import Desk, Fleet, Slot, State
-from simulator.serving.replica import Replica
+from simulator.serving.replica import Follower, Replica
 from simulator.serving.request import Request, request_row
 from simulator.serving.router import NewRouter, uniforms
 from simulator.serving.step_followers import DispatchTraces, StepFollowers
@@ -62,6 +62,18 @@ def serve(
     ).run()
 
 
+class Neighbours(Protocol):
+    """What lives beside a cluster, in its time and perhaps on its GPUs."""
+
+    def move_in(self, env: simpy.Environment) -> None:
+        """Set up in the environment of a run, before the replicas."""
+        ...
+
+    def follower(self, index: int) -> Follower | None:
+        """Return what waits out the steps of a replica, if it shares its GPUs."""
+        ...
+
+
 class Cluster:
     """One run of a cluster.
 
@@ -78,6 +90,8 @@ class Cluster:
         Where the run is written; the caller closes them. Events come only where the plan changes.
     dispatch_traces
         Where loads of experts are written, times of steps and bytes by link, if they are followed.
+    neighbours
+        What lives beside it; the run ends when they have nothing left to do, too.
     """
 
     def __init__(
@@ -92,11 +106,15 @@ class Cluster:
         iterations_trace: RowSink,
         events_trace: RowSink | None = None,
         dispatch_traces: DispatchTraces | None = None,
+        neighbours: Neighbours | None = None,
     ) -> None:
         first = plan.pools[0]
         entry_role = next(pool.role for pool in plan.pools if pool.role != DECODE)
         self._env = env = simpy.Environment()
         self._plan = plan
+        self._neighbours = neighbours
+        if neighbours is not None:
+            neighbours.move_in(env)
         self._workload = workload
         self._by_token = acceptance.by_token
         self._follow_ups: FollowUps | None = None
@@ -185,6 +203,8 @@ class Cluster:
             on_leave = self._send_next
         hand_over = self._hand_over.from_replica(index, pool) if pool.role == PREFILL else None
         costs, follower = self._followers.of(index, pool)
+        if self._neighbours is not None:
+            follower = self._neighbours.follower(index) or follower
         return Replica(
             self._env,
             index,

@@ -8,6 +8,9 @@ SUBJECTS = {
     "control": Subject(
         f"{__name__}.control", "draft lengths that learn a hidden regime: whether that pays"
     ),
+    "defence": Subject(
+        f"{__name__}.defence", "noise and limits against tenants that attack a classifier"
+    ),
 }
 """What can be studied."""
 

@@ -1,0 +1,1 @@
+"""Tenants of a classifier endpoint beside LLM replicas: users, and attackers in closed loop."""

@@ -1,0 +1,167 @@
+"""Query-based attacks, each a generator of bursts that knows nothing of time.
+
+An attack yields the points of a step, shape (n, d), all to be asked together, and is sent their
+*margins*, shape (n,): the score of the right class less the best of the others, so that a point is
+misclassified where its margin is negative. Row 0 is always the point that the attack would submit,
+the *candidate*. An attack never ends by itself.
+
+Points that probe may leave the ball, and the range of pixels, by their perturbation; candidates
+never do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.registry import Registry
+from simulator.serving.tenants.balls import L2, LINF, downhill, project
+
+Floats = NDArray[np.float64]
+
+Search = Generator[Floats, Floats, None]
+"""Yields bursts of points, and is sent their margins."""
+
+
+class Reach(NamedTuple):
+    """What an attack may do.
+
+    Parameters
+    ----------
+    mu
+        Size of a perturbation: of probes that estimate a gradient, or of steps that are tried.
+    samples
+        q, directions that one estimate of a gradient takes.
+    radius, norm
+        Ball around the picture.
+    step
+        Length of a step down an estimated gradient, in the norm.
+    budget
+        Queries that the attack reckons with.
+    """
+
+    mu: float
+    samples: int
+    radius: float
+    norm: str
+    step: float
+    budget: int
+
+
+class Attack(NamedTuple):
+    """A kind of attack.
+
+    Parameters
+    ----------
+    search
+        Starts it: from the picture, shape (d,), what it may do, and what it draws from.
+    norms
+        Norms for which it is made.
+    uses
+        Which of ``mu``, ``samples`` and ``step`` it looks at.
+    """
+
+    search: Callable[[Floats, Reach, np.random.Generator], Search]
+    norms: tuple[str, ...]
+    uses: frozenset[str]
+
+
+ATTACKS: Registry[Callable[[], Attack]] = Registry("attack")
+
+
+def nes_search(start: Floats, reach: Reach, generator: np.random.Generator) -> Search:
+    """Descend a gradient estimated from antithetic pairs (Ilyas et al., 1804.08598).
+
+    ``g = sum_i (f(x + mu u_i) - f(x - mu u_i)) u_i / (2 mu q)``, u normal: 2q + 1 queries a step.
+    """
+    point, count = start, reach.samples
+    while True:
+        directions = generator.standard_normal((count, start.size))
+        probes = reach.mu * directions
+        margins = yield np.concatenate([point[None], point + probes, point - probes])
+        slopes = (margins[1 : count + 1] - margins[count + 1 :]) @ directions
+        point = _descend(point, slopes, start, reach)
+
+
+def zo_sign_search(start: Floats, reach: Reach, generator: np.random.Generator) -> Search:
+    """Descend the sign of forward differences (ZO-signSGD, Liu et al., ICLR 2019).
+
+    ``g = sum_i (f(x + mu u_i) - f(x)) u_i / (mu q)``, u normal: q + 1 queries a step.
+    """
+    point = start
+    while True:
+        directions = generator.standard_normal((reach.samples, start.size))
+        margins = yield np.concatenate([point[None], point + reach.mu * directions])
+        slopes = (margins[1:] - margins[0]) @ directions
+        point = _descend(point, slopes, start, reach)
+
+
+def simba_search(start: Floats, reach: Reach, generator: np.random.Generator) -> Search:
+    """Try one pixel after another, up or down by mu; keep what helps (SimBA, 1905.07121).
+
+    One query a step. The best margin so far is remembered, not asked again.
+    """
+    point = start
+    (best,) = yield point[None]
+    while True:
+        for pixel in generator.permutation(start.size):
+            for change in (reach.mu, -reach.mu):
+                tried = point.copy()
+                tried[pixel] += change
+                tried = project(tried, start, reach.radius, reach.norm)
+                if np.array_equal(tried, point):
+                    continue  # the ball holds it: nothing to ask
+                (margin,) = yield tried[None]
+                if margin < best:
+                    point, best = tried, margin
+                    break
+
+
+def random_search(start: Floats, reach: Reach, generator: np.random.Generator) -> Search:
+    """Try normal steps of size mu; go where the margin is smaller, both asked anew each step.
+
+    ``h(x) = f(x + mu u) - f(x) < 0`` accepts: two queries a step, the textbook's rule.
+    """
+    point = start
+    while True:
+        step = reach.mu * generator.standard_normal(start.size)
+        tried = project(point + step, start, reach.radius, reach.norm)
+        margins = yield np.stack([tried, point])
+        if margins[0] < margins[1]:
+            point = tried
+
+
+def _descend(point: Floats, slopes: Floats, start: Floats, reach: Reach) -> Floats:
+    moved = point + reach.step * downhill(slopes, reach.norm)
+    return project(moved, start, reach.radius, reach.norm)
+
+
+_BOTH = LINF, L2
+_GRADIENT = frozenset({"mu", "samples", "step"})
+
+
+@ATTACKS.register("nes")
+def nes() -> Attack:
+    """Return the attack of `nes_search`."""
+    return Attack(nes_search, _BOTH, _GRADIENT)
+
+
+@ATTACKS.register("zo_sign")
+def zo_sign() -> Attack:
+    """Return the attack of `zo_sign_search`."""
+    return Attack(zo_sign_search, (LINF,), _GRADIENT)
+
+
+@ATTACKS.register("simba")
+def simba() -> Attack:
+    """Return the attack of `simba_search`."""
+    return Attack(simba_search, _BOTH, frozenset({"mu"}))
+
+
+@ATTACKS.register("random_search")
+def by_random_search() -> Attack:
+    """Return the attack of `random_search`."""
+    return Attack(random_search, _BOTH, frozenset({"mu"}))

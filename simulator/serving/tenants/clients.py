@@ -1,0 +1,248 @@
+"""Who asks the endpoint: attackers in closed loop, and ordinary users."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Generator
+from itertools import count
+from typing import Any, NamedTuple
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from simulator.serving.request import Traits
+from simulator.serving.tenants.balls import distance
+from simulator.serving.tenants.config import TenantsConfig
+from simulator.serving.tenants.endpoint import Door
+from simulator.serving.tenants.query import ATTACK, BENIGN, Query
+from simulator.serving.tenants.session import Session
+from simulator.streams import Streams
+
+Floats = NDArray[np.float64]
+
+HIT, BUDGET, HORIZON, QUOTA = "hit", "budget", "horizon", "quota"
+"""How a session ends: the attacker believes that it has won, its budget is spent, the run is over,
+or its tenant may send no more."""
+
+
+class Pictures(NamedTuple):
+    """What clients send.
+
+    Parameters
+    ----------
+    pixels, labels
+        Shapes (n, d) and (n,).
+    targets
+        Rows that attackers choose from: those that the model classifies rightly without noise.
+    """
+
+    pixels: Floats
+    labels: NDArray[np.int64]
+    targets: NDArray[np.int64]
+
+
+class SessionRow(NamedTuple):
+    """What became of a session."""
+
+    tenant: int
+    session: int
+    picture: int
+    started_s: float
+    ended_s: float
+    outcome: str
+    queries: int
+    """Replies that it had."""
+    refused: int
+    """Queries that a limit turned away; each was sent again."""
+    first_hit_queries: int
+    """Replies up to the first candidate that was misclassified; 0 for none."""
+    distortion: float
+    """Distance of the last candidate from the picture, in the norm of the attack."""
+    gpu_s: float
+    """What its queries took of the GPU."""
+    candidate: Floats
+    """What the attacker would submit, shape (d,)."""
+
+
+class Burst:
+    """Queries that are asked together, and their replies.
+
+    Parameters
+    ----------
+    env
+        The SimPy environment.
+    queries
+        How many.
+    """
+
+    def __init__(self, env: simpy.Environment, queries: int) -> None:
+        self._scores: list[Floats | None] = [None] * queries
+        self._missing = queries
+        self.answered = env.event()
+        """Happens when the last reply has come."""
+        self.gpu_s = 0.0
+
+    @property
+    def scores(self) -> Floats:
+        """Replies in the order of the queries, shape (n, k), once all have come."""
+        return np.array(self._scores)
+
+    def take(self, query: Query, scores: Floats, now_s: float) -> None:
+        """Take the reply to one of the queries."""
+        self._scores[query.place] = scores
+        self.gpu_s += query.gpu_s
+        self._missing -= 1
+        if not self._missing:
+            self.answered.succeed()
+
+
+class Attacker:
+    """A tenant that attacks one picture after another: one SimPy process.
+
+    The queries of a step are sent together, and the next step waits for all replies. A query that
+    is refused is sent again when the tenant may; those behind it wait with it.
+
+    Parameters
+    ----------
+    env, door
+        The SimPy environment, and whom it asks.
+    tenant
+        Its number.
+    config, pictures, streams
+        What it does, with what, and its randomness.
+    numbers
+        Of queries to come.
+    rows
+        Where its sessions are written when they end.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        door: Door,
+        tenant: int,
+        *,
+        config: TenantsConfig,
+        pictures: Pictures,
+        streams: Streams,
+        numbers: count[int],
+        rows: list[SessionRow],
+    ) -> None:
+        self._env, self._door, self._config = env, door, config
+        self._tenant, self._traits = tenant, Traits(ATTACK, tenant)
+        self._pictures = pictures
+        self._streams = streams.within(f"attacker {tenant}")
+        self._numbers, self._rows = numbers, rows
+        self._refused = 0
+        self._gpu_s = 0.0
+        env.process(self._attack())
+
+    def _attack(self) -> Generator[simpy.Event, Any, None]:
+        env, config = self._env, self._config
+        for number in count():
+            # Of a session's own block: it does not depend on how long those before it took.
+            generator = self._streams.block("session", number)
+            yield env.timeout(generator.exponential(config.gap_s))
+            if env.now >= config.horizon_s:
+                return
+            targets = self._pictures.targets
+            picture = int(targets[generator.integers(len(targets))])
+            label = int(self._pictures.labels[picture])
+            start_s, self._refused, self._gpu_s = env.now, 0, 0.0
+            session = Session(config.attack, self._pictures.pixels[picture], label, generator)
+            outcome = yield from self._run(session)
+            self._write(session, number, picture, start_s, outcome)
+            if outcome in (QUOTA, HORIZON):
+                return
+
+    def _run(self, session: Session) -> Generator[simpy.Event, Any, str]:
+        """Take a session to its end; return how it ends."""
+        env, config = self._env, self._config
+        while session.points is not None:
+            if env.now >= config.horizon_s:
+                return HORIZON
+            burst = Burst(env, len(session.points))
+            for place, point in enumerate(session.points):
+                query = Query(next(self._numbers), self._traits, point, burst, place)
+                while wait_s := self._door.send(query):
+                    self._refused += 1
+                    if env.now + wait_s >= config.horizon_s:
+                        return QUOTA if wait_s == np.inf else HORIZON
+                    yield env.timeout(wait_s)
+            yield burst.answered
+            self._gpu_s += burst.gpu_s
+            session.take(burst.scores)
+            if config.think_s:
+                yield env.timeout(config.think_s)
+        return HIT if session.hit else BUDGET
+
+    def _write(
+        self, session: Session, number: int, picture: int, start_s: float, outcome: str
+    ) -> None:
+        norm = self._config.attack.norm
+        self._rows.append(
+            SessionRow(
+                tenant=self._tenant,
+                session=number,
+                picture=picture,
+                started_s=start_s,
+                ended_s=self._env.now,
+                outcome=outcome,
+                queries=session.queries,
+                refused=self._refused,
+                first_hit_queries=session.first_hit,
+                distortion=float(distance(session.candidate, session.picture, norm)),
+                gpu_s=self._gpu_s,
+                candidate=session.candidate,
+            )
+        )
+
+
+class Users:
+    """Ordinary users of the endpoint, in open loop: one SimPy process for all of them.
+
+    A query that is refused is not sent again.
+
+    Parameters
+    ----------
+    env, door, config, pictures, streams, numbers
+        As for `Attacker`; tenants are numbered from ``config.attackers`` on.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        door: Door,
+        *,
+        config: TenantsConfig,
+        pictures: Pictures,
+        streams: Streams,
+        numbers: count[int],
+    ) -> None:
+        self._env, self._door, self._config = env, door, config
+        self._pictures, self._streams, self._numbers = pictures, streams, numbers
+        self.latency_s = array("d")
+        """Of every query that was answered."""
+        self.right = 0
+        """Queries that were answered with the right class."""
+        env.process(self._ask())
+
+    def take(self, query: Query, scores: Floats, now_s: float) -> None:
+        """Take a reply."""
+        self.latency_s.append(now_s - query.arrival_s)
+        self.right += int(scores.argmax()) == self._pictures.labels[query.place]
+
+    def _ask(self) -> Generator[simpy.Event, Any, None]:
+        env, config, pictures = self._env, self._config, self._pictures
+        for block in count():
+            generator = self._streams.block("users", block)
+            gaps_s = generator.exponential(1.0 / config.benign_rate_per_s, 1024).tolist()
+            tenants = generator.integers(config.benign_tenants, size=1024).tolist()
+            rows = generator.integers(len(pictures.labels), size=1024).tolist()
+            for gap_s, tenant, row in zip(gaps_s, tenants, rows, strict=True):
+                yield env.timeout(gap_s)
+                if env.now >= config.horizon_s:
+                    return
+                traits = Traits(BENIGN, config.attackers + tenant)
+                self._door.send(Query(next(self._numbers), traits, pictures.pixels[row], self, row))

@@ -1,0 +1,1 @@
+"""What a noise defence costs and buys where abusive tenants attack a classifier in closed loop."""

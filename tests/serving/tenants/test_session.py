@@ -1,0 +1,95 @@
+"""Sessions: budgets, averaging, and rules that stop them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers.tenants import attacked, line, pictures
+
+from simulator.serving.tenants.config import AttackConfig
+from simulator.serving.tenants.session import Session, margins
+
+PICTURE = np.full(16, 0.5)
+RIGHT, WRONG = [1.0, 0.0], [0.0, 1.0]
+
+
+def session(**settings: object) -> Session:
+    return Session(AttackConfig(**settings), PICTURE, 0, np.random.default_rng(1))
+
+
+def answer(one: Session, scores: list[float]) -> None:
+    assert one.points is not None
+    one.take(np.tile(scores, (len(one.points), 1)))
+
+
+@pytest.mark.parametrize("kind", ["nes", "zo_sign", "simba", "square", "random_search"])
+@pytest.mark.parametrize("eot", [1, 3])
+def test_queries_never_exceed_the_budget_by_a_whole_step(kind: str, eot: int) -> None:
+    one, step = session(kind=kind, budget=100, eot=eot, repeats=7), 0
+    generator = np.random.default_rng(2)
+    while one.points is not None:
+        step = max(step, len(one.points))
+        one.take(generator.standard_normal((len(one.points), 2)) + [1.5, 0.0])
+    assert one.queries < 100 + step
+
+
+def test_averaging_asks_every_point_so_often_and_takes_the_mean() -> None:
+    one, four = session(), session(eot=4)
+    assert one.points is not None
+    assert four.points is not None
+    assert four.points.shape == (4 * len(one.points), 16)
+    assert (four.points[::4] == one.points).all()
+    # Of the first point's four replies three are right by 1, one is wrong by 2: right on average.
+    scores = np.tile(RIGHT, (len(four.points), 1))
+    scores[0] = [0.0, 2.0]
+    four.take(scores)
+    assert four.first_hit == 0
+    assert four.points is not None
+
+
+def test_the_first_misclassified_candidate_ends_a_session_that_stops_at_it() -> None:
+    one = session(stop="first_hit")
+    answer(one, WRONG)
+    assert (one.points, one.hit, one.queries, one.first_hit) == (None, True, 31, 31)
+
+
+def test_a_hit_is_verified_by_most_of_the_repeats_else_the_attack_goes_on() -> None:
+    one = session(repeats=5)
+    answer(one, WRONG)
+    assert one.points is not None
+    assert one.points.shape == (5, 16)
+    assert (one.points == one.candidate).all()
+    one.take(np.array([WRONG, WRONG, RIGHT, RIGHT, RIGHT]))
+    assert one.points is not None
+    assert one.points.shape == (31, 16)
+    answer(one, WRONG)
+    one.take(np.array([WRONG, WRONG, WRONG, RIGHT, RIGHT]))
+    assert (one.points, one.hit, one.queries, one.first_hit) == (None, True, 72, 31)
+
+
+def test_a_budget_spent_on_verifying_ends_a_session() -> None:
+    one = session(budget=32, repeats=5)
+    answer(one, WRONG)
+    answer(one, RIGHT)
+    assert (one.points, one.hit, one.queries) == (None, False, 36)
+
+
+def test_a_first_hit_that_is_noise_looks_like_success() -> None:
+    # Margins near 0.5 behind noise of 1: single replies are wrong now and then, most are right.
+    model = line(bias=0.0)
+    config = AttackConfig(kind="simba", mu=1e-6, radius=1e-5, budget=300, stop="first_hit")
+    naive = attacked(config, 0.3, model, pictures(model), 20)
+    asked = attacked(
+        AttackConfig(kind="simba", mu=1e-6, radius=1e-5, budget=300, repeats=25),
+        0.3,
+        model,
+        pictures(model),
+        20,
+    )
+    assert sum(one.hit for one in naive) > sum(one.hit for one in asked) + 5
+    assert sum(one.first_hit > 0 for one in asked) >= sum(one.hit for one in naive)
+
+
+def test_margins_are_told_by_row_too() -> None:
+    scores = np.array([[3.0, 1.0], [3.0, 1.0]])
+    assert margins(scores, np.array([0, 1])).tolist() == [2.0, -2.0]
