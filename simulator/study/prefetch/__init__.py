@@ -1,0 +1,1 @@
+"""Training of expert predictors for offloaded models, and what they are worth when traffic changes."""
