@@ -1,0 +1,167 @@
+"""A predictor of the experts that draft tokens will pick: what a prefetcher asks, and its file.
+
+A small network maps the features of a token (`experts.drafts`) to one logit for each expert of each
+layer; ``moesim study prefetch`` trains it. The chance that a token picks an expert is taken to be
+``min(K softmax, 1)``, and that a step needs it ``1 - product over its tokens of (1 - chance)``.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulator.errors import DataError
+from simulator.experts.drafts import DraftView, seen_by
+from simulator.experts.pool import RoutePool
+from simulator.mlp import Mlp
+from simulator.models.architecture import Architecture, experts_of
+
+Floats = NDArray[np.float64]
+
+_SCALARS = ("layers", "experts", "top_k", "size", "noise_sd", "seed", "recorded", "most_distinct")
+"""What a file holds beside the parameters ``p0``, ``p1`` and so on."""
+
+
+@dataclass(frozen=True, eq=False)
+class ExpertPredictor:
+    """Tells which experts a step needs from what its draft tokens look like.
+
+    Parameters
+    ----------
+    mlp
+        From d features to ``layers * experts`` logits.
+    layers, experts, top_k
+        Shape of the model.
+    view
+        What features are where routes bring none; its size is d in any case.
+    recorded
+        Whether it was trained on features that routes brought.
+    most_distinct
+        Distinct experts of a step, mean over layers, from which prefetching no longer pays: the
+        prefetcher is off there. E: never.
+    """
+
+    mlp: Mlp
+    layers: int
+    experts: int
+    top_k: int
+    view: DraftView
+    recorded: bool = False
+    most_distinct: float = np.inf
+
+    def needed(self, features: Floats) -> Floats:
+        """Return the chance that a step needs each expert, shape (layers, E).
+
+        Parameters
+        ----------
+        features
+            Of the tokens of the step, shape (tokens, d), a token at least.
+        """
+        logits = self.mlp.outputs(features).reshape(len(features), self.layers, self.experts)
+        chances = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        chances *= self.top_k / chances.sum(axis=-1, keepdims=True)
+        needed: Floats = 1.0 - np.prod(1.0 - np.minimum(chances, 1.0), axis=0)
+        return needed
+
+    def features_of(self, pool: RoutePool) -> Floats:
+        """Return what the drafter sees of every token of a pool, shape (tokens, d).
+
+        Raises
+        ------
+        DataError
+            If it was trained on recorded features, and the routes bring none of their size.
+        """
+        if not self.recorded:
+            return seen_by(self.view, pool)
+        if pool.features is None or pool.features.shape[1] != self.view.size:
+            brought = "none" if pool.features is None else pool.features.shape[1]
+            raise DataError(
+                f"the predictor was trained on {self.view.size} recorded features a token, and "
+                f"these routes bring {brought}; give routing.path a recording with the column "
+                f"features as it was trained on."
+            )
+        return pool.features
+
+    def save(self, path: Path) -> Path:
+        """Write it to a file of numpy (``.npz``), and return the path."""
+        own = {"layers": self.layers, "experts": self.experts, "top_k": self.top_k}
+        own |= {"size": self.view.size, "seed": self.view.seed, "recorded": self.recorded}
+        floats = {"noise_sd": self.view.noise_sd, "most_distinct": self.most_distinct}
+        parameters = {f"p{index}": one for index, one in enumerate(self.mlp.parameters)}
+        beside = path.with_suffix(".part.npz")
+        np.savez(beside, **{**parameters, **own, **floats})  # type: ignore[arg-type]
+        beside.replace(path)
+        return path
+
+
+def load_predictor(path: Path | str) -> ExpertPredictor:
+    """Read a predictor.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or is no predictor.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            data: dict[str, Any] = {name: found[name] for name in found.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"experts.offload.predictor={path} is no predictor: {error}. Train one: moesim study "
+            f"prefetch."
+        ) from error
+    parameters = [data[f"p{index}"] for index in range(len(data)) if f"p{index}" in data]
+    lacks = [name for name in _SCALARS if name not in data]
+    if lacks or len(parameters) < 2:
+        raise DataError(
+            f"experts.offload.predictor={path} lacks {', '.join(lacks) or 'parameters'}; train "
+            f"one: moesim study prefetch."
+        )
+    view = DraftView(int(data["size"]), float(data["noise_sd"]), int(data["seed"]))
+    predictor = ExpertPredictor(
+        Mlp(parameters),
+        *(int(data[name]) for name in ("layers", "experts", "top_k")),
+        view=view,
+        recorded=bool(data["recorded"]),
+        most_distinct=float(data["most_distinct"]),
+    )
+    _check_sizes(predictor, path)
+    return predictor
+
+
+def check_predictor(predictor: ExpertPredictor, arch: Architecture, path: str) -> None:
+    """Refuse a predictor that was trained for a model of another shape.
+
+    Raises
+    ------
+    DataError
+        If layers, experts or experts per token differ.
+    """
+    moe = experts_of(arch)
+    found = (predictor.layers, predictor.experts, predictor.top_k)
+    wanted = (arch.moe_layers, moe.experts, moe.top_k)
+    if found != wanted:
+        raise DataError(
+            f"experts.offload.predictor={path} is for {found[0]} MoE layers of {found[1]} experts, "
+            f"top {found[2]}, but {arch.title} has {wanted[0]} of {wanted[1]}, top {wanted[2]}. "
+            f"Train one for it: moesim study prefetch model={arch.name}."
+        )
+
+
+def _check_sizes(predictor: ExpertPredictor, path: Path | str) -> None:
+    """Refuse parameters that do not fit together."""
+    weights, biases = predictor.mlp.parameters[::2], predictor.mlp.parameters[1::2]
+    sizes = [predictor.view.size, *(len(one) for one in biases)]
+    shapes = [*zip(sizes[:-1], sizes[1:], strict=True)]
+    outputs = predictor.layers * predictor.experts
+    if [one.shape for one in weights] != shapes or sizes[-1] != outputs:
+        raise DataError(
+            f"experts.offload.predictor={path}: parameters of shapes "
+            f"{[one.shape for one in weights]} do not lead from {sizes[0]} features to {outputs} "
+            f"experts of all layers; train it anew: moesim study prefetch."
+        )
