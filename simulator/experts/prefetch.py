@@ -36,7 +36,7 @@ class Prefetcher(Protocol):
             in their order. No copies before the first step.
         drafts
             What a drafter saw of the tokens to be verified, shape (tokens, d); no rows where there
-            are none, or where routes bring nothing that a drafter saw.
+            are none, no columns where routes bring nothing that a drafter saw.
 
         Returns
         -------
