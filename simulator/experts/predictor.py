@@ -23,7 +23,8 @@ from simulator.models.architecture import Architecture, experts_of
 
 Floats = NDArray[np.float64]
 
-_SCALARS = ("layers", "experts", "top_k", "size", "noise_sd", "seed", "recorded", "most_distinct")
+_SCALARS = ("layers", "experts", "top_k", "size", "noise_sd", "seed", "recorded")
+_LIMITS = ("least_chance", "most_distinct")
 """What a file holds beside the parameters ``p0``, ``p1`` and so on."""
 
 
@@ -41,9 +42,12 @@ class ExpertPredictor:
         What features are where routes bring none; its size is d in any case.
     recorded
         Whether it was trained on features that routes brought.
+    least_chance
+        Experts of a smaller chance to be needed are not brought: what is brought in vain delays
+        what is waited for.
     most_distinct
-        Distinct experts of a step, mean over layers, from which prefetching no longer pays: the
-        prefetcher is off there. E: never.
+        Sum of these chances, mean over layers, from which prefetching no longer pays: the
+        prefetcher is off there. inf: never.
     """
 
     mlp: Mlp
@@ -52,6 +56,7 @@ class ExpertPredictor:
     top_k: int
     view: DraftView
     recorded: bool = False
+    least_chance: float = 0.5
     most_distinct: float = np.inf
 
     def needed(self, features: Floats) -> Floats:
@@ -91,7 +96,8 @@ class ExpertPredictor:
         """Write it to a file of numpy (``.npz``), and return the path."""
         own = {"layers": self.layers, "experts": self.experts, "top_k": self.top_k}
         own |= {"size": self.view.size, "seed": self.view.seed, "recorded": self.recorded}
-        floats = {"noise_sd": self.view.noise_sd, "most_distinct": self.most_distinct}
+        floats = {"noise_sd": self.view.noise_sd}
+        floats |= {name: getattr(self, name) for name in _LIMITS}
         parameters = {f"p{index}": one for index, one in enumerate(self.mlp.parameters)}
         beside = path.with_suffix(".part.npz")
         np.savez(beside, **{**parameters, **own, **floats})  # type: ignore[arg-type]
@@ -116,7 +122,7 @@ def load_predictor(path: Path | str) -> ExpertPredictor:
             f"prefetch."
         ) from error
     parameters = [data[f"p{index}"] for index in range(len(data)) if f"p{index}" in data]
-    lacks = [name for name in _SCALARS if name not in data]
+    lacks = [name for name in (*_SCALARS, *_LIMITS) if name not in data]
     if lacks or len(parameters) < 2:
         raise DataError(
             f"experts.offload.predictor={path} lacks {', '.join(lacks) or 'parameters'}; train "
@@ -128,7 +134,7 @@ def load_predictor(path: Path | str) -> ExpertPredictor:
         *(int(data[name]) for name in ("layers", "experts", "top_k")),
         view=view,
         recorded=bool(data["recorded"]),
-        most_distinct=float(data["most_distinct"]),
+        **{name: float(data[name]) for name in _LIMITS},
     )
     _check_sizes(predictor, path)
     return predictor

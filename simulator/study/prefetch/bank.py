@@ -76,10 +76,20 @@ class MemoryBank:
         Sizes.
     generator
         What it draws from.
+    layers
+        In which classes lie. A row that is pasted brings its labels in all layers, so that R_S is
+        shared among them.
     """
 
-    def __init__(self, tail: Ints, settings: BankSettings, generator: np.random.Generator) -> None:
+    def __init__(
+        self,
+        tail: Ints,
+        settings: BankSettings,
+        generator: np.random.Generator,
+        layers: int = 1,
+    ) -> None:
         self._tail, self._settings, self._draws = tail, settings, generator
+        self._retrieved = settings.retrieved / layers
         self._kept: dict[int, list[Item]] = {int(one): [] for one in tail}
 
     @property
@@ -109,7 +119,7 @@ class MemoryBank:
 
     def _fill(self, item: Item, missing: Ints) -> Item:
         known = [int(one) for one in missing if self._kept[int(one)]]
-        count = self._draws.binomial(len(known), self._settings.retrieved)
+        count = self._draws.binomial(len(known), self._retrieved)
         if not count:
             return item
         features, labels = item.features.copy(), item.labels.copy()
@@ -135,10 +145,10 @@ class MemoryBank:
 
 
 def _cut(item: Item, one: int) -> Item:
-    """Return the smallest box that holds all rows of a class; a copy."""
+    """Return the smallest box that holds all rows of a class, as a view of the item."""
     rows = np.nonzero(item.labels[..., one])
     box = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in rows)
-    return Item(item.features[box].copy(), item.labels[box].copy())
+    return Item(item.features[box], item.labels[box])
 
 
 def _resized(item: Item, scale: float) -> Item:

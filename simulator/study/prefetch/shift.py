@@ -167,7 +167,7 @@ def train(
     items = items_of(pool, features)
     trained = train_on_items(items, pool.layers, chosen, question.effort, generator)
     predictor = ExpertPredictor(
-        trained.mlp, pool.layers, pool.experts, pool.top_k, view, recorded, float(pool.experts)
+        trained.mlp, pool.layers, pool.experts, pool.top_k, view, recorded
     )
     return predictor, trained.missing_tail
 

@@ -102,7 +102,9 @@ def train_on_items(
     sizes = (items[0].features.shape[-1], effort.hidden, len(counts))
     mlp = Mlp.initial(sizes, generator)
     adam = Adam(mlp.parameters, effort.learning_rate)
-    bank = MemoryBank(tail, chosen.bank, generator) if chosen.bank is not None else None
+    bank = None
+    if chosen.bank is not None:
+        bank = MemoryBank(tail, chosen.bank, generator, layers)
     draw = _Sampler(has, chosen.stratified, effort.batch, generator)
     lacking = 0
     for _ in range(effort.steps):
