@@ -19,7 +19,6 @@ from simulator.experts.loads import count_experts
 from simulator.experts.predictor import load_predictor
 from simulator.registry import Registry
 
-
 Floats = NDArray[np.float64]
 
 

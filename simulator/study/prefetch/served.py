@@ -11,7 +11,7 @@ Arms serve the same closed loop on recorded routes, at equal memory for experts 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +37,9 @@ RESIDENT = "resident"
 
 SWITCHED = "switched"
 """The arm whose predictor is off beyond the crossover."""
+
+UNPREDICTED = (ON_DEMAND, RESIDENT)
+"""Arms without a predictor."""
 
 BEFORE, AFTER = TRAFFIC = ("before", "after")
 """Traffic as learned, and after the change."""
@@ -93,6 +96,8 @@ class Serving:
         Draft tokens.
     batches, replications
         Users of closed loops, and repetitions.
+    unpredicted
+        Arms beside those of predictors.
     """
 
     words: tuple[str, ...]
@@ -101,13 +106,13 @@ class Serving:
     room: Room
     gamma: int = 3
     batches: tuple[int, ...] = (1, 2, 4, 8, 16)
-    replications: int = 3
-    extra: tuple[str, ...] = field(default=(ON_DEMAND, RESIDENT))
+    replications: int = 2
+    unpredicted: tuple[str, ...] = UNPREDICTED
 
     @property
     def arms(self) -> tuple[str, ...]:
         """All arms."""
-        return (*self.extra, *self.predictors)
+        return (*self.unpredicted, *self.predictors)
 
     def config(self, arm: str, traffic: str, batch: int, experts: int) -> Config:
         """Return the configuration of an arm, of a model with so many experts a layer."""
@@ -269,5 +274,3 @@ def check_batches(batches: Sequence[int]) -> None:
     if not batches or min(batches) < 1 or list(batches) != sorted(set(batches)):
         given = ",".join(map(str, batches))
         raise ConfigError(f"batches={given} must be whole numbers from 1 on, rising.")
-
-

@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
-
 from simulator.errors import ConfigError
 from simulator.experts.drafts import DraftView
 from simulator.experts.predictor import ExpertPredictor
@@ -18,6 +16,7 @@ from simulator.study.prefetch.losses import RECIPES, Recipe, recipe
 from simulator.study.prefetch.replay import Replayed, Room, ranking, replay
 from simulator.study.prefetch.traces import Traces, drawn_traces, items_of
 from simulator.study.prefetch.training import Effort, train_on_items
+from simulator.trace.statistics import Interval, mean_interval, paired_ratio
 
 ON_DEMAND = "on_demand"
 """Stands beside the recipes: no prefetch, all room for the last used."""
@@ -59,11 +58,11 @@ class Question:
     view_size: int = 16
     view_noise: float = 0.7
     gamma: int = 3
-    room: Room = Room(8, 2)
+    room: Room = field(default_factory=lambda: Room(8, 2))
     recipes: tuple[str, ...] = RECIPES
     auc_weight: float = 4.0
     bank: BankSettings = field(default_factory=lambda: BankSettings(retrieved=0.3))
-    effort: Effort = Effort()
+    effort: Effort = field(default_factory=Effort)
     seeds: int = 5
     first_seed: int = 0
 
@@ -166,9 +165,7 @@ def train(
     generator = Streams(seed).block("training", 0)
     items = items_of(pool, features)
     trained = train_on_items(items, pool.layers, chosen, question.effort, generator)
-    predictor = ExpertPredictor(
-        trained.mlp, pool.layers, pool.experts, pool.top_k, view, recorded
-    )
+    predictor = ExpertPredictor(trained.mlp, pool.layers, pool.experts, pool.top_k, view, recorded)
     return predictor, trained.missing_tail
 
 
@@ -186,25 +183,31 @@ def _on_demand(question: Question, traces: Traces, seed: int) -> Row:
     return Row(ON_DEMAND, seed, before, after, {}, float("nan"))
 
 
-def misses_ratio(rows: Sequence[Row], name: str, when: str, than: str = "ce") -> list[float]:
-    """Return misses of a recipe over those of another, one for each repetition.
+def figures(rows: Sequence[Row], name: str, when: str, field: str) -> list[float]:
+    """Return a figure of a recipe, one for each repetition.
 
     Parameters
     ----------
     rows
         From `compare`.
-    name, than
-        The two recipes.
+    name
+        The recipe.
     when
         ``before`` or ``after`` the change.
+    field
+        Of `Replayed`.
     """
-    found = {(row.recipe, row.seed): getattr(row, when).misses for row in rows}
-    seeds = sorted({row.seed for row in rows})
-    return [found[name, seed] / found[than, seed] for seed in seeds]
+    return [getattr(getattr(row, when), field) for row in rows if row.recipe == name]
 
 
-def coverage_difference(rows: Sequence[Row], name: str, when: str) -> list[float]:
-    """Return coverage of a recipe less that of cross-entropy, one for each repetition."""
-    found = {(row.recipe, row.seed): getattr(row, when).coverage for row in rows}
-    seeds = sorted({row.seed for row in rows})
-    return [found[name, seed] - found["ce", seed] for seed in seeds]
+def misses_ratio(rows: Sequence[Row], name: str, when: str) -> Interval:
+    """Return misses of a recipe over those of cross-entropy, paired by repetition."""
+    mine, plain = (figures(rows, one, when, "misses") for one in (name, "ce"))
+    # A ratio of nothing to nothing is none; then both are alike.
+    return paired_ratio(mine, plain) or Interval(1.0, None, None)
+
+
+def coverage_difference(rows: Sequence[Row], name: str, when: str) -> Interval:
+    """Return coverage of a recipe less that of cross-entropy, paired by repetition."""
+    mine, plain = (figures(rows, one, when, "coverage") for one in (name, "ce"))
+    return mean_interval([one - other for one, other in zip(mine, plain, strict=True)])

@@ -12,7 +12,8 @@ from simulator.errors import SimulatorError
 from simulator.quantities import names_a_file, read_data_file
 
 FILES = ("path", "table", "predictor")
-"""Last parts of settings that name a file whatever it is called: traces, routes, belief tables, predictors."""
+"""Last parts of settings that name a file whatever it is called: traces, routes, belief tables,
+predictors."""
 
 
 def digests(settings: Mapping[str, Any]) -> dict[str, str | None]:
