@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +164,7 @@ def _check_sizes(predictor: ExpertPredictor, path: Path | str) -> None:
     """Refuse parameters that do not fit together."""
     weights, biases = predictor.mlp.parameters[::2], predictor.mlp.parameters[1::2]
     sizes = [predictor.view.size, *(len(one) for one in biases)]
-    shapes = [*zip(sizes[:-1], sizes[1:], strict=True)]
+    shapes = [*pairwise(sizes)]
     outputs = predictor.layers * predictor.experts
     if [one.shape for one in weights] != shapes or sizes[-1] != outputs:
         raise DataError(

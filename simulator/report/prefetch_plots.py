@@ -10,10 +10,10 @@ import numpy as np
 
 from simulator.report.plots import CURVE_COLOURS, double, drawing
 from simulator.report.prefetch import NAMES
-from simulator.study.prefetch.findings import WHEN, figure, recipe_names
+from simulator.study.prefetch.findings import WHEN, recipe_names
 from simulator.study.prefetch.memory import Peaks
 from simulator.study.prefetch.served import AFTER, BEFORE, by_batch
-from simulator.study.prefetch.shift import ON_DEMAND, Row
+from simulator.study.prefetch.shift import ON_DEMAND, Row, misses_ratio
 from simulator.study.prefetch.study import PrefetchStudy, ServedStudy
 from simulator.units import KIB, MS
 
@@ -45,24 +45,31 @@ def plot_prefetch(found: PrefetchStudy, destination: Path | str) -> Path:
 
 
 def _draw_misses(axes: Axes, rows: Sequence[Row]) -> None:
-    names = [name for name in recipe_names(rows) if name != ON_DEMAND][::-1]
+    """Draw misses over those of plain cross-entropy, with intervals, one line a recipe."""
+    names = [name for name in recipe_names(rows) if name not in (ON_DEMAND, "ce")][::-1]
     places = np.arange(len(names))
-    for offset, when in zip((0.2, -0.2), WHEN, strict=True):
-        found = [figure(rows, name, when, "misses") for name in names]
-        reach = [0.0 if one.high is None else one.high - one.value for one in found]
-        axes.barh(
-            places + offset,
-            [one.value for one in found],
-            0.38,
-            xerr=reach,
-            color=_COLOURS[when],
-            label=f"{when} the change",
-            error_kw={"linewidth": 0.8, "ecolor": "#333333"},
+    for offset, when in zip((0.12, -0.12), WHEN, strict=True):
+        found = [misses_ratio(rows, name, when) for name in names]
+        values = np.array([one.value for one in found])
+        low, high = (
+            np.array(
+                [
+                    one.value if bound is None else bound
+                    for one, bound in zip(found, bounds, strict=True)
+                ]
+            )
+            for bounds in ([one.low for one in found], [one.high for one in found])
         )
+        reach = np.maximum([values - low, high - values], 0.0)
+        axes.errorbar(
+            values, places + offset, xerr=reach, fmt="o", color=_COLOURS[when], label=when
+        )
+    axes.axvline(1.0, color="#9a9a9a", linewidth=0.8, linestyle=(0, (4, 3)))
     axes.set_yticks(places, [NAMES[name] for name in names])
-    axes.set_xlabel("missing experts of a step and layer")
-    axes.set_title("Misses by training")
-    axes.legend(frameon=False, fontsize=8)
+    axes.set_ylim(-0.6, len(names) - 0.1)
+    axes.set_xlabel("misses over those of plain cross-entropy")
+    axes.set_title("Misses by training, before and after the change")
+    axes.legend(frameon=False, fontsize=8, loc="upper left", ncols=2)
 
 
 def _draw_memory(axes: Axes, memory: Sequence[Peaks]) -> None:

@@ -33,10 +33,10 @@ EXAMPLES = (
 class Settings:
     """What is trained, on what, and where it serves."""
 
-    trace: Path | None = field(
+    trace: str | None = field(
         default=None, metadata={"help": "Parquet file of routes to learn from (needs model=)"}
     )
-    shifted: Path | None = field(
+    shifted: str | None = field(
         default=None, metadata={"help": "routes after the change (default: experts swapped)"}
     )
     model: str | None = field(default=None, metadata={"help": "also serve this model"})
@@ -147,8 +147,8 @@ def _task(settings: Settings) -> Task:
     return Task(
         question=question,
         model=settings.model,
-        trace=settings.trace,
-        shifted=settings.shifted,
+        trace=None if settings.trace is None else Path(settings.trace),
+        shifted=None if settings.shifted is None else Path(settings.shifted),
         hardware=settings.hardware,
         link_bytes_per_s=settings.link,
         view_size=settings.view_size or 512,

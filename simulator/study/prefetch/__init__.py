@@ -1,1 +1,1 @@
-"""Training of expert predictors for offloaded models, and what they are worth when traffic changes."""
+"""Training of expert predictors, and what they are worth when traffic changes."""

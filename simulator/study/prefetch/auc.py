@@ -105,11 +105,18 @@ def class_aucs(scores: Floats, members: Mask) -> Floats:
     >>> class_aucs(np.array([[0.9], [0.5], [0.1]]), members).tolist()
     [0.5]
     """
-    from scipy.stats import rankdata  # noqa: PLC0415 - half a second that only some need
-
-    ranks = rankdata(scores, axis=0)
+    ranks = np.stack([_mean_ranks(column) for column in scores.T], axis=1)
     count = members.sum(axis=0)
     above = (ranks * members).sum(axis=0) - count * (count + 1) / 2.0
     with np.errstate(divide="ignore", invalid="ignore"):
         areas: Floats = above / (count * (len(scores) - count))
     return areas
+
+
+def _mean_ranks(values: Floats) -> Floats:
+    """Return ranks from 1, equal values sharing their mean."""
+    ordered = np.sort(values)
+    below = np.searchsorted(ordered, values, side="left")
+    up_to = np.searchsorted(ordered, values, side="right")
+    ranks: Floats = (below + up_to + 1) / 2.0
+    return ranks

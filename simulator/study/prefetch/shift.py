@@ -1,4 +1,4 @@
-"""The main question: does a prefetcher survive a change of workload, by how it was trained?"""
+"""The main question: how a prefetcher must be trained to survive a change of workload."""
 
 from __future__ import annotations
 
