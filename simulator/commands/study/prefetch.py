@@ -57,8 +57,7 @@ class Settings:
     )
     view_noise: float = field(default=0.7, metadata={"help": "noise on each (assumed)"})
     recipes: tuple[str, ...] = field(
-        default=("ce", "ce_bank", "ce_auc", "ce_auc_bank", "ce_weighted", "ce_stratified"),
-        metadata={"help": "what is compared; ce must be there"},
+        default=(), metadata={"help": "what is compared, with ce (default: all six)"}
     )
     auc_weight: float = field(default=4.0, metadata={"help": "lambda of the AUC loss"})
     bank_per_class: int = field(default=5, metadata={"help": "items kept of a tail expert (S_M)"})
@@ -119,6 +118,7 @@ def _task(settings: Settings) -> Task:
     from dataclasses import replace  # noqa: PLC0415
 
     from simulator.study.prefetch.bank import BankSettings  # noqa: PLC0415
+    from simulator.study.prefetch.losses import RECIPES  # noqa: PLC0415
     from simulator.study.prefetch.replay import Room  # noqa: PLC0415
     from simulator.study.prefetch.shift import LONG_TAIL, Question  # noqa: PLC0415
     from simulator.study.prefetch.study import Task  # noqa: PLC0415
@@ -137,7 +137,7 @@ def _task(settings: Settings) -> Task:
         view_noise=settings.view_noise,
         gamma=settings.gamma,
         room=Room(settings.resident, settings.slots),
-        recipes=settings.recipes,
+        recipes=settings.recipes or RECIPES,
         auc_weight=settings.auc_weight,
         bank=BankSettings(settings.bank_per_class, settings.bank_retrieved),
         effort=Effort(steps=settings.steps),
