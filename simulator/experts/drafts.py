@@ -2,9 +2,9 @@
 
 Recorded routes may bring what a drafter saw of each token (column ``features``: hidden states,
 scores of a small gate). Where they bring nothing, or routes are drawn, a `DraftView` stands in: a
-linear code of the experts that a token will pick, through noise. That is what a gate makes of
-hidden states, read backwards; how much the drafter sees is the ratio of code to noise, an
-assumption that says so.
+linear code of the experts that a token will pick in a layer, through noise. That is what a gate
+makes of the hidden states of its layer, read backwards; how much the drafter sees is the ratio of
+code to noise, an assumption that says so.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class DraftView:
     Parameters
     ----------
     size
-        Features d of a token.
+        Features d of a token for each layer.
     noise_sd
         Standard deviation of the noise on each feature, whose code has about unit variance.
     seed
@@ -49,23 +49,24 @@ class DraftView:
 
         Returns
         -------
-        ndarray of float, shape (tokens, d)
-            ``sum over layers and experts of u[l, e] / sqrt(layers K) + noise``, with directions
-            ``u`` of standard normal components, the same for all pools of a model's shape.
+        ndarray of float, shape (tokens, layers * d)
+            For each layer ``sum over the experts picked of u[l, e] / sqrt(K) + noise``, with
+            directions ``u`` of standard normal components, the same for all pools of a model's
+            shape.
         """
         streams = Streams(self.seed)
         directions = streams.block("draft directions", 0).standard_normal(
             (pool.layers, pool.experts, self.size)
         )
         tokens = pool.chosen.shape[1]
-        code = np.zeros((tokens, self.size))
+        code = np.empty((tokens, pool.layers, self.size))
         for layer, chosen in enumerate(pool.chosen):
             members = np.zeros((tokens, pool.experts))
             np.put_along_axis(members, chosen.astype(np.int64), 1.0, axis=1)
-            code += members @ directions[layer]
-        code /= np.sqrt(pool.layers * pool.top_k)
+            code[:, layer] = members @ directions[layer]
+        code /= np.sqrt(pool.top_k)
         noise = streams.block("draft noise", tokens).standard_normal(code.shape)
-        return np.asarray(code + self.noise_sd * noise)
+        return (code + self.noise_sd * noise).reshape(tokens, -1)
 
 
 @lru_cache(maxsize=2)

@@ -1,15 +1,15 @@
 """A predictor of the experts that draft tokens will pick: what a prefetcher asks, and its file.
 
-A small network maps the features of a token (`experts.drafts`) to one logit for each expert of each
-layer; ``moesim study prefetch`` trains it. The chance that a token picks an expert is taken to be
-``min(K softmax, 1)``, and that a step needs it ``1 - product over its tokens of (1 - chance)``.
+A small network for each layer maps the features of a token (`experts.drafts`) to one logit for
+each expert; ``moesim study prefetch`` trains them. The chance that a token picks an expert is taken
+to be ``min(K softmax, 1)``, and that a step needs it ``1 - product of (1 - chance)`` over its
+tokens.
 """
 
 from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from simulator.errors import DataError
 from simulator.experts.drafts import DraftView, seen_by
 from simulator.experts.pool import RoutePool
-from simulator.mlp import Mlp
 from simulator.models.architecture import Architecture, experts_of
 
 Floats = NDArray[np.float64]
 
 _SCALARS = ("layers", "experts", "top_k", "size", "noise_sd", "seed", "recorded")
 _LIMITS = ("least_chance", "most_distinct")
-"""What a file holds beside the parameters ``p0``, ``p1`` and so on."""
+_PARAMETERS = ("p0", "p1", "p2", "p3")
+"""What a file holds beside the parameters ``p0`` to ``p3``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +35,15 @@ class ExpertPredictor:
 
     Parameters
     ----------
-    mlp
-        From d features to ``layers * experts`` logits.
+    parameters
+        Of a network with one hidden layer of h units for each layer of the model, as in
+        `simulator.mlp.Mlp`: shapes (layers, d, h), (layers, h), (layers, h, E) and (layers, E).
     layers, experts, top_k
         Shape of the model.
     view
         What features are where routes bring none; its size is d in any case.
     recorded
-        Whether it was trained on features that routes brought.
+        Whether it was trained on features that routes brought, the same d for all layers.
     least_chance
         Experts of a smaller chance to be needed are not brought: what is brought in vain delays
         what is waited for.
@@ -51,7 +52,7 @@ class ExpertPredictor:
         prefetcher is off there. inf: never.
     """
 
-    mlp: Mlp
+    parameters: tuple[Floats, ...]
     layers: int
     experts: int
     top_k: int
@@ -66,16 +67,26 @@ class ExpertPredictor:
         Parameters
         ----------
         features
-            Of the tokens of the step, shape (tokens, d), a token at least.
+            Of the tokens of the step, as `features_of` returns them; a token at least.
         """
-        logits = self.mlp.outputs(features).reshape(len(features), self.layers, self.experts)
+        logits = self.logits(features)
         chances = np.exp(logits - logits.max(axis=-1, keepdims=True))
         chances *= self.top_k / chances.sum(axis=-1, keepdims=True)
         needed: Floats = 1.0 - np.prod(1.0 - np.minimum(chances, 1.0), axis=0)
         return needed
 
+    def logits(self, features: Floats) -> Floats:
+        """Return what the networks show, shape (tokens, layers, E); arguments as in `needed`."""
+        hidden, hidden_biases, out, out_biases = self.parameters
+        blocks = features.reshape(len(features), -1, self.view.size).transpose(1, 0, 2)
+        shown = np.maximum(blocks @ hidden + hidden_biases[:, None], 0.0)
+        logits: Floats = shown @ out + out_biases[:, None]
+        return logits.transpose(1, 0, 2)
+
     def features_of(self, pool: RoutePool) -> Floats:
-        """Return what the drafter sees of every token of a pool, shape (tokens, d).
+        """Return what the drafter sees of every token of a pool, shape (tokens, layers * d).
+
+        Recorded ones are the same for all layers, shape (tokens, d).
 
         Raises
         ------
@@ -99,7 +110,7 @@ class ExpertPredictor:
         own |= {"size": self.view.size, "seed": self.view.seed, "recorded": self.recorded}
         floats = {"noise_sd": self.view.noise_sd}
         floats |= {name: getattr(self, name) for name in _LIMITS}
-        parameters = {f"p{index}": one for index, one in enumerate(self.mlp.parameters)}
+        parameters = {f"p{index}": one for index, one in enumerate(self.parameters)}
         beside = path.with_suffix(".part.npz")
         np.savez(beside, **{**parameters, **own, **floats})  # type: ignore[arg-type]
         beside.replace(path)
@@ -122,16 +133,15 @@ def load_predictor(path: Path | str) -> ExpertPredictor:
             f"experts.offload.predictor={path} is no predictor: {error}. Train one: moesim study "
             f"prefetch."
         ) from error
-    parameters = [data[f"p{index}"] for index in range(len(data)) if f"p{index}" in data]
-    lacks = [name for name in (*_SCALARS, *_LIMITS) if name not in data]
-    if lacks or len(parameters) < 2:
+    lacks = [name for name in (*_SCALARS, *_LIMITS, *_PARAMETERS) if name not in data]
+    if lacks:
         raise DataError(
-            f"experts.offload.predictor={path} lacks {', '.join(lacks) or 'parameters'}; train "
-            f"one: moesim study prefetch."
+            f"experts.offload.predictor={path} lacks {', '.join(lacks)}; train one: moesim study "
+            f"prefetch."
         )
     view = DraftView(int(data["size"]), float(data["noise_sd"]), int(data["seed"]))
     predictor = ExpertPredictor(
-        Mlp(parameters),
+        tuple(data[name] for name in _PARAMETERS),
         *(int(data[name]) for name in ("layers", "experts", "top_k")),
         view=view,
         recorded=bool(data["recorded"]),
@@ -162,13 +172,13 @@ def check_predictor(predictor: ExpertPredictor, arch: Architecture, path: str) -
 
 def _check_sizes(predictor: ExpertPredictor, path: Path | str) -> None:
     """Refuse parameters that do not fit together."""
-    weights, biases = predictor.mlp.parameters[::2], predictor.mlp.parameters[1::2]
-    sizes = [predictor.view.size, *(len(one) for one in biases)]
-    shapes = [*pairwise(sizes)]
-    outputs = predictor.layers * predictor.experts
-    if [one.shape for one in weights] != shapes or sizes[-1] != outputs:
+    layers, experts, size = predictor.layers, predictor.experts, predictor.view.size
+    shapes = [one.shape for one in predictor.parameters]
+    units = shapes[0][-1] if shapes[0] else 0
+    wanted = [(layers, size, units), (layers, units), (layers, units, experts), (layers, experts)]
+    if shapes != wanted:
         raise DataError(
-            f"experts.offload.predictor={path}: parameters of shapes "
-            f"{[one.shape for one in weights]} do not lead from {sizes[0]} features to {outputs} "
-            f"experts of all layers; train it anew: moesim study prefetch."
+            f"experts.offload.predictor={path}: parameters of shapes {shapes} do not lead from "
+            f"{size} features to {experts} experts in {layers} layers; train it anew: moesim study "
+            f"prefetch."
         )

@@ -12,7 +12,6 @@ from simulator.experts.offload import ExpertStore, most_used
 from simulator.experts.pool import RoutePool
 from simulator.experts.predictor import ExpertPredictor, check_predictor, load_predictor
 from simulator.experts.prefetch import Learned
-from simulator.mlp import Mlp
 from simulator.models.catalog import load_architecture
 
 EXPERTS = 6
@@ -20,8 +19,9 @@ EXPERTS = 6
 
 def telling(**limits):
     """A predictor whose features are the logits themselves."""
-    mlp = Mlp([10.0 * np.eye(EXPERTS), np.zeros(EXPERTS)])
-    return ExpertPredictor(mlp, 1, EXPERTS, 1, DraftView(EXPERTS, 0.0, 0), **limits)
+    one, none = np.eye(EXPERTS)[None], np.zeros((1, EXPERTS))
+    view = DraftView(EXPERTS, 0.0, 0)
+    return ExpertPredictor((10.0 * one, none, one, none), 1, EXPERTS, 1, view, **limits)
 
 
 def prefetcher(path, predictor):
@@ -41,7 +41,7 @@ def test_a_file_brings_back_what_was_saved(tmp_path):
     saved = telling(least_chance=0.3, most_distinct=2.5)
     found = load_predictor(saved.save(tmp_path / "predictor.npz"))
     assert (found.view, found.least_chance, found.most_distinct) == (saved.view, 0.3, 2.5)
-    np.testing.assert_array_equal(found.mlp.parameters[0], saved.mlp.parameters[0])
+    np.testing.assert_array_equal(found.parameters[0], saved.parameters[0])
     assert [path.name for path in tmp_path.iterdir()] == ["predictor.npz"]
 
 
@@ -83,6 +83,7 @@ def test_a_drafter_sees_codes_of_experts_through_noise():
     assert clear.var() == pytest.approx(1.0, rel=0.3)
     assert (noisy - clear).std() == pytest.approx(2.0, rel=0.02)
     same = (pool.chosen[:, :, 0] == pool.chosen[:, :1, 0]).all(axis=0)
+    assert clear.shape == (500, 2 * 32)
     np.testing.assert_allclose(clear[same], np.broadcast_to(clear[0], clear[same].shape))
     assert (memberships(pool).sum(axis=2) == 1).all()
 
@@ -107,7 +108,7 @@ def test_files_that_are_no_predictors_are_refused(tmp_path):
     with pytest.raises(DataError, match="lacks layers, experts"):
         load_predictor(path)
     replace(telling(), layers=2).save(path)
-    with pytest.raises(DataError, match="do not lead from 6 features to 12 experts"):
+    with pytest.raises(DataError, match="do not lead from 6 features to 6 experts in 2 layers"):
         load_predictor(path)
     with pytest.raises(DataError, match=r"is for 1 MoE layers of 6 experts, top 1, but Mixtral"):
         check_predictor(telling(), load_architecture("mixtral_8x7b"), "predictor.npz")

@@ -1,4 +1,4 @@
-"""``moesim study prefetch``: does an expert prefetcher survive a change of workload?"""
+"""``moesim study prefetch``: what expert prefetchers are worth when the workload changes."""
 
 from __future__ import annotations
 
@@ -52,9 +52,7 @@ class Settings:
     popularity_sd: float = field(default=1.3, metadata={"help": "skew of the experts (assumed)"})
     sequences: int = field(default=256, metadata={"help": "sequences to learn from"})
     tokens: int = field(default=32, metadata={"help": "tokens of each"})
-    view_size: int | None = field(
-        default=None, metadata={"help": "features that a drafter sees (default: 16; 512 of model=)"}
-    )
+    view_size: int = field(default=16, metadata={"help": "features that a drafter sees a layer"})
     view_noise: float = field(default=0.7, metadata={"help": "noise on each (assumed)"})
     recipes: tuple[str, ...] = field(
         default=(), metadata={"help": "what is compared, with ce (default: all six)"}
@@ -133,7 +131,7 @@ def _task(settings: Settings) -> Task:
         ),
         sequences=settings.sequences,
         tokens=settings.tokens,
-        view_size=settings.view_size or 16,
+        view_size=settings.view_size,
         view_noise=settings.view_noise,
         gamma=settings.gamma,
         room=Room(settings.resident, settings.slots),
@@ -151,7 +149,7 @@ def _task(settings: Settings) -> Task:
         shifted=None if settings.shifted is None else Path(settings.shifted),
         hardware=settings.hardware,
         link_bytes_per_s=settings.link,
-        view_size=settings.view_size or 512,
+        view_size=settings.view_size,
         batches=settings.batches,
         replications=settings.replications,
         canvases=settings.canvases,

@@ -76,20 +76,10 @@ class MemoryBank:
         Sizes.
     generator
         What it draws from.
-    layers
-        In which classes lie. A row that is pasted brings its labels in all layers, so that R_S is
-        shared among them.
     """
 
-    def __init__(
-        self,
-        tail: Ints,
-        settings: BankSettings,
-        generator: np.random.Generator,
-        layers: int = 1,
-    ) -> None:
+    def __init__(self, tail: Ints, settings: BankSettings, generator: np.random.Generator) -> None:
         self._tail, self._settings, self._draws = tail, settings, generator
-        self._retrieved = settings.retrieved / layers
         self._kept: dict[int, list[Item]] = {int(one): [] for one in tail}
 
     @property
@@ -119,7 +109,7 @@ class MemoryBank:
 
     def _fill(self, item: Item, missing: Ints) -> Item:
         known = [int(one) for one in missing if self._kept[int(one)]]
-        count = self._draws.binomial(len(known), self._retrieved)
+        count = self._draws.binomial(len(known), self._settings.retrieved)
         if not count:
             return item
         features, labels = item.features.copy(), item.labels.copy()

@@ -129,7 +129,7 @@ def label_pixels(
         tail = tail_classes(np.sum([item.labels.sum(axis=(0, 1)) for item in items], axis=0))
         for name in names:
             chosen = recipe(name, AUC_WEIGHT, BANK)
-            trained = train_on_items(items, 1, chosen, effort, streams.block("training", 0))
+            trained = train_on_items(items, chosen, effort, streams.block("training", 0))
             iou, auc = _judge(trained.mlp.outputs, held)
             rows.append(
                 Labelled(

@@ -72,15 +72,15 @@ def recipe_loss(
     Parameters
     ----------
     logits, members
-        Shape (N, layers, K).
+        Shape (N, K).
     chosen
         What is summed up.
     class_weights
-        Of each class in the cross-entropy, shape (layers, K); ones for plain.
+        Of each class in the cross-entropy, shape (K,); ones for plain.
 
     Notes
     -----
-    Cross-entropy is the mean over rows and layers, the labels of a row sharing its weight. The AUC
+    Cross-entropy is the mean over rows, the labels of a row sharing its weight. The AUC
     loss is taken of ``sigmoid(logits)``, as its authors' code does, and is the mean over ordered
     pairs of classes, so that its weight means the same for any number of classes.
     """
@@ -89,9 +89,8 @@ def recipe_loss(
     chances = np.exp(shifted)
     summed = chances.sum(axis=-1, keepdims=True)
     chances /= summed
-    cells = logits.shape[0] * logits.shape[1]
-    value = float((target * (np.log(summed) - shifted)).sum()) / cells
-    slopes = (target.sum(axis=-1, keepdims=True) * chances - target) / cells
+    value = float((target * (np.log(summed) - shifted)).sum()) / len(logits)
+    slopes = (target.sum(axis=-1, keepdims=True) * chances - target) / len(logits)
     pairs = ordered_pairs(members) if chosen.auc_weight else 0
     if pairs:
         scores = 1.0 / (1.0 + np.exp(-logits))
@@ -107,7 +106,7 @@ def balanced_weights(counts: NDArray[np.int64]) -> Floats:
     Parameters
     ----------
     counts
-        Rows of each class, shape (layers, K).
+        Rows of each class, shape (K,).
 
     Returns
     -------
@@ -116,10 +115,10 @@ def balanced_weights(counts: NDArray[np.int64]) -> Floats:
 
     Examples
     --------
-    >>> balanced_weights(np.array([[3, 1, 0]])).round(3).tolist()
-    [[0.667, 2.0, 0.0]]
+    >>> balanced_weights(np.array([3, 1, 0])).round(3).tolist()
+    [0.667, 2.0, 0.0]
     """
     present = counts > 0
-    shares = counts.sum(axis=-1, keepdims=True) / present.sum(axis=-1, keepdims=True)
+    shares = counts.sum() / present.sum()
     weights: Floats = np.where(present, shares / np.maximum(counts, 1), 0.0)
     return weights

@@ -138,9 +138,9 @@ def ranking(pool: RoutePool, copies: Ints, predictor: ExpertPredictor) -> dict[s
         Mean areas under the ROC curve of experts of each group, over all layers; NaN for none.
     """
     shape = (-1, pool.layers * pool.experts)
-    areas = class_aucs(
-        predictor.mlp.outputs(predictor.features_of(pool)), memberships(pool).reshape(shape)
-    ).reshape(pool.layers, pool.experts)
+    logits = predictor.logits(predictor.features_of(pool))
+    areas = class_aucs(logits.reshape(shape), memberships(pool).reshape(shape))
+    areas = areas.reshape(pool.layers, pool.experts)
     groups: dict[str, list[Floats]] = {"head": [], "mid": [], "tail": []}
     for row, counts in zip(areas, copies, strict=True):
         tail = np.isin(np.arange(len(row)), tail_classes(counts))

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+
 from simulator.errors import ConfigError
 from simulator.experts.drafts import DraftView
 from simulator.experts.predictor import ExpertPredictor
@@ -155,18 +157,22 @@ def compare(
 def train(
     question: Question, traces: Traces, chosen: Recipe, seed: int
 ) -> tuple[ExpertPredictor, float]:
-    """Train one predictor; return it and the share of tail experts that batches lacked."""
+    """Train a predictor, layer by layer; return it and the share of the tail that batches lacked."""
     pool = traces.learned
     recorded = pool.features is not None
     view = DraftView(question.view_size, question.view_noise, seed)
     if pool.features is not None:
         view = DraftView(pool.features.shape[1], 0.0, seed)
     features = view.features(pool) if pool.features is None else pool.features
-    generator = Streams(seed).block("training", 0)
-    items = items_of(pool, features)
-    trained = train_on_items(items, pool.layers, chosen, question.effort, generator)
-    predictor = ExpertPredictor(trained.mlp, pool.layers, pool.experts, pool.top_k, view, recorded)
-    return predictor, trained.missing_tail
+    trained = [
+        train_on_items(items, chosen, question.effort, Streams(seed).block("training", layer))
+        for layer, items in enumerate(items_of(pool, features))
+    ]
+    stacked = zip(*(one.mlp.parameters for one in trained), strict=True)
+    parameters = tuple(np.stack(one) for one in stacked)
+    shape = (pool.layers, pool.experts, pool.top_k)
+    predictor = ExpertPredictor(parameters, *shape, view=view, recorded=recorded)
+    return predictor, float(np.mean([one.missing_tail for one in trained]))
 
 
 def _drawn(question: Question, seed: int) -> Traces:

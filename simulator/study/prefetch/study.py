@@ -36,11 +36,10 @@ HANDED_OVER = "ce_auc_bank"
 SERVED = ("ce", HANDED_OVER)
 """Recipes whose predictors serve."""
 
-_STEPS, _HIDDEN = 150, 256
-"""Batches, and units of the hidden layer: fewer units than experts picked in all layers would hide
-which."""
+_STEPS = 150
+"""Batches of each layer."""
 
-_SEQUENCES, _TOKENS = 96, 64
+_SEQUENCES, _TOKENS = 256, 32
 """Sequences and tokens of drawn routes of a model: what training in half a minute can take."""
 
 
@@ -59,7 +58,7 @@ class Task:
     hardware, link_bytes_per_s
         GPU that serves, and its host link; None: the GPU's own.
     view_size
-        Features of a drafter of the model.
+        Features of a drafter for each layer of the model.
     batches, replications
         Of what is served.
     canvases
@@ -74,7 +73,7 @@ class Task:
     shifted: Path | None = None
     hardware: str = "l40"
     link_bytes_per_s: float | None = None
-    view_size: int = 512
+    view_size: int = 16
     batches: tuple[int, ...] = (1, 2, 4, 8, 16)
     replications: int = 2
     canvases: bool = False
@@ -191,7 +190,7 @@ def _of_model(question: Question, task: Task, model: Architecture) -> Question:
         sequences=_SEQUENCES,
         tokens=_TOKENS,
         view_size=task.view_size,
-        effort=question.effort._replace(steps=_STEPS, hidden=_HIDDEN),
+        effort=question.effort._replace(steps=_STEPS),
     )
 
 

@@ -132,10 +132,24 @@ def swapped(pool: RoutePool, copies: Ints) -> RoutePool:
     return RoutePool(pool.experts, chosen.astype(pool.chosen.dtype), pool.lengths)
 
 
-def items_of(pool: RoutePool, features: Floats) -> list[Item]:
-    """Return the sequences of a pool as items to train on, labels of all layers side by side."""
-    labels = memberships(pool).reshape(len(features), -1)
-    cuts = pool.starts[1:]
+def items_of(pool: RoutePool, features: Floats) -> list[list[Item]]:
+    """Return the sequences of a pool as items to train on, for each layer.
+
+    Parameters
+    ----------
+    pool
+        The routes.
+    features
+        Of its tokens: a block for each layer, or recorded ones that all layers share.
+    """
+    members, cuts = memberships(pool), pool.starts[1:]
+    blocks = [features] * pool.layers
+    if pool.features is None:
+        blocks = np.split(features, pool.layers, axis=1)
     return [
-        Item(*rows) for rows in zip(np.split(features, cuts), np.split(labels, cuts), strict=True)
+        [
+            Item(*rows)
+            for rows in zip(np.split(block, cuts), np.split(members[:, layer], cuts), strict=True)
+        ]
+        for layer, block in enumerate(blocks)
     ]

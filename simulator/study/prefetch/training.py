@@ -49,7 +49,7 @@ class Trained(NamedTuple):
     Parameters
     ----------
     mlp
-        The network: features to ``layers x K`` logits.
+        The network: features to K logits.
     missing_tail
         Share of pairs of batch and tail class where the batch had no row of it.
     """
@@ -73,7 +73,6 @@ def tail_classes(counts: Ints) -> Ints:
 
 def train_on_items(
     items: Sequence[Item],
-    layers: int,
     chosen: Recipe,
     effort: Effort,
     generator: np.random.Generator,
@@ -83,9 +82,7 @@ def train_on_items(
     Parameters
     ----------
     items
-        What to train on; labels of all layers side by side, ``layers * K`` of them.
-    layers
-        In which classes compete apart from each other; 1 for images.
+        What to train on, K labels a row.
     chosen
         Loss, bank and sampler.
     effort
@@ -95,16 +92,14 @@ def train_on_items(
     """
     has = np.stack([_present(item.labels) for item in items])
     counts = np.sum([_flat(item.labels).sum(axis=0) for item in items], axis=0)
-    tail = _tail(counts, layers)
-    weights = np.ones((layers, len(counts) // layers))
-    if chosen.weighted:
-        weights = balanced_weights(counts.reshape(layers, -1))
+    tail = tail_classes(counts)
+    weights = balanced_weights(counts) if chosen.weighted else np.ones(len(counts))
     sizes = (items[0].features.shape[-1], effort.hidden, len(counts))
     mlp = Mlp.initial(sizes, generator)
     adam = Adam(mlp.parameters, effort.learning_rate)
     bank = None
     if chosen.bank is not None:
-        bank = MemoryBank(tail, chosen.bank, generator, layers)
+        bank = MemoryBank(tail, chosen.bank, generator)
     draw = _Sampler(has, chosen.stratified, effort.batch, generator)
     lacking = 0
     for _ in range(effort.steps):
@@ -115,9 +110,8 @@ def train_on_items(
         labels = np.concatenate([_flat(item.labels) for item in batch])
         lacking += int((~labels[:, tail].any(axis=0)).sum())
         shown = mlp.layers(features)
-        shape = (len(labels), *weights.shape)
-        slopes = recipe_loss(shown[-1].reshape(shape), labels.reshape(shape), chosen, weights)[1]
-        adam.step(mlp.gradients(shown, slopes.reshape(len(labels), -1))[0])
+        slopes = recipe_loss(shown[-1], labels, chosen, weights)[1]
+        adam.step(mlp.gradients(shown, slopes)[0])
     return Trained(mlp, lacking / (effort.steps * max(len(tail), 1)))
 
 
@@ -137,15 +131,6 @@ class _Sampler:
             return self._draws.integers(self._items, size=self._batch)
         classes = self._draws.integers(len(self._of_class), size=self._batch)
         return np.array([self._draws.choice(self._of_class[one]) for one in classes])
-
-
-def _tail(counts: Ints, layers: int) -> Ints:
-    """Return the tail classes of all layers, numbered side by side."""
-    by_layer = counts.reshape(layers, -1)
-    classes = by_layer.shape[1]
-    return np.concatenate(
-        [layer * classes + tail_classes(row) for layer, row in enumerate(by_layer)]
-    )
 
 
 def _flat(labels: Mask) -> Mask:

@@ -69,14 +69,14 @@ def test_training_is_deterministic_and_knows_its_seed():
     for name in ("ce_auc_bank", "ce_stratified"):
         chosen = recipe(name, 4.0, question.bank)
         first, again, other = (train(question, traces, chosen, seed)[0] for seed in (3, 3, 4))
-        for one, same in zip(first.mlp.parameters, again.mlp.parameters, strict=True):
+        for one, same in zip(first.parameters, again.parameters, strict=True):
             np.testing.assert_array_equal(one, same)
-        assert (first.mlp.parameters[0] != other.mlp.parameters[0]).any()
+        assert (first.parameters[0] != other.parameters[0]).any()
 
 
 def test_slopes_of_every_recipe_are_those_of_finite_differences():
     draws = np.random.default_rng(0)
-    logits, members = draws.normal(size=(6, 2, 3)), draws.random((6, 2, 3)) < 0.5
+    logits, members = draws.normal(size=(8, 4)), draws.random((8, 4)) < 0.5
     weights = balanced_weights(members.sum(axis=0))
     for name in RECIPES:
         chosen = recipe(name, 2.0, SMALL.bank)
