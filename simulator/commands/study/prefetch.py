@@ -24,7 +24,7 @@ minute; some ten with model=."""
 EXAMPLES = (
     "study prefetch",
     "study prefetch seeds=10 gamma=5 resident=6 slots=4",
-    "study prefetch model=gpt_oss_20b hardware=l40 workers=2",
+    "study prefetch model=gpt_oss_20b slots=4 hardware=l40",
     "study prefetch canvases=true",
 )
 
@@ -40,7 +40,7 @@ class Settings:
         default=None, metadata={"help": "routes after the change (default: experts swapped)"}
     )
     model: str | None = field(default=None, metadata={"help": "also serve this model"})
-    hardware: str = field(default="l40", metadata={"help": "GPU that serves it"})
+    hardware: str = field(default="gb200", metadata={"help": "GPU that serves it"})
     link: float | None = field(
         default=None, metadata={"help": "host link, bytes/s (default: the GPU's)"}
     )

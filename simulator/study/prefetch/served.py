@@ -44,7 +44,7 @@ UNPREDICTED = (ON_DEMAND, RESIDENT)
 BEFORE, AFTER = TRAFFIC = ("before", "after")
 """Traffic as learned, and after the change."""
 
-_PER_USER = 12
+_PER_USER = 8
 """Requests of a user in a run: long enough that prompts and the first steps weigh little."""
 
 _STEPS = 64

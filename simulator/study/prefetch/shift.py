@@ -157,7 +157,7 @@ def compare(
 def train(
     question: Question, traces: Traces, chosen: Recipe, seed: int
 ) -> tuple[ExpertPredictor, float]:
-    """Train a predictor, layer by layer; return it and the share of the tail that batches lacked."""
+    """Train a predictor layer by layer; return it and the share of the tail that batches lacked."""
     pool = traces.learned
     recorded = pool.features is not None
     view = DraftView(question.view_size, question.view_noise, seed)

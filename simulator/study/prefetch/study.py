@@ -71,7 +71,7 @@ class Task:
     model: str | None = None
     trace: Path | None = None
     shifted: Path | None = None
-    hardware: str = "l40"
+    hardware: str = "gb200"
     link_bytes_per_s: float | None = None
     view_size: int = 16
     batches: tuple[int, ...] = (1, 2, 4, 8, 16)
