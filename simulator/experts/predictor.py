@@ -142,10 +142,13 @@ def load_predictor(path: Path | str) -> ExpertPredictor:
     view = DraftView(int(data["size"]), float(data["noise_sd"]), int(data["seed"]))
     predictor = ExpertPredictor(
         tuple(data[name] for name in _PARAMETERS),
-        *(int(data[name]) for name in ("layers", "experts", "top_k")),
+        layers=int(data["layers"]),
+        experts=int(data["experts"]),
+        top_k=int(data["top_k"]),
         view=view,
         recorded=bool(data["recorded"]),
-        **{name: float(data[name]) for name in _LIMITS},
+        least_chance=float(data["least_chance"]),
+        most_distinct=float(data["most_distinct"]),
     )
     _check_sizes(predictor, path)
     return predictor

@@ -95,7 +95,7 @@ class MemoryBank:
 
     def pass_through(self, item: Item) -> Item:
         """Store what an item has of the tail, and return it with what it lacks pasted in."""
-        present = item.labels.any(axis=tuple(range(item.labels.ndim - 1)))
+        present = present_classes(item.labels)
         for one in self._tail[present[self._tail]]:
             self._store(int(one), item)
         return self._fill(item, self._tail[~present[self._tail]])
@@ -132,6 +132,12 @@ class MemoryBank:
         rows = stored.labels[..., one]
         features[place][rows] = stored.features[rows]
         labels[place][rows] = stored.labels[rows]
+
+
+def present_classes(labels: Mask) -> Mask:
+    """Return which classes an item has, bool of shape (K,)."""
+    present: Mask = labels.reshape(-1, labels.shape[-1]).max(axis=0)
+    return present
 
 
 def _cut(item: Item, one: int) -> Item:

@@ -44,14 +44,14 @@ SHOWN = 4
 RECIPES = ("ce", "ce_auc", "ce_auc_bank", "ce_weighted", "ce_stratified")
 """What is compared."""
 
-CANVASES, HELD_OUT = 160, 80
+CANVASES, HELD_OUT = 120, 60
 """Canvases to learn from, and those that judge."""
 
 EFFORT = Effort(steps=150, batch=4)
 """How long the network is trained."""
 
-AUC_WEIGHT, BANK = 1.0, BankSettings(retrieved=0.3)
-"""``lambda`` of two of three data sets of AUCSeg, and a bank that pastes whole digits."""
+AUC_WEIGHT, BANK = 1.0, BankSettings(retrieved=1.0)
+"""``lambda``, R_S and R_R that AUCSeg takes for Cityscapes, whose classes are about as many."""
 
 
 class Labelled(NamedTuple):
@@ -133,13 +133,15 @@ def label_pixels(
             iou, auc = _judge(trained.mlp.outputs, held)
             rows.append(
                 Labelled(
-                    name,
-                    seed,
-                    *(float(np.nanmean(one[tail])) for one in (iou, auc)),
-                    *(float(np.nanmean(one)) for one in (iou, auc)),
-                    tuple(iou.tolist()),
-                    tuple(auc.tolist()),
-                    trained.missing_tail,
+                    recipe=name,
+                    seed=seed,
+                    tail_iou=float(np.nanmean(iou[tail])),
+                    tail_auc=float(np.nanmean(auc[tail])),
+                    mean_iou=float(np.nanmean(iou)),
+                    mean_auc=float(np.nanmean(auc)),
+                    iou=tuple(iou.tolist()),
+                    auc=tuple(auc.tolist()),
+                    missing_tail=trained.missing_tail,
                 )
             )
             advance(1)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.mlp import Adam, Mlp
-from simulator.study.prefetch.bank import Item, MemoryBank
+from simulator.study.prefetch.bank import Item, MemoryBank, present_classes
 from simulator.study.prefetch.losses import Recipe, balanced_weights, recipe_loss
 
 Ints = NDArray[np.int64]
@@ -90,7 +90,7 @@ def train_on_items(
     generator
         What everything is drawn from.
     """
-    has = np.stack([_present(item.labels) for item in items])
+    has = np.stack([present_classes(item.labels) for item in items])
     counts = np.sum([_flat(item.labels).sum(axis=0) for item in items], axis=0)
     tail = tail_classes(counts)
     weights = balanced_weights(counts) if chosen.weighted else np.ones(len(counts))
@@ -135,8 +135,3 @@ class _Sampler:
 
 def _flat(labels: Mask) -> Mask:
     return labels.reshape(-1, labels.shape[-1])
-
-
-def _present(labels: Mask) -> Mask:
-    present: Mask = _flat(labels).any(axis=0)
-    return present
