@@ -28,9 +28,9 @@ from simulator.study.prefetch.traces import drawn_traces, expert_copies, split_t
 from simulator.study.prefetch.training import Effort
 
 SMALL = Question(
-    sequences=128,
+    sequences=96,
     recipes=("ce", "ce_auc_bank", "ce_weighted"),
-    effort=Effort(steps=120, hidden=48, learning_rate=5e-3),
+    effort=Effort(steps=90, hidden=48, learning_rate=5e-3),
     seeds=2,
     first_seed=1,
 )
