@@ -194,7 +194,7 @@ def _stored_loads(
     pool = routes.prompts
     copies = count_experts(pool.chosen.reshape(pool.layers, -1), pool.experts)
     walk = PoolWalk(pool, streams, replica=replica)
-    return StoredLoads(walk, transfers.store(copies), transfers)
+    return StoredLoads(walk, transfers.store(copies), transfers, transfers.drafts(pool))
 
 
 def _whole_nodes(spread: Parallelism, topology: Topology) -> int:

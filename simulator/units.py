@@ -16,6 +16,9 @@ MEGA = 1e6
 GIGA = 1e9
 TERA = 1e12
 
+KIB = 2**10
+"""Bytes in a kibibyte."""
+
 GIB = 2**30
 
 BYTES_PER_WEIGHT = {

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from simulator.costs.forward import Parts, add_part
 from simulator.errors import ConfigError
-from simulator.experts.config import NO_PREFETCH, PINNED, ExpertsConfig, OffloadConfig
+from simulator.experts.config import LEARNED, NO_PREFETCH, PINNED, ExpertsConfig, OffloadConfig
 from simulator.experts.offload import ExpertStore, Ints, Transfers, most_used
+from simulator.experts.pool import RoutePool
 from simulator.experts.popularity import MOST_REQUESTS, batch_exposure, overall_popularity
+from simulator.experts.predictor import check_predictor, load_predictor
 from simulator.experts.prefetch import PREFETCHERS
 from simulator.experts.residency import chances_of, lru_misses, pinned_misses
 from simulator.experts.sampling import Archetype
@@ -111,9 +113,15 @@ class ExpertTransfers:
         return ExpertStore(
             most_used(copies, offload.resident_experts),
             offload.policy,
-            prefetcher=None if new is None else new(self.archetype.experts),
+            prefetcher=None if new is None else new(self.archetype.experts, offload),
             prefetch_slots=offload.prefetch_experts,
         )
+
+    def drafts(self, pool: RoutePool) -> Floats | None:
+        """Return what a drafter sees of every token of a pool; None where nobody asks or knows."""
+        if self.offload.prefetch != LEARNED:
+            return pool.features
+        return load_predictor(str(self.offload.predictor)).features_of(pool)
 
     def stall_s(self, transfers: Transfers, compute_s: float) -> float:
         """Return the time by which transfers of experts lengthen a step, s.
@@ -207,6 +215,8 @@ def check_offload(
     ConfigError
         For a dense model, a resident set that the model has too few experts for or that could not
         hold those of one token, experts spread over GPUs, and what the fidelity does not follow.
+    DataError
+        For a predictor that cannot be read, or is for another model.
     """
     offload = experts.offload
     if offload is None:
@@ -228,6 +238,9 @@ def check_offload(
             f"hardware.tensor_parallel), or leave experts.offload null."
         )
     _check_followed(offload, experts, law)
+    if offload.prefetch == LEARNED:
+        path = str(offload.predictor)
+        check_predictor(load_predictor(path), arch, path)
 
 
 def _check_followed(offload: OffloadConfig, experts: ExpertsConfig, law: str) -> None:

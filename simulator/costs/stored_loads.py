@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulator.costs.offload import ExpertTransfers
 from simulator.errors import InvariantError
@@ -26,12 +27,21 @@ class StoredLoads:
         The resident set of the replica.
     transfers
         Prices what crosses the host link.
+    drafts
+        What a drafter sees of every token of the pool, shape (tokens, d); None: nothing.
     """
 
     ranks = 1
 
-    def __init__(self, walk: PoolWalk, store: ExpertStore, transfers: ExpertTransfers) -> None:
+    def __init__(
+        self,
+        walk: PoolWalk,
+        store: ExpertStore,
+        transfers: ExpertTransfers,
+        drafts: NDArray[np.float64] | None = None,
+    ) -> None:
         self._walk, self._store, self._transfers = walk, store, transfers
+        self._drafts = np.empty((len(walk.pool.chosen[0]), 0)) if drafts is None else drafts
         self._placement = contiguous(walk.pool.experts, self.ranks)
         nothing = np.zeros(walk.pool.layers, dtype=np.int64)
         self.brought = Transfers(nothing, nothing, nothing)
@@ -51,7 +61,8 @@ class StoredLoads:
             raise InvariantError(f"a step with experts in host memory is cut into {parts} parts.")
         chosen = self._walk.step(requests, query_tokens, prompt_tokens)
         decoding = chosen.shape[1] - prompt_tokens * self._walk.pool.top_k
-        self.brought = self._store.step(np.roll(chosen, -decoding, axis=1))
+        drafts = self._drafts[self._walk.rows]
+        self.brought = self._store.step(np.roll(chosen, -decoding, axis=1), drafts)
         return [rank_loads(chosen, self._placement)]
 
     def passed(self, seconds: float) -> float:

@@ -111,6 +111,9 @@ NO_PREFETCH = "none"
 LAST_TOKEN = "last_token"
 """The ``prefetch`` that brings what the step before used."""
 
+LEARNED = "learned"
+"""The ``prefetch`` that asks a trained predictor about the draft tokens."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OffloadConfig:
@@ -126,6 +129,8 @@ class OffloadConfig:
         Kind of the prefetcher (`experts.prefetch`), or `NO_PREFETCH`.
     prefetch_experts
         Slots of a layer for experts that are brought before it runs, beside the resident ones.
+    predictor
+        File of the predictor that ``prefetch=learned`` asks (``moesim study prefetch`` trains it).
     host_bandwidth
         Bandwidth from host memory to a GPU, bytes/s; null: the peak of the GPU's host link.
     """
@@ -134,6 +139,7 @@ class OffloadConfig:
     policy: str = LRU
     prefetch: str = NO_PREFETCH
     prefetch_experts: int = 0
+    predictor: str | None = None
     host_bandwidth: float | None = None
 
     def __post_init__(self) -> None:
@@ -159,6 +165,12 @@ class OffloadConfig:
                 f"experts.offload.prefetch_experts={slots!r} does not go with "
                 f"experts.offload.prefetch={self.prefetch}: a prefetcher needs a slot at least, "
                 f"and slots need a prefetcher."
+            )
+        if (self.prefetch == LEARNED) != (self.predictor is not None):
+            raise ConfigError(
+                f"experts.offload.predictor={self.predictor or 'null'} does not go with "
+                f"experts.offload.prefetch={self.prefetch}: {LEARNED} needs the file of a "
+                f"predictor (moesim study prefetch trains one), and nothing else reads one."
             )
         if self.prefetch == LAST_TOKEN and self.policy == LRU:
             raise ConfigError(

@@ -9,7 +9,8 @@ per step. All layers are followed together, as arrays: no loop over experts or l
   have the order in which the tokens name their experts.
 
 A prefetcher (`experts.prefetch`) may have experts brought beforehand, into slots of their own that
-last for one step.
+last for one step. In a step for which it asks for none, ``lru`` keeps the last used in these slots
+too: then the store is one on demand, of all its room.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulator.experts.config import PINNED
-from simulator.experts.prefetch import Prefetcher
+from simulator.experts.prefetch import Floats, Prefetcher
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Chosen = NDArray[np.integer]
+
+_UNSEEN = np.empty((0, 0))
+"""What a drafter saw where there is none."""
 
 _OUT = np.iinfo(np.int64).min
 """When an expert was last used that may not stay: before all others."""
@@ -86,27 +90,30 @@ class ExpertStore:
         self._uses = 0
         # No two experts are used at once, not even before the first step.
         self._last_use = np.broadcast_to(-np.arange(self._experts), resident.shape).copy()
-        self._before: Chosen | None = None
+        self._before: Chosen = np.empty((layers, 0), dtype=np.int64)
+        self._room = self._capacity
 
     @property
     def resident(self) -> Mask:
         """Whether each expert is on the GPU to stay, shape (layers, E); a copy."""
         return self._resident.copy()
 
-    def step(self, chosen: Chosen) -> Transfers:
+    def step(self, chosen: Chosen, drafts: Floats = _UNSEEN) -> Transfers:
         """Run a step: find what is missing, bring it, and note what was used.
 
         Parameters
         ----------
         chosen
             Experts chosen, shape (layers, copies): K for each token of the step, in their order.
+        drafts
+            What a drafter saw of the tokens to be verified (`Prefetcher.scores`).
         """
         there = self._resident
         prefetched = np.zeros(len(there), dtype=np.int64)
-        if self._prefetcher is not None and self._before is not None:
-            brought = self._best_missing(self._prefetcher.scores(self._before))
+        if self._prefetcher is not None:
+            brought = self._prefetch(self._prefetcher.scores(self._before, drafts))
             prefetched = brought.sum(axis=1)
-            there = there | brought
+            there = self._resident | brought
         self._before = chosen
         needed = np.zeros_like(self._resident)
         needed[self._rows, chosen] = True
@@ -121,14 +128,24 @@ class ExpertStore:
         # Where an expert is named more than once, the last assignment stays.
         self._last_use[self._rows, chosen] = np.arange(1, copies + 1) + self._uses
         self._uses += copies
-        # What was neither there nor brought does not come in, however recent its last use.
-        recency = np.where(self._resident | needed, self._last_use, _OUT)
-        last = np.argpartition(recency, self._experts - self._capacity, axis=1)
-        self._resident[:] = False
-        self._resident[self._rows, last[:, self._experts - self._capacity :]] = True
+        self._keep(self._resident | needed)
 
-    def _best_missing(self, scores: NDArray[np.float64]) -> Mask:
+    def _keep(self, candidates: Mask) -> None:
+        """Make resident what was used last of some experts, as many as there is room for."""
+        # What was neither there nor brought does not come in, however recent its last use.
+        recency = np.where(candidates, self._last_use, _OUT)
+        last = np.argpartition(recency, self._experts - self._room, axis=1)
+        self._resident[:] = False
+        self._resident[self._rows, last[:, self._experts - self._room :]] = True
+        self._resident &= candidates
+
+    def _prefetch(self, scores: Floats) -> Mask:
         """Return the missing experts of the highest scores above zero, one mask per layer."""
+        if not self._pinned:
+            asked = bool((scores > 0.0).any())
+            self._room = self._capacity + (0 if asked else self._slots)
+            if asked:
+                self._keep(self._resident)
         scores = np.where(self._resident, 0.0, scores)
         brought = np.zeros_like(self._resident)
         best = np.argsort(-scores, axis=1, kind="stable")[:, : self._slots]

@@ -36,6 +36,8 @@ class RoutePool:
         Experts picked, unsigned, of shape (layers, tokens, K); sequences stand one behind another.
     lengths
         Tokens of each sequence, summing to those of `chosen`.
+    features
+        What a drafter saw of each token, shape (tokens, d); None where nothing was recorded.
 
     Raises
     ------
@@ -46,6 +48,7 @@ class RoutePool:
     experts: int
     chosen: NDArray[np.unsignedinteger]
     lengths: Ints
+    features: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         lengths = np.asarray(self.lengths, dtype=np.int64)
@@ -122,10 +125,11 @@ class RoutePool:
         sequences
             Their numbers.
         """
-        rows = [self.starts[one] + np.arange(self.lengths[one]) for one in sequences]
-        return RoutePool(
-            self.experts, self.chosen[:, np.concatenate(rows)], self.lengths[sequences]
+        rows = np.concatenate(
+            [self.starts[one] + np.arange(self.lengths[one]) for one in sequences]
         )
+        features = None if self.features is None else self.features[rows]
+        return RoutePool(self.experts, self.chosen[:, rows], self.lengths[sequences], features)
 
 
 class PoolWalk:
@@ -169,6 +173,8 @@ class PoolWalk:
         self._token = np.zeros(0, np.int64)
         self._prompt = int(draws.integers(len(self.prompts.lengths)))
         self._owed = 0.0
+        self.rows: Ints = np.zeros(0, np.int64)
+        """Tokens of the pool that decoded or were verified in the last step."""
 
     def step(
         self, requests: int, query_tokens: float, prompt_tokens: int, consumed: int | None = None
@@ -194,7 +200,7 @@ class PoolWalk:
         ends = self._ends(requests, query_tokens)
         self._owed = float(requests * query_tokens + self._owed) % 1.0
         taken = np.diff(ends)
-        rows = self._decode_rows(taken, math.ceil(query_tokens))
+        self.rows = rows = self._decode_rows(taken, math.ceil(query_tokens))
         self._token[:requests] += taken if consumed is None else consumed
         chosen = self.pool.chosen.take(rows, axis=1).reshape(self.pool.layers, -1)
         if not prompt_tokens:

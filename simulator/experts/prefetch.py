@@ -1,8 +1,9 @@
 """Prefetchers: which experts to bring to the GPU before a layer runs.
 
-A prefetcher sees the routing of the step before and ranks the experts of every layer; the store
-(`experts.offload`) brings the best that are missing, as many as it has slots for. The registry is
-open to plug-ins through the entry-point group ``moesim.prefetcher``.
+A prefetcher sees the routing of the step before, and what a drafter saw of the tokens to come. It
+ranks the experts of every layer; the store (`experts.offload`) brings the best that are missing, as
+many as it has slots for. The registry is open to plug-ins through the entry-point group
+``moesim.prefetcher``.
 """
 
 from __future__ import annotations
@@ -13,22 +14,28 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.experts.config import LAST_TOKEN
+from simulator.experts.config import LAST_TOKEN, LEARNED, OffloadConfig
 from simulator.experts.loads import count_experts
+from simulator.experts.predictor import load_predictor
 from simulator.registry import Registry
+
+Floats = NDArray[np.float64]
 
 
 class Prefetcher(Protocol):
     """What the store asks before a step."""
 
-    def scores(self, before: NDArray[np.integer]) -> NDArray[np.float64]:
+    def scores(self, before: NDArray[np.integer], drafts: Floats) -> Floats:
         """Rank the experts of every layer.
 
         Parameters
         ----------
         before
             Experts that the step before chose, shape (layers, copies): K for each of its tokens,
-            in their order.
+            in their order. No copies before the first step.
+        drafts
+            What a drafter saw of the tokens to be verified, shape (tokens, d); no rows where there
+            are none, no columns where routes bring nothing that a drafter saw.
 
         Returns
         -------
@@ -38,8 +45,8 @@ class Prefetcher(Protocol):
         ...
 
 
-PREFETCHERS: Registry[Callable[[int], Prefetcher]] = Registry("prefetcher")
-"""Makers by kind; each takes the experts E of a layer."""
+PREFETCHERS: Registry[Callable[[int, OffloadConfig], Prefetcher]] = Registry("prefetcher")
+"""Makers by kind; each takes the experts E of a layer, and the settings of the store."""
 
 
 @PREFETCHERS.register(LAST_TOKEN)
@@ -50,16 +57,50 @@ class LastToken:
     ----------
     experts
         Routed experts E of a layer.
+    offload
+        Has no part in it.
 
     Examples
     --------
-    >>> LastToken(experts=4).scores(np.array([[0, 2, 2, 3]])).tolist()
+    >>> LastToken(experts=4).scores(np.array([[0, 2, 2, 3]]), np.empty((0, 0))).tolist()
     [[1.0, 0.0, 2.0, 1.0]]
     """
 
-    def __init__(self, experts: int) -> None:
+    def __init__(self, experts: int, offload: OffloadConfig | None = None) -> None:
+        del offload
         self._experts = experts
 
-    def scores(self, before: NDArray[np.integer]) -> NDArray[np.float64]:
+    def scores(self, before: NDArray[np.integer], drafts: Floats) -> Floats:
         """Return how many copies reached each expert (`Prefetcher.scores`)."""
+        del drafts
         return count_experts(before, self._experts).astype(np.float64)
+
+
+@PREFETCHERS.register(LEARNED)
+class Learned:
+    """Brings what a trained predictor says that the draft tokens need, the surest first.
+
+    Where it expects a step to need so many distinct experts that prefetching does not pay
+    (`ExpertPredictor.most_distinct`), it asks for none, and the store works on demand.
+
+    Parameters
+    ----------
+    experts
+        Routed experts E of a layer.
+    offload
+        Names the file of the predictor.
+    """
+
+    def __init__(self, experts: int, offload: OffloadConfig) -> None:
+        self._experts = experts
+        self._predictor = load_predictor(str(offload.predictor))
+
+    def scores(self, before: NDArray[np.integer], drafts: Floats) -> Floats:
+        """Return the chance that the step needs each expert (`Prefetcher.scores`)."""
+        if not len(drafts):
+            return np.zeros((len(before), self._experts))
+        needed = self._predictor.needed(drafts)
+        if needed.sum(axis=1).mean() >= self._predictor.most_distinct:
+            return np.zeros_like(needed)
+        needed[needed < self._predictor.least_chance] = 0.0
+        return needed

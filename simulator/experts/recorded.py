@@ -7,6 +7,8 @@ Columns, a row for each token in each MoE layer, in any order:
 ``token``     integer             place in the text; those of a sequence follow each other
 ``layer``     integer             MoE layer, from 0; dense layers are not counted
 ``experts``   list of integers    the K experts picked, from 0, all different
+``features``  list of numbers     optional: what a drafter saw of the token (`experts.drafts`);
+                                  rows of layer 0 are read, those of others may be empty
 ============  ==================  ==========================================================
 
 The metadata of the file should say ``model`` (a name of the catalogue) and ``experts`` (of a
@@ -33,6 +35,9 @@ Ints = NDArray[np.int64]
 
 COLUMNS = ("sequence", "token", "layer", "experts")
 """Columns of a file, all needed."""
+
+FEATURES = "features"
+"""The column that may be there: what a drafter saw of each token."""
 
 SHORTEST_TOKENS = 32
 """Least tokens of a sequence: a verify step must find its tokens within one."""
@@ -62,6 +67,12 @@ def write_routes(pool: RoutePool, model: str, path: Path) -> None:
             "experts": pa.FixedSizeListArray.from_arrays(picked, top_k),
         }
     )
+    if pool.features is not None:
+        size = pool.features.shape[1]
+        seen = pa.array(pool.features.reshape(-1))
+        lists: list[Any] = pa.FixedSizeListArray.from_arrays(seen, size).to_pylist()
+        column = pa.array(lists + [[]] * (tokens * (layers - 1)), pa.list_(pa.float64()))
+        table = table.append_column(FEATURES, column)
     metadata = {"model": model, "experts": str(pool.experts)}
     pq.write_table(table.replace_schema_metadata(metadata), path)
 
@@ -91,7 +102,31 @@ def read_routes(path: Path | str, arch: Architecture) -> RoutePool:
     sequence, token = (_by_layer(key[order], arch.moe_layers, path) for key in (sequence, token))
     lengths = _lengths(sequence, token, path)
     narrow = chosen[order].astype(np.min_scalar_type(experts - 1))
-    return RoutePool(experts, narrow.reshape(arch.moe_layers, len(token), -1), lengths)
+    features = _features(table, order[: len(token)], path)
+    return RoutePool(experts, narrow.reshape(arch.moe_layers, len(token), -1), lengths, features)
+
+
+def _features(table: pa.Table, rows: Ints, path: Path | str) -> NDArray[np.float64] | None:
+    """Return what a drafter saw of each token, shape (tokens, d); None without the column."""
+    if FEATURES not in table.column_names:
+        return None
+    kind = table[FEATURES].type
+    lists = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
+    if not lists or not (
+        pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)
+    ):
+        raise DataError(
+            f"{path}: the column {FEATURES} holds {kind}; it must hold lists of numbers."
+        )
+    column = table[FEATURES].take(pa.array(rows)).combine_chunks()
+    sizes = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    values: Any = pc.list_flatten(column).to_numpy(zero_copy_only=False).astype(np.float64)
+    if not sizes[0] or (sizes != sizes[0]).any() or not np.isfinite(values).all():
+        raise DataError(
+            f"{path}: tokens have {sizes.min()} to {sizes.max()} features in layer 0, or some that "
+            f"are no finite numbers; each token needs the same number of them."
+        )
+    return np.asarray(values.reshape(len(rows), -1))
 
 
 def _by_layer(key: Ints, layers: int, path: Path | str) -> Ints:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from simulator.experts.config import PINNED
+from simulator.experts.config import LEARNED, PINNED
+from simulator.experts.predictor import load_predictor
 from simulator.experts.routes import PROMPTS
 from simulator.experts.sampling import Archetype
 from simulator.scenario import Scenario
@@ -45,6 +46,13 @@ def offload_assumptions(scenario: Scenario) -> list[str]:
             f"prefetcher {offload.prefetch} brings up to {offload.prefetch_experts} experts a "
             f"layer, hidden behind the layers before; its own computation takes no time"
         )
+    if offload.prefetch == LEARNED:
+        predictor = load_predictor(str(offload.predictor))
+        if not predictor.recorded:
+            found.append(
+                f"what a drafter sees of a token is {predictor.view.size} features: a linear code "
+                f"of its experts, and noise of {predictor.view.noise_sd:g} times its deviation"
+            )
     return [*found, *_popularity(scenario, transfers.archetype)]
 
 

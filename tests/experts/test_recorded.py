@@ -9,6 +9,7 @@ import pytest
 
 from simulator.errors import DataError
 from simulator.experts.config import RoutingConfig
+from simulator.experts.pool import RoutePool
 from simulator.experts.recorded import SHORTEST_TOKENS, read_routes, write_routes
 from simulator.experts.routes import routes_of, sample_pool
 from simulator.experts.sampling import Archetype
@@ -129,3 +130,24 @@ def test_what_is_no_file_of_routes_is_refused(tmp_path):
     pq.write_table(pa.table({"token": [1]}), tmp_path / "other.parquet")
     with pytest.raises(DataError, match="lacks the columns sequence, layer, experts"):
         read_routes(tmp_path / "other.parquet", ARCH)
+
+
+def test_what_a_drafter_saw_comes_back_and_bad_columns_are_refused(tmp_path):
+    arch = load_architecture("mixtral_8x7b")
+    draws = np.random.default_rng(0)
+    chosen = draws.random((arch.moe_layers, 64, 8)).argsort(axis=2)[..., :2].astype(np.uint8)
+    seen = draws.random((64, 3))
+    pool, path = RoutePool(8, chosen, np.array([32, 32]), seen), tmp_path / "routes.parquet"
+    write_routes(pool, arch.name, path)
+    np.testing.assert_array_equal(read_routes(path, arch).features, seen)
+    np.testing.assert_array_equal(pool.of(np.array([1])).features, seen[32:])
+    table = pq.read_table(path)
+    place = table.column_names.index("features")
+    for column, words in [
+        (pa.array([1.0] * len(table)), "must hold lists of numbers"),
+        (pa.array([[1.0], [1.0, 2.0]] * (len(table) // 2)), "1 to 2 features"),
+        (pa.array([[float("nan")]] * len(table)), "no finite numbers"),
+    ]:
+        pq.write_table(table.set_column(place, "features", column), path)
+        with pytest.raises(DataError, match=words):
+            read_routes(path, arch)

@@ -8,6 +8,9 @@ SUBJECTS = {
     "control": Subject(
         f"{__name__}.control", "draft lengths that learn a hidden regime: whether that pays"
     ),
+    "prefetch": Subject(
+        f"{__name__}.prefetch", "expert prefetchers that meet a change of workload"
+    ),
     "defence": Subject(
         f"{__name__}.defence", "noise and limits against tenants that attack a classifier"
     ),

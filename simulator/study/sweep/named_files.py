@@ -11,8 +11,9 @@ from typing import Any
 from simulator.errors import SimulatorError
 from simulator.quantities import names_a_file, read_data_file
 
-FILES = ("path", "table")
-"""Last parts of settings that name a file whatever it is called: traces, routes, belief tables."""
+FILES = ("path", "table", "predictor")
+"""Last parts of settings that name a file whatever it is called: traces, routes, belief tables,
+predictors."""
 
 
 def digests(settings: Mapping[str, Any]) -> dict[str, str | None]:

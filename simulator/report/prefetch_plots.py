@@ -1,0 +1,114 @@
+"""Pictures of a study of prefetchers: misses before and after, memory, TPOT by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simulator.report.plots import CURVE_COLOURS, double, drawing
+from simulator.report.prefetch import NAMES
+from simulator.study.prefetch.findings import WHEN, recipe_names
+from simulator.study.prefetch.memory import Peaks
+from simulator.study.prefetch.served import AFTER, BEFORE, by_batch
+from simulator.study.prefetch.shift import ON_DEMAND, Row, misses_ratio
+from simulator.study.prefetch.study import PrefetchStudy, ServedStudy
+from simulator.units import KIB, MS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_COLOURS = {BEFORE: "#7a7a7a", AFTER: "#0b6bcb"}
+
+
+def plot_prefetch(found: PrefetchStudy, destination: Path | str) -> Path:
+    """Draw misses by recipe, memory by rows and, where a model was served, TPOT by batch.
+
+    Parameters
+    ----------
+    found
+        What was found.
+    destination
+        File to write, as `plots.drawing` says; it is returned.
+    """
+    panels = 2 if found.served is None else 4
+    with drawing(destination, width=9.6, height=3.4 * (panels // 2)) as picture:
+        axes = np.ravel(picture.subplots(panels // 2, 2))
+        _draw_misses(axes[0], found.rows)
+        _draw_memory(axes[1], found.memory)
+        if found.served is not None:
+            for place, when in zip(axes[2:], WHEN, strict=True):
+                _draw_served(place, found.served, when)
+    return Path(destination)
+
+
+def _draw_misses(axes: Axes, rows: Sequence[Row]) -> None:
+    """Draw misses over those of plain cross-entropy, with intervals, one line a recipe."""
+    names = [name for name in recipe_names(rows) if name not in (ON_DEMAND, "ce")][::-1]
+    places = np.arange(len(names))
+    for offset, when in zip((0.12, -0.12), WHEN, strict=True):
+        found = [misses_ratio(rows, name, when) for name in names]
+        values = np.array([one.value for one in found])
+        low, high = (
+            np.array(
+                [
+                    one.value if bound is None else bound
+                    for one, bound in zip(found, bounds, strict=True)
+                ]
+            )
+            for bounds in ([one.low for one in found], [one.high for one in found])
+        )
+        reach = np.maximum([values - low, high - values], 0.0)
+        axes.errorbar(
+            values, places + offset, xerr=reach, fmt="o", color=_COLOURS[when], label=when
+        )
+    axes.axvline(1.0, color="#9a9a9a", linewidth=0.8, linestyle=(0, (4, 3)))
+    axes.set_yticks(places, [NAMES[name] for name in names])
+    axes.set_ylim(-0.6, len(names) - 0.1)
+    axes.set_xlabel("misses over those of plain cross-entropy")
+    axes.set_title("Misses by training, before and after the change")
+    axes.legend(frameon=False, fontsize=8, loc="upper left", ncols=2)
+
+
+def _draw_memory(axes: Axes, memory: Sequence[Peaks]) -> None:
+    rows = [one.rows for one in memory]
+    lines = {
+        "sum over pairs": [one.naive_bytes for one in memory],
+        "linear form": [one.linear_bytes for one in memory],
+        "bank, an eighth of the rows": [one.banked_bytes for one in memory],
+    }
+    for colour, (label, sizes) in zip(CURVE_COLOURS, lines.items(), strict=False):
+        axes.plot(rows, np.array(sizes) / KIB, "o-", color=colour, label=label, markersize=3.5)
+    double(axes)
+    axes.set_yscale("log")
+    axes.set_xlabel("rows of a batch")
+    axes.set_ylabel("peak memory (KiB)")
+    axes.set_title("Memory of the AUC loss")
+    axes.legend(frameon=False, fontsize=8)
+
+
+def _draw_served(axes: Axes, served: ServedStudy, when: str) -> None:
+    arms = dict.fromkeys(run.point.arm for run in served.measured)
+    for colour, arm in zip(CURVE_COLOURS, arms, strict=False):
+        times = by_batch(served.measured, arm, when)
+        means = [np.mean(times[batch]) / MS for batch in served.serving.batches]
+        axes.plot(served.serving.batches, means, "o-", color=colour, label=NAMES[arm], markersize=3)
+    if served.crossover is not None:
+        axes.axvline(served.crossover, color="#9a9a9a", linewidth=0.8, linestyle=(0, (4, 3)))
+        axes.annotate(
+            "crossover",
+            (served.crossover, 0.02),
+            xycoords=("data", "axes fraction"),
+            xytext=(3, 0),
+            textcoords="offset points",
+            fontsize=8,
+            color="#555555",
+        )
+    double(axes)
+    axes.set_ylim(bottom=0.0)
+    axes.set_xlabel("batch (requests)")
+    axes.set_ylabel("median TPOT (ms)")
+    axes.set_title(f"TPOT {when} the change")
+    axes.legend(frameon=False, fontsize=7)

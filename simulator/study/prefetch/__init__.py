@@ -1,0 +1,1 @@
+"""Training of expert predictors, and what they are worth when traffic changes."""

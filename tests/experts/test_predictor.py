@@ -1,0 +1,114 @@
+"""Predictors: what they expect, their file, what they refuse, and the store that asks them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from simulator.errors import DataError
+from simulator.experts.config import LEARNED, LRU, OffloadConfig
+from simulator.experts.drafts import DraftView, memberships
+from simulator.experts.offload import ExpertStore, most_used
+from simulator.experts.pool import RoutePool
+from simulator.experts.predictor import ExpertPredictor, check_predictor, load_predictor
+from simulator.experts.prefetch import Learned
+from simulator.models.catalog import load_architecture
+
+EXPERTS = 6
+
+
+def telling(**limits):
+    """A predictor whose features are the logits themselves."""
+    one, none = np.eye(EXPERTS)[None], np.zeros((1, EXPERTS))
+    view = DraftView(EXPERTS, 0.0, 0)
+    return ExpertPredictor((10.0 * one, none, one, none), 1, EXPERTS, 1, view, **limits)
+
+
+def prefetcher(path, predictor):
+    predictor.save(path)
+    offload = OffloadConfig(
+        resident_experts=2, prefetch=LEARNED, prefetch_experts=2, predictor=str(path)
+    )
+    return Learned(EXPERTS, offload)
+
+
+def test_a_step_needs_what_any_of_its_tokens_picks():
+    needed = telling().needed(np.eye(EXPERTS)[[1, 4]])
+    np.testing.assert_allclose(needed[0].round(2), [0, 1, 0, 0, 1, 0], atol=0.01)
+
+
+def test_a_file_brings_back_what_was_saved(tmp_path):
+    saved = telling(least_chance=0.3, most_distinct=2.5)
+    found = load_predictor(saved.save(tmp_path / "predictor.npz"))
+    assert (found.view, found.least_chance, found.most_distinct) == (saved.view, 0.3, 2.5)
+    np.testing.assert_array_equal(found.parameters[0], saved.parameters[0])
+    assert [path.name for path in tmp_path.iterdir()] == ["predictor.npz"]
+
+
+def test_the_store_brings_what_draft_tokens_will_pick(tmp_path):
+    asked = prefetcher(tmp_path / "predictor.npz", telling())
+    resident = most_used(np.arange(EXPERTS, 0, -1)[None], 2)
+    store = ExpertStore(resident, LRU, prefetcher=asked, prefetch_slots=2)
+    step = store.step(np.array([[4, 5, 0]]), np.eye(EXPERTS)[[4, 5, 0]])
+    assert (step.missing.tolist(), step.prefetched.tolist()) == ([0], [2])
+
+
+def test_where_many_experts_are_expected_it_is_off_and_its_slots_keep_the_last_used(tmp_path):
+    asked = prefetcher(tmp_path / "predictor.npz", telling(most_distinct=2.5))
+    resident = most_used(np.arange(EXPERTS, 0, -1)[None], 2)
+    store = ExpertStore(resident, LRU, prefetcher=asked, prefetch_slots=2)
+    plain = ExpertStore(most_used(np.arange(EXPERTS, 0, -1)[None], 2), LRU)
+    for picked in ([2, 3, 4], [5, 2, 3], [4, 5, 2]):
+        found = store.step(np.array([picked]), np.eye(EXPERTS)[picked])
+        assert found.prefetched.tolist() == [0]
+        plain.step(np.array([picked]))
+    assert store.resident.sum() == 4
+    assert plain.resident.sum() == 2
+    few = store.step(np.array([[0, 1]]), np.eye(EXPERTS)[[0, 1]])  # on again: room for two stays
+    assert (few.prefetched.tolist(), few.missing.tolist()) == ([2], [0])
+    assert store.resident.sum() == 2
+
+
+def test_what_is_unlikely_is_not_brought(tmp_path):
+    asked = prefetcher(tmp_path / "predictor.npz", telling())
+    scores = asked.scores(np.empty((1, 0), int), np.full((1, EXPERTS), 0.5))
+    assert not scores.any()  # a chance of 1/6 each
+    assert not asked.scores(np.empty((1, 0), int), np.empty((0, EXPERTS))).any()
+
+
+def test_a_drafter_sees_codes_of_experts_through_noise():
+    draws = np.random.default_rng(0)
+    pool = RoutePool(8, draws.integers(8, size=(2, 500, 1), dtype=np.uint8), np.array([500]))
+    clear, noisy = (DraftView(32, sd, 1).features(pool) for sd in (0.0, 2.0))
+    assert clear.var() == pytest.approx(1.0, rel=0.3)
+    assert (noisy - clear).std() == pytest.approx(2.0, rel=0.02)
+    same = (pool.chosen[:, :, 0] == pool.chosen[:, :1, 0]).all(axis=0)
+    assert clear.shape == (500, 2 * 32)
+    np.testing.assert_allclose(clear[same], np.broadcast_to(clear[0], clear[same].shape))
+    assert (memberships(pool).sum(axis=2) == 1).all()
+
+
+def test_recorded_features_are_taken_where_it_was_trained_on_them():
+    recorded = replace(telling(), recorded=True)
+    pool = RoutePool(EXPERTS, np.zeros((1, 3, 1), np.uint8), np.array([3]))
+    with pytest.raises(DataError, match="these routes bring none"):
+        recorded.features_of(pool)
+    seen = replace(pool, features=np.ones((3, EXPERTS)))
+    assert recorded.features_of(seen) is seen.features
+
+
+def test_files_that_are_no_predictors_are_refused(tmp_path):
+    path = tmp_path / "predictor.npz"
+    with pytest.raises(DataError, match="is no predictor"):
+        load_predictor(path)
+    path.write_text("no")
+    with pytest.raises(DataError, match="is no predictor"):
+        load_predictor(path)
+    np.savez(path, p0=np.eye(2), p1=np.zeros(2))
+    with pytest.raises(DataError, match="lacks layers, experts"):
+        load_predictor(path)
+    replace(telling(), layers=2).save(path)
+    with pytest.raises(DataError, match="do not lead from 6 features to 6 experts in 2 layers"):
+        load_predictor(path)
+    with pytest.raises(DataError, match=r"is for 1 MoE layers of 6 experts, top 1, but Mixtral"):
+        check_predictor(telling(), load_architecture("mixtral_8x7b"), "predictor.npz")
