@@ -243,11 +243,11 @@ def _round(value: float | None) -> float | None:
 
 
 def _plain(text: str) -> str:
-    """Return text as Plotly must be given it to show it as it stands: it reads tags and entities.
+    r"""Return text as Plotly must be given it to show it as it stands: it reads tags and entities.
 
     Examples
     --------
-    >>> _plain("<b>B & C</b>\\nD")
+    >>> _plain("<b>B & C</b>\nD")
     '&lt;b&gt;B &amp; C&lt;/b&gt;<br>D'
     """
     return html.escape(text, quote=False).replace("\n", "<br>")
