@@ -1,16 +1,21 @@
 """A small multilayer perceptron in numpy, trained with Adam: deterministic, no framework.
 
 It stands low among the rooms because who serves classifiers, who predicts experts and who studies
-either all use it. Randomness comes from generators that callers hand in.
+either all use it. Randomness comes from generators that callers hand in. Its matrices are small:
+work on them belongs under `one_thread`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 Floats = NDArray[np.float64]
 
@@ -20,6 +25,16 @@ slopes by the outputs, shape (n, k)."""
 
 Disturb = Callable[["Mlp", Floats, NDArray[np.int64]], Floats]
 """Changes a batch of inputs before a step of training: given the network, inputs and rows."""
+
+
+def one_thread(function: F) -> F:
+    """Decorate a function whose matrices are to be multiplied by one thread.
+
+    Small matrices gain nothing by several threads, which on a busy machine wait for one another a
+    hundred times as long as they work. Nor do the last bits of a product depend on its cores then.
+    """
+    wrapped: F = threadpool_limits.wrap(limits=1, user_api="blas")(function)
+    return wrapped
 
 
 class Mlp:

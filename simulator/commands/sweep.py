@@ -131,8 +131,10 @@ def _saying_how_to_go_on(started: Started, words: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(go_on()) from interrupt
-    except CapacityError as error:
-        raise CapacityError(f"{error} {go_on()}") from error
+    except SimulatorError as error:
+        if not started.there:
+            raise
+        raise type(error)(f"{error} {go_on()}") from error
     except MemoryError as error:
         reason = "this machine ran out of memory; lower workers or run.requests."
         raise CapacityError(f"{reason} {go_on()}") from error

@@ -9,7 +9,6 @@ from rich.table import Table
 from simulator.report.figures import number
 from simulator.report.policies import print_policies
 from simulator.report.tables import frame, say, show
-from simulator.speculation.control.assumptions import TRUSTED
 from simulator.study.control.findings import assumption_report, words
 from simulator.study.control.simulated import simulated_words
 from simulator.study.control.study import ControlStudy
@@ -30,7 +29,7 @@ def print_control(found: ControlStudy, simulated: Comparison | None, console: Co
     """Print who lost how much, what it rests on, and what it means."""
     instance = found.found.instance
     show(console, f"{instance.name}: {instance.title}", _ranking(found))
-    show(console, "What the estimates rest on, the mixed learner's last", _estimates(found))
+    show(console, "What the mixed learner's estimates rest on", _estimates(found))
     if simulated is not None:
         print_policies([simulated], console)
         console.print()
@@ -55,36 +54,36 @@ def _ranking(found: ControlStudy) -> Table:
 
 
 def _estimates(found: ControlStudy) -> Table:
-    report = assumption_report(found)
+    report, seeds = assumption_report(found), len(found.evidence)
     table = frame(
         "gamma>",
         "visits>",
         "sigma(K31)>",
-        "noise>",
+        "over noise>",
+        "trusted in>",
         "true sigma(T)>",
-        "disagree>",
-        "trusted",
+        "disagreement>",
         tight=True,
     )
     rows = zip(
         found.found.instance.gammas,
         report["visits"],
         report["view_sigmas"],
-        report["view_noise"],
+        report["view_over_noise"],
+        report["trusted_seeds"],
         report["transition_sigmas"],
         report["disagreement"],
         strict=True,
     )
-    for gamma, visits, sigma, noise, true, disagreement in rows:
-        trusted = "yes" if sigma > TRUSTED * noise else "no: near the noise"
+    for gamma, visits, sigma, ratio, trusted, true, disagreement in rows:
         table.add_row(
             str(gamma),
             f"{visits:,.0f}",
             number(sigma),
-            number(noise),
+            f"{ratio:.1f}x",
+            f"{trusted} of {seeds}",
             number(true),
             number(disagreement),
-            trusted,
         )
     last = [row for row in found.estimates if not row.note] or found.estimates
     final = {row.seed: row for row in last}.values()

@@ -41,9 +41,8 @@ def _attacks(frontier: Frontier) -> Table:
         "majority>",
         "queries>",
         "GPU-s/h>",
-        "accuracy>",
         tight=True,
-        unbroken=9,
+        unbroken=8,
     )
     for found in frontier.measured:
         if found.case.attacked:
@@ -56,19 +55,20 @@ def _attacks(frontier: Frontier) -> Table:
                 ),
                 number(_mean(found, "queries_per_session")),
                 number(_mean(found, "attack_gpu_s_per_h")),
-                fine_percent(found.accuracy),
             )
     return table
 
 
 def _users(frontier: Frontier) -> Table:
-    table = frame("case", "p50>", "p95>", "p99>", "in time/s>", "refused>", tight=True, unbroken=6)
+    headings = ("p50>", "p95>", "p99>", "in time/s>", "refused>", "accuracy>")
+    table = frame("case", *headings, tight=True, unbroken=7)
     for found in frontier.measured:
         table.add_row(
             _case(found),
             *(seconds(_mean(found, f"benign_{label}_s")) for label in ("p50", "p95", "p99")),
             number(_mean(found, "benign_goodput_per_s")),
             fine_percent(_mean(found, "benign_refused")),
+            fine_percent(found.accuracy),
         )
     return table
 
@@ -96,12 +96,12 @@ def _words(frontier: Frontier) -> list[str]:
     endpoint = frontier.question.tenants.endpoint
     where = "on GPUs of its own"
     if endpoint.share is not None:
-        where = f"on the GPU of an LLM replica, {endpoint.share:.0%} of it while both compute"
+        where = f"on the GPU of an LLM replica, {percent(endpoint.share)} of it while both compute"
     text = (
         "begun: attack sessions; cut: by the end of the run or a quota. first: a candidate was "
         "misclassified once. believed: the attacker's rule to stop said so. majority: most of "
-        f"{JUDGE_REPLIES} fresh replies to the last candidate are wrong. Ratios have 95 % "
-        f"intervals over replications. Assumed: {1e3 * endpoint.batch_s:g} ms a batch and "
+        f"{JUDGE_REPLIES} fresh replies to the last candidate are wrong. Ratios have "
+        f"95 % intervals over replications. Assumed: {1e3 * endpoint.batch_s:g} ms a batch and "
         f"{1e3 * endpoint.query_s:g} ms a query, {where}."
     )
     return textwrap.wrap(text, WIDTH)
@@ -119,8 +119,12 @@ def _ratio(found: Interval | None) -> str:
     if found is None:
         return ABSENT
     if found.low is None or found.high is None:
-        return f"{found.value:.2f}"
-    return f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
+        return _short(found.value)
+    return f"{_short(found.value)} ({_short(found.low)} to {_short(found.high)})"
+
+
+def _short(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio < 10.0 else f"{ratio:.0f}"
 
 
 def _mean(found: Measured, figure: str) -> float | None:

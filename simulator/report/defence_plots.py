@@ -24,6 +24,8 @@ _PANELS = (
 )
 """Figure, title and factor of each panel."""
 
+_SHARES = ("majority", "first_hit")
+
 _COLOURS = ("#0b6bcb", "#d1495b", "#2a9d5c", "#e08e0b", "#7251b5", "#7a7a7a")
 _LINES = {"rnd": "-", "rnd_gf": "--", "rnd_at": ":"}
 
@@ -50,7 +52,9 @@ def plot_defence(frontier: Frontier, destination: Path | str) -> Path:
                     _draw(axes, line, name, scale, colour, _LINES[defence], label)
             axes.set_title(title)
             axes.set_xlabel("noise nu")
-            if name != "accuracy":
+            if name in _SHARES:
+                axes.set_ylim(0.0, 1.02)
+            elif name != "accuracy":
                 axes.set_ylim(bottom=0.0)
         peace = frontier.peace.mean("benign_p95_s")
         if peace is not None:

@@ -83,7 +83,7 @@ def _below(plan: Plan, console: Console) -> None:
         "Costs, energy and latencies are at the target load; tokens are output tokens. req/s held "
         "is the highest rate within the objectives, SD gain its ratio to that of the same GPUs "
         "without speculation, both with 95 % intervals. TTFT and TPOT are those of the class "
-        "nearest its bound.",
+        "nearest its bound. A dash stands for what is not known, or was not looked at.",
     )
 
 

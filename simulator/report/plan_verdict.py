@@ -19,7 +19,7 @@ from simulator.report.plan_names import (
     traffic,
 )
 from simulator.study.plan.exports.as_json import rejections
-from simulator.study.plan.result import Gain, NearestMiss, Offer, Plan
+from simulator.study.plan.result import Check, Confirmation, Gain, NearestMiss, Offer, Plan
 from simulator.trace.statistics import Interval
 
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -110,23 +110,33 @@ def _confirmed(plan: Plan) -> Iterator[str]:
     found = plan.confirmation
     if found is None:
         return
-    count = len(found.seeds)
-    seeds = f"{_WORDS[count] if count < len(_WORDS) else count} fresh seed{'s'[: count != 1]}"
-    text = f"{seeds[0].upper()}{seeds[1:]} confirm{'s' if count == 1 else ''} it"
-    if found.cheaper is None:
-        yield f"{text}; nothing cheaper is left to try."
-    elif found.cheaper.meets:
-        yield f"{text}, but would accept {in_full(plan, found.cheaper.deployment)} as well."
-    else:
-        cheaper = found.cheaper
-        yield (
-            f"{text}; the next cheaper, {hardware(cheaper.deployment)} "
-            f"({grid(cheaper.deployment)}), fails: {_sentence(cheaper.reason)}"
-        )
+    yield _cheaper(found)
     told = found.cheaper.deployment if found.cheaper else None
     refuted = [str(one.deployment) for one in found.failed if one.deployment != told]
     if refuted:
         yield f"They refuted what the search had before it: {listed(refuted)}."
+
+
+def _cheaper(found: Confirmation) -> str:
+    """Say that the seeds confirm the first row, and what they make of those that cost less."""
+    count = len(found.seeds)
+    seeds = f"{_WORDS[count] if count < len(_WORDS) else count} fresh seed{'s'[: count != 1]}"
+    text = f"{seeds[0].upper()}{seeds[1:]} confirm{'s' if count == 1 else ''} it"
+    if found.cheaper is None:
+        return f"{text}; nothing cheaper is left to try."
+    text += f"; the next cheaper, {_in_short(found.cheaper)}"
+    if found.strongest is not None:
+        also = "holds over these seeds" if found.strongest.meets else "fails, too"
+        strongest = f" {_in_short(found.strongest)}, the strongest of all cheaper ones, {also}."
+    else:
+        strongest = ""
+    if found.cheaper.meets:
+        return f"{text}, holds over these seeds, too.{strongest}"
+    return f"{text}, fails: {_sentence(found.cheaper.reason)}{strongest}"
+
+
+def _in_short(check: Check) -> str:
+    return f"{hardware(check.deployment)} ({grid(check.deployment)})"
 
 
 def _nothing(plan: Plan) -> Iterator[str]:

@@ -64,6 +64,21 @@ def test_an_interrupt_says_how_to_go_on(sweep, monkeypatch):
     )
 
 
+def test_so_does_a_machine_that_can_do_no_more(sweep, monkeypatch):
+    def point(config):
+        if config.speculation.gamma:
+            raise MemoryError
+        return {}
+
+    monkeypatch.setattr(run, "run_point", point)
+    code, out, err = sweep("speculation.gamma=0,2", "hydra.run.dir=here")
+    assert (code, out) == (2, "")
+    assert err.startswith(
+        "moesim: this machine ran out of memory; lower workers or run.requests. 1 of 2 points are "
+        "in here. To go on: moesim sweep"
+    )
+
+
 def test_a_bug_at_a_point_is_told_after_all_have_run(sweep, monkeypatch):
     def point(config):
         if config.speculation.gamma:

@@ -26,7 +26,7 @@ KILLS = ((60, signal.SIGKILL), (230, signal.SIGINT), (410, signal.SIGKILL))
 
 @pytest.fixture
 def start(executable, tmp_path):
-    """Start the sweep into a folder, in a process group of its own as a terminal does."""
+    """Start the sweep into a folder, in a process group of its own, as a shell does."""
     running = []
 
     def begin(folder):
@@ -35,7 +35,7 @@ def start(executable, tmp_path):
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            start_new_session=True,
+            process_group=0,
         )
         running.append(process)
         return process
@@ -44,7 +44,7 @@ def start(executable, tmp_path):
     for process in running:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+            process.communicate()
 
 
 def files(folder):
@@ -64,7 +64,7 @@ def kill(process, folder, how_many, how):
     while len(files(folder)) < how_many:
         if process.poll() is not None:
             pytest.fail(f"ended with {process.returncode}: {process.stderr.read()}")
-        time.sleep(0.01)
+        time.sleep(0.1)  # looking is not free, either
     if how == signal.SIGKILL:
         process.kill()  # the main process alone: its workers leave by themselves
     else:

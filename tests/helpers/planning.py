@@ -47,6 +47,9 @@ class FormulaBench:
         self.asked.append(Asked(deployment, rate, replication))
         return self.asked[-1]
 
+    def with_horizon(self, horizon):
+        return self
+
     def beginning(self, deployment, rate):
         return self.simulation(deployment, rate, 0)
 

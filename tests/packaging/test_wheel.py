@@ -57,6 +57,9 @@ def test_the_wheel_carries_code_and_data_and_nothing_else(wheel):
         "simulator/hardware_specs/kernel_tables/fits.yaml",
         "simulator/workloads/presets/chat.yaml",
         "simulator/workloads/routing/overlaps.yaml",
+        "simulator/report/html/templates/page.html",
+        "simulator/report/html/templates/style.css",
+        "simulator/report/html/templates/page.js",
     ):
         assert needed in names
     code = {path.relative_to(ROOT).as_posix() for path in (ROOT / "simulator").rglob("*.py")}

@@ -103,6 +103,12 @@ def test_fresh_seeds_confirm_and_the_next_cheaper_fails():
     text = said(plan(confirmation=alone))
     assert "One fresh seed confirms it; nothing cheaper is left to try." in text
     assert "They refuted what the search had before it: 2 x (4 x h200_sxm" in text
+    strong = replace(found, strongest=replace(found.cheaper, deployment=H100))
+    assert "24 x NVIDIA H100 SXM 80 GB (3 replicas of TP 8, EP 8), the strongest" in said(
+        plan(confirmation=strong)
+    )
+    holds = replace(found, cheaper=replace(found.cheaper, meets=True))
+    assert "holds over these seeds, too." in said(plan(confirmation=holds))
     both = replace(found, failed=(found.cheaper,))
     assert "They refuted" not in said(plan(confirmation=both))  # it is the next cheaper, too
 

@@ -61,6 +61,19 @@ def test_a_policy_sees_batch_context_and_what_was_accepted():
     assert queries.tolist() == [3, 1, 2, 3]
 
 
+def test_a_policy_sees_who_is_there_without_decoding_and_the_time():
+    """Two run at a time; the third waits, and its prompt comes beside the others' last steps."""
+    workload = FixedWorkload([0.0] * 3, [10] * 3, [4, 9, 9])
+    bench, policy = serve([1], workload, alpha=0.0, max_num_seqs=2)
+    waiting = [seen.waiting for seen in policy.seen]
+    assert waiting[0] == 1
+    assert waiting == sorted(waiting, reverse=True)
+    assert waiting[-1] == 0
+    begun = bench.iterations.column("start_s")
+    decoding = bench.iterations.column("decode_requests") > 0
+    assert [seen.now_s for seen in policy.seen] == begun[decoding].tolist()
+
+
 def test_a_step_is_priced_at_its_own_draft_length():
     class Dear(FakeSteps):
         def decode_window(self, requests, context_tokens):

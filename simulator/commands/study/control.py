@@ -67,10 +67,10 @@ class Settings:
     )
     explore_intervals: int = field(default=20_000, metadata={"help": "tau_1 of SEEU"})
     exploit_intervals: int = field(default=120_000, metadata={"help": "tau_2 of SEEU"})
-    optimism: float = field(default=1e-7, metadata={"help": "c of the confidence sets; 0 is off"})
+    optimism: float = field(default=1e-8, metadata={"help": "c of the confidence sets; 0 is off"})
     divisions: int = field(default=12, metadata={"help": "of the belief grid"})
     replications: int = field(default=0, metadata={"help": "in the event simulator; 0 is none"})
-    requests: int = field(default=3000, metadata={"help": "of each replication"})
+    requests: int = field(default=2000, metadata={"help": "of each replication"})
     workers: int | None = field(
         default=None, metadata={"help": "processes (default: one per core)"}
     )

@@ -45,7 +45,9 @@ class Settings:
     limits: tuple[float, ...] = field(
         default=(math.inf, 5.0, 1.0), metadata={"help": "queries/s of a tenant; inf is none"}
     )
-    limit_burst: int = field(default=10, metadata={"help": "queries at once within a limit"})
+    limit_burst: int | None = field(
+        default=None, metadata={"help": "queries at once within a limit (default: 10)"}
+    )
     quota: int | None = field(default=None, metadata={"help": "queries of a tenant in all"})
     attack: str = field(
         default="nes", metadata={"help": "nes, zo_sign, simba, square, random_search"}
@@ -58,7 +60,9 @@ class Settings:
     budget: int = field(default=2000, metadata={"help": "queries of a session"})
     eot: int = field(default=1, metadata={"help": "replies averaged for each point"})
     stop: str = field(default="verified", metadata={"help": "first_hit, or verified by repeats"})
-    repeats: int = field(default=5, metadata={"help": "replies that verify a hit"})
+    repeats: int | None = field(
+        default=None, metadata={"help": "replies that verify a hit (default: 5)"}
+    )
     attackers: int = field(default=20, metadata={"help": "tenants that attack"})
     gap_s: float = field(default=30.0, metadata={"help": "mean time between sessions of one, s"})
     think_s: float = field(default=0.0, metadata={"help": "time between two steps, s"})
@@ -100,6 +104,13 @@ class Settings:
         for key in ("objective_ms", "accuracy_loss"):
             if not getattr(self, key) > 0.0:
                 raise ConfigError(f"{key}={getattr(self, key)} must be above 0.")
+        if self.limit_burst is not None and all(map(math.isinf, self.limits)):
+            raise ConfigError(
+                f"limit_burst={self.limit_burst} has no effect: limits={list(self.limits)} has no "
+                "limit. Add one."
+            )
+        if rate := next((word for word in self.workload if word.startswith("workload.rate=")), ""):
+            raise ConfigError(f"{rate}: set llm_rate, which also makes requests up to the horizon.")
 
     @property
     def overrides(self) -> list[str]:
@@ -136,6 +147,7 @@ def run(settings: Settings, folder: Path) -> None:
 
 def _question(settings: Settings) -> Question:
     """Put the settings where they belong, which checks them."""
+    from simulator.commands.one_point import compose_point  # noqa: PLC0415
     from simulator.serving.tenants.config import (  # noqa: PLC0415
         AttackConfig,
         EndpointConfig,
@@ -145,6 +157,9 @@ def _question(settings: Settings) -> Question:
     from simulator.study.defence.question import Question, words_beside  # noqa: PLC0415
     from simulator.units import MS  # noqa: PLC0415
 
+    beside = words_beside(settings.overrides, settings.llm_rate, settings.horizon_s, settings.seed)
+    if beside:
+        compose_point(list(beside), "study defence")
     attack = AttackConfig(
         kind=settings.attack,
         mu=settings.mu,
@@ -172,7 +187,7 @@ def _question(settings: Settings) -> Question:
         benign_rate_per_s=settings.benign_rate,
         benign_tenants=settings.benign_tenants,
         attack=attack,
-        limits=LimitsConfig(burst=settings.limit_burst, quota=settings.quota),
+        limits=LimitsConfig(burst=settings.limit_burst or 10, quota=settings.quota),
         endpoint=endpoint,
     )
     return Question(
@@ -181,9 +196,7 @@ def _question(settings: Settings) -> Question:
         nus=settings.nus,
         rate_limits_per_s=settings.limits,
         objective_s=settings.objective_ms * MS,
-        beside=words_beside(
-            settings.overrides, settings.llm_rate, settings.horizon_s, settings.seed
-        ),
+        beside=beside,
         seed=settings.seed,
         replications=settings.replications,
     )

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from simulator.report.html.chart import Chart
 
 GOOD, BAD, NEUTRAL = "good", "bad", "neutral"
 """Tones of a verdict or a cell; never the only sign of what they say."""
+
+
+def tone_of(ratio: Mapping[str, Any] | None) -> str:
+    """Return the tone of a ratio that is better above 1, if its interval decides.
+
+    Examples
+    --------
+    >>> tone_of({"low": 1.1, "high": 1.3}), tone_of({"low": 0.9, "high": 1.1}), tone_of(None)
+    ('good', 'neutral', 'neutral')
+    """
+    if ratio is None or ratio["low"] is None or ratio["high"] is None:
+        return NEUTRAL
+    return GOOD if ratio["low"] > 1 else BAD if ratio["high"] < 1 else NEUTRAL
 
 
 @dataclass(frozen=True, slots=True)

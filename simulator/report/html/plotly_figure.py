@@ -247,7 +247,7 @@ def _plain(text: str) -> str:
 
     Examples
     --------
-    >>> _plain("<b>B & C</b>")
-    '&lt;b&gt;B &amp; C&lt;/b&gt;'
+    >>> _plain("<b>B & C</b>\\nD")
+    '&lt;b&gt;B &amp; C&lt;/b&gt;<br>D'
     """
-    return html.escape(text, quote=False)
+    return html.escape(text, quote=False).replace("\n", "<br>")

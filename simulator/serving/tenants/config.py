@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import simulator.serving.tenants.square  # noqa: F401 - registers itself
 from simulator.errors import ConfigError, unknown
 from simulator.serving.tenants.attacks import ATTACKS, Reach
 from simulator.serving.tenants.balls import NORMS
@@ -45,7 +46,7 @@ class AttackConfig:
         ``first_hit``: at the first misclassified candidate; ``verified``: if most of ``repeats``
         further replies are wrong as well.
     repeats
-        See ``stop``; without meaning at ``first_hit``.
+        See ``stop``; None for 5, or at ``first_hit``.
     """
 
     kind: str = "nes"
@@ -57,7 +58,7 @@ class AttackConfig:
     budget: int = 2000
     eot: int = 1
     stop: str = VERIFIED
-    repeats: int = 5
+    repeats: int | None = None
 
     def __post_init__(self) -> None:
         attack = ATTACKS.get(self.kind, "attack")()
@@ -78,8 +79,15 @@ class AttackConfig:
             if value is not None:
                 _at_least(name, value, 0, above=True)
         _at_least("radius", self.radius, 0, above=True)
-        for name in ("budget", "eot", "repeats"):
-            _at_least(name, getattr(self, name), 1)
+        if self.repeats is not None and not self.verifies:
+            raise ConfigError(f"repeats={self.repeats} has no effect: stop={self.stop}.")
+        for name in ("budget", "eot", "verifying"):
+            _at_least(name.replace("verifying", "repeats"), getattr(self, name), 1)
+
+    @property
+    def verifying(self) -> int:
+        """Replies that verify a hit."""
+        return 5 if self.repeats is None else self.repeats
 
     @property
     def perturbs(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-import simulator.serving.tenants.square  # noqa: F401 - registers itself
 from simulator.serving.tenants.attacks import ATTACKS
 from simulator.serving.tenants.config import AttackConfig
 
@@ -41,8 +40,8 @@ class Session:
     variance of the defender's noise. The candidate of a step is a *hit* where its averaged margin
     is negative. With ``stop: first_hit`` that ends the session; with ``verified`` the candidate is
     asked ``repeats`` times more, and the session ends if most of these replies are wrong, else
-    the attack goes on. No step begins when the budget is spent, so that queries are less than
-    budget plus one step.
+    the attack goes on. Nothing more is asked when the budget is spent, not even to verify, so that
+    queries are less than budget plus one step.
 
     Parameters
     ----------
@@ -91,9 +90,11 @@ class Session:
             self._go_on(averaged)
             return
         self.first_hit = self.first_hit or self.queries
-        if self._config.verifies:
+        if self._config.verifies and self.queries >= self._config.budget:
+            self._end(hit=False)
+        elif self._config.verifies:
             self._averaged = averaged
-            self.points = np.repeat(self.candidate[None], self._config.repeats, axis=0)
+            self.points = np.repeat(self.candidate[None], self._config.verifying, axis=0)
         else:
             self._end(hit=True)
 

@@ -192,7 +192,6 @@ def assumption_report(found: ControlStudy) -> dict[str, Any]:
     """Return how the process and the data stand to what the method assumes."""
     process = found.process
     last = [row for row in found.estimates if row.interval == _last_interval(found, row.seed)]
-    noise = [[1.0 / np.sqrt(count) for count in row.visits] for row in last]
     return {
         "states": process.states,
         "observations": process.symbols,
@@ -203,9 +202,10 @@ def assumption_report(found: ControlStudy) -> dict[str, Any]:
         "smallest_transition": process.smallest_transition,
         "smallest_observation": process.smallest_observation,
         "pooling": "every policy is blind to the observation of its own interval",
-        "visits": np.mean([row.visits for row in last], axis=0).tolist(),
-        "view_sigmas": np.mean([row.views for row in last], axis=0).tolist(),
-        "view_noise": np.mean(noise, axis=0).tolist(),
+        "visits": np.mean([one.visits for one in found.evidence], axis=0).tolist(),
+        "view_sigmas": np.mean([one.sigmas for one in found.evidence], axis=0).tolist(),
+        "view_over_noise": np.mean([one.ratios for one in found.evidence], axis=0).tolist(),
+        "trusted_seeds": np.sum([one.trusted for one in found.evidence], axis=0).tolist(),
         "disagreement": np.mean([row.disagreement for row in last], axis=0).tolist(),
         "estimates_replaced": sum(bool(row.note) for row in found.estimates),
         "estimates": len(found.estimates),

@@ -9,15 +9,13 @@ from pathlib import Path
 from simulator.errors import ConfigError
 from simulator.scenario import build
 from simulator.study.control.study import ControlStudy
+from simulator.study.control.surrogate import Surrogate
 from simulator.study.policies.arms import Arm, derived_schedule, fixed_policy
 from simulator.study.policies.compare import Comparison, compare
 from simulator.trace.statistics import Interval, paired_ratio
 
 LEARNED, ORACLE, NEAREST = "learned table", "oracle's table", "table's schedule"
 """Arms that come from the surrogate."""
-
-THRESHOLD = 0.5
-"""Share of drafted tokens that the arm ``threshold`` wants accepted (kind: assumed, not tuned)."""
 
 
 def table_arms(
@@ -49,13 +47,35 @@ def table_arms(
     schedule = derived_schedule(build(replace(config, speculation=plain)))
     chosen = {f"gamma {gamma}": replace(plain, gamma=gamma) for gamma in sorted({0, *gammas})} | {
         "batch_schedule": replace(plain, policy="batch_schedule", schedule=schedule),
-        "threshold": replace(plain, policy="threshold", threshold=THRESHOLD),
+        "threshold": replace(
+            plain, policy="threshold", threshold=middle_acceptance(found.found, max(gammas))
+        ),
         "cost_model": replace(plain, policy="cost_model"),
         NEAREST: replace(plain, policy="batch_schedule", schedule=found.schedule.rows),
         LEARNED: replace(plain, policy="belief_table", table=str(tables["table"])),
         ORACLE: replace(plain, policy="belief_table", table=str(tables["oracle_table"])),
     }
     return [Arm(name, replace(config, speculation=own)) for name, own in chosen.items()]
+
+
+def middle_acceptance(found: Surrogate, gamma: int) -> float:
+    """Return the share of drafted tokens half-way between what the two phases accept.
+
+    Examples
+    --------
+    >>> round(_accepted_share(0.9, 1), 2), round(_accepted_share(0.5, 2), 3)
+    (0.9, 0.375)
+    """
+    phases = found.config.speculation.phases
+    rates = (phases.alpha_easy, phases.alpha_hard) if phases else (1.0, 0.0)
+    easy, hard = (_accepted_share(alpha, gamma) for alpha in rates)
+    easy_share = float(found.drains.easy_residents.mean())
+    return easy * easy_share + hard * (1.0 - easy_share)
+
+
+def _accepted_share(alpha: float, gamma: int) -> float:
+    """Return the share of gamma drafted tokens that is accepted at a rate."""
+    return sum(alpha**position for position in range(1, gamma + 1)) / gamma
 
 
 def simulate_tables(

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.errors import ConfigError
 from simulator.speculation.control.alignment import best_order
-from simulator.speculation.control.assumptions import ProcessReport, require_learnable
+from simulator.speculation.control.assumptions import (
+    MomentReport,
+    ProcessReport,
+    moment_report,
+    require_learnable,
+)
 from simulator.speculation.control.grid import BeliefGrid
+from simulator.speculation.control.moments import TripleMoments
 from simulator.speculation.control.planning import Plan, plan
 from simulator.speculation.control.pomdp import Pomdp
 from simulator.speculation.control.results import LearnerRun
@@ -24,13 +31,14 @@ from simulator.study.control.tables import NearestSchedule, final_plan, nearest_
 
 Floats = NDArray[np.float64]
 
-FINE = 24
-"""Divisions of the belief grid on which the oracle's reward is bounded from above."""
+FINE, MOST_POINTS = 24, 4_000
+"""Divisions of the belief grid on which the oracle's reward is bounded from above, unless that
+grid would have more points; then as many as the learners' own."""
 
 HELD_SEEDS, HELD_INTERVALS = tuple(range(10_000, 10_064)), 5_000
 """Seeds and intervals on which plans are held that no longer learn; no learner saw these seeds."""
 
-MOST_SEEDS = 64
+MOST_SEEDS = 32
 """Most seeds: their intervals are kept in memory."""
 
 MOST_INTERVALS = 2_000_000
@@ -97,6 +105,8 @@ class ControlStudy:
         Regret by learner, means and bands at the checkpoints.
     estimates
         What the mixed learner believed.
+    evidence
+        How all its triples stand to the assumptions, by seed.
     learned
         The last plan of the mixed learner on its first seed: what is exported.
     held
@@ -115,6 +125,7 @@ class ControlStudy:
     checkpoints: list[int]
     bands: Mapping[str, Band]
     estimates: list[EstimateRow]
+    evidence: list[MomentReport]
     learned: Plan
     held: Mapping[str, Floats]
     schedule: NearestSchedule
@@ -187,17 +198,31 @@ def study(
             f"seeds, 100 to {MOST_INTERVALS:,} intervals."
         )
     process = require_learnable(found.pomdp)
-    pomdp, states = found.pomdp, found.pomdp.states
-    oracle = plan(pomdp, BeliefGrid(states, settings.divisions))
-    gain = min(oracle.gain, plan(pomdp, BeliefGrid(states, max(FINE, settings.divisions))).gain)
-    runs = Race(pomdp, settings, tuple(LEARNERS), intervals).run(seeds, workers, advance)
-    places = checkpoints(intervals)
+    race = Race(found.pomdp, settings, tuple(LEARNERS), intervals)
+    runs = race.run(seeds, workers, advance)
     learned = final_plan(runs["mixed"], 0)
     if learned is None:
         raise ConfigError(
             f"{intervals:,} intervals end before the mixed learner has a plan: it explores for "
             f"first_exploration={settings.first_exploration:,} of them. Take more, or explore less."
         )
+    return _judged(found, settings, process, runs, learned)
+
+
+def _judged(
+    found: Surrogate,
+    settings: LearnerSettings,
+    process: ProcessReport,
+    runs: Mapping[str, LearnerRun],
+    learned: Plan,
+) -> ControlStudy:
+    """Hold what learners did against the oracle and the rules."""
+    pomdp = found.pomdp
+    oracle = plan(pomdp, BeliefGrid(pomdp.states, settings.divisions))
+    gain = oracle.gain
+    if settings.divisions < FINE and comb(FINE + pomdp.states - 1, FINE) <= MOST_POINTS:
+        gain = min(gain, plan(pomdp, BeliefGrid(pomdp.states, FINE)).gain)
+    places = checkpoints(runs["mixed"].actions.shape[1])
     held = follow(pomdp, {"oracle": oracle, "learned": learned}, HELD_SEEDS, HELD_INTERVALS)
     return ControlStudy(
         found=found,
@@ -212,10 +237,18 @@ def study(
             name: bootstrap(run.regret(pomdp.rewards, gain, places)) for name, run in runs.items()
         },
         estimates=list(_estimates(pomdp, runs["mixed"])),
+        evidence=[_evidence(pomdp, runs["mixed"], row) for row in range(len(runs["mixed"].seeds))],
         learned=learned,
         held={name: pomdp.rewards[run.observations].mean(axis=1) for name, run in held.items()},
         schedule=nearest_schedule(found, held["learned"]),
     )
+
+
+def _evidence(pomdp: Pomdp, run: LearnerRun, row: int) -> MomentReport:
+    """Hold all triples of a seed against the assumptions."""
+    moments = TripleMoments(pomdp.actions, pomdp.symbols)
+    moments.add(run.observations[row], run.actions[row])
+    return moment_report(moments, pomdp.states)
 
 
 def _estimates(truth: Pomdp, run: LearnerRun) -> list[EstimateRow]:

@@ -31,22 +31,22 @@ def advice(frontier: Frontier, accuracy_loss: float) -> str:
     if not fit:
         return (
             f"No case keeps clean accuracy within {100 * accuracy_loss:.1f} points and "
-            f"{GOODPUT_KEPT:.0%} of the goodput of ordinary users: try smaller limits, less noise, "
-            "defences=rnd_gf, or more servers."
+            f"{100 * GOODPUT_KEPT:.0f} % of the goodput of ordinary users: try smaller limits, "
+            "less noise, defences=rnd_gf, or more servers."
         )
     best = min(fit, key=lambda one: (_mean(one, "majority"), _mean(one, "attack_gpu_s_per_h")))
     if best is bare:
         return (
             f"Leave it as it is: no noise or limit lowers success by majority "
-            f"({_mean(bare, 'majority'):.0%} of sessions) at the price allowed."
+            f"({_percent(bare, 'majority')} of sessions) at the price allowed."
         )
     return (
         f"Take {named(best.case)}: attacks that succeed by majority go from "
-        f"{_mean(bare, 'majority'):.0%} to {_mean(best, 'majority'):.0%} of sessions and their "
+        f"{_percent(bare, 'majority')} to {_percent(best, 'majority')} of sessions and their "
         f"load from {_mean(bare, 'attack_gpu_s_per_h'):,.0f} to "
         f"{_mean(best, 'attack_gpu_s_per_h'):,.0f} GPU-seconds an hour, p95 of ordinary queries "
         f"from {_ms(bare)} to {_ms(best)} ms ({_ms(peace)} without attackers), and clean accuracy "
-        f"from {bare.accuracy:.1%} to {best.accuracy:.1%}."
+        f"from {100 * bare.accuracy:.1f} to {100 * best.accuracy:.1f} %."
     )
 
 
@@ -71,3 +71,7 @@ def _mean(found: Measured, figure: str) -> float:
 
 def _ms(found: Measured) -> str:
     return f"{1e3 * _mean(found, 'benign_p95_s'):.0f}"
+
+
+def _percent(found: Measured, figure: str) -> str:
+    return f"{100 * _mean(found, figure):.0f} %"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.mlp import one_thread
 from simulator.serving.tenants.session import margins
 from simulator.streams import Streams
 from simulator.study.defence.laws import Probe, counted_flips, flip_probability
@@ -153,6 +154,7 @@ def _noises(question: Question) -> Sequence[float]:
     return question.nus if question.tenants.attack.perturbs else ()
 
 
+@one_thread
 def _flips(question: Question, nu: float) -> Flips:
     model, held_out = trained(NONE, question.seed)
     mu = question.tenants.attack.reach.mu

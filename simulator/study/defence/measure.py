@@ -10,13 +10,14 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
+from simulator.mlp import one_thread
 from simulator.scenario import Scenario
 from simulator.serving.cluster import Cluster
 from simulator.serving.tenants.clients import BUDGET, HIT, Pictures, SessionRow
 from simulator.serving.tenants.defended import Defended
-from simulator.serving.tenants.neighbours import Tenancy
 from simulator.serving.tenants.query import ATTACK, BENIGN
 from simulator.serving.tenants.session import margins
+from simulator.serving.tenants.tenancy import Tenancy
 from simulator.streams import Streams
 from simulator.study.defence.models import trained
 from simulator.study.defence.question import Case, Question, scenario_beside
@@ -76,6 +77,7 @@ FIGURES = {
 """What is measured of a case."""
 
 
+@one_thread
 def measure(job: tuple[Question, Case, int]) -> Outcome:
     """Run a case of a question in a replication.
 
@@ -103,6 +105,7 @@ def measure(job: tuple[Question, Case, int]) -> Outcome:
     return Outcome(tenancy.sessions, majority, figures)
 
 
+@one_thread
 def clean_accuracy(case: Case, seed: int) -> float:
     """Return the share of replies to held-out pictures that are right."""
     model, held_out = trained(case.defence, seed)

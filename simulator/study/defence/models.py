@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.mlp import Mlp, cross_entropy, train
+from simulator.mlp import Mlp, cross_entropy, one_thread, train
 from simulator.streams import Streams
 from simulator.study.digit_images import DigitImages, load_digit_images, split
 
@@ -63,6 +63,7 @@ def trained(defence: str, seed: int) -> Trained:
 
 
 @lru_cache(maxsize=8)
+@one_thread
 def _trained(kind: str, seed: int) -> Trained:
     streams = Streams(seed).within("models")
     seen, held_out = split(load_digit_images(), HELD_OUT, streams.block("split", 0))

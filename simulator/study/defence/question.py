@@ -167,6 +167,6 @@ def _check_sharing(tenants: TenantsConfig, words: tuple[str, ...]) -> None:
     replicas = sum(pool.replicas for pool in plan.pools)
     if endpoint.servers > replicas:
         raise ConfigError(
-            f"servers={endpoint.servers} on shared GPUs, but there are {replicas} LLM replicas, "
-            "one server each at most. Lower servers, or set share=null."
+            f"servers={endpoint.servers} on shared GPUs, but the LLM has replicas={replicas}, "
+            "and each hosts one at most. Lower servers, or set share=null."
         )

@@ -42,7 +42,7 @@ class OnRay:
     ----------
     address
         Of the cluster, as ``ray.init`` takes it (``auto``, ``HOST:PORT``, ``ray://HOST:PORT``);
-        None starts one here.
+        None takes that of the environment (``RAY_ADDRESS``), and without one starts one here.
     """
 
     def __init__(self, address: str | None) -> None:
@@ -91,13 +91,14 @@ class OnRay:
         ray: Any = import_module("ray")  # an extra, and slow
         if ray.is_initialized():  # whoever started it ends it
             return ray
-        local = {} if self._address else {"num_cpus": workers, "include_dashboard": False}
+        address = self._address or os.environ.get("RAY_ADDRESS")
+        local = {} if address else {"num_cpus": workers, "include_dashboard": False}
         try:
-            _knock(self._address)
-            ray.init(self._address, log_to_driver=False, logging_level=ERROR, **local)
+            _knock(address)
+            ray.init(address, log_to_driver=False, logging_level=ERROR, **local)
         except (OSError, ValueError, RuntimeError) as error:  # connection errors are OS errors
             raise ConfigError(
-                f"address={self._address}: no Ray cluster answers ({error}). Start one with: ray "
+                f"address={address}: no Ray cluster answers ({error}). Start one with: ray "
                 "start --head, or leave address out for one on this machine."
             ) from error
         self._ours = True

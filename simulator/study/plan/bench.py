@@ -21,6 +21,33 @@ BEGINNING = 0.25
 """Share of a run that a glance sees. Assumed: enough for a queue where the load is far too high."""
 
 
+class Variants:
+    """The scenario of a question, as each deployment would serve it.
+
+    Parameters
+    ----------
+    question
+        What is asked.
+    """
+
+    def __init__(self, question: Question) -> None:
+        self.question = question
+        self._steady = steady(question.config)
+        self._models: dict[str, Architecture] = {}
+
+    def config(self, deployment: Deployment) -> Config:
+        """Return the configuration of a deployment, at the question's rate all the time."""
+        model = self._models.get(deployment.model)
+        if model is None:
+            model = self._models[deployment.model] = architecture(self.question, deployment.model)
+        return configure(self._steady, model, deployment)
+
+    def screening(self, deployment: Deployment) -> Job:
+        """Return the job that prices a deployment of one replica or unit."""
+        run = RunConfig(seed=self._steady.run.seed, replications=1, requests=SCREENED_REQUESTS)
+        return Job(replace(self.config(deployment), run=run), None)
+
+
 class Bench:
     """Where deployments are put to the test.
 
@@ -29,21 +56,19 @@ class Bench:
 
     Parameters
     ----------
-    question
-        What is asked.
+    variants
+        The configurations of deployments.
     horizon
         How long runs are.
     """
 
-    def __init__(self, question: Question, horizon: Horizon) -> None:
-        self.question, self.horizon = question, horizon
-        self._steady = steady(question.config)
-        self._models: dict[str, Architecture] = {}
+    def __init__(self, variants: Variants, horizon: Horizon) -> None:
+        self.variants, self.horizon = variants, horizon
+        self.question = variants.question
 
-    def screening(self, deployment: Deployment) -> Job:
-        """Return the job that prices a deployment of one replica or unit."""
-        run = RunConfig(seed=self._steady.run.seed, replications=1, requests=SCREENED_REQUESTS)
-        return Job(replace(self._config(deployment), run=run), None)
+    def with_horizon(self, horizon: Horizon) -> Bench:
+        """Return the bench with runs of another length."""
+        return Bench(self.variants, horizon)
 
     def simulation(
         self, deployment: Deployment, rate: float, replication: int, seed: int | None = None
@@ -61,7 +86,7 @@ class Bench:
         seed
             Another seed than the scenario's, for a look with fresh eyes.
         """
-        config = self._config(deployment)
+        config = self.variants.config(deployment)
         run = RunConfig(
             seed=config.run.seed if seed is None else seed,
             replications=1,
@@ -78,12 +103,6 @@ class Bench:
         requests = math.ceil(BEGINNING * job.config.run.requests)
         run = replace(job.config.run, requests=requests, warmup_fraction=0.0)
         return replace(job, config=replace(job.config, run=run))
-
-    def _config(self, deployment: Deployment) -> Config:
-        model = self._models.get(deployment.model)
-        if model is None:
-            model = self._models[deployment.model] = architecture(self.question, deployment.model)
-        return configure(self._steady, model, deployment)
 
 
 def steady(config: Config) -> Config:

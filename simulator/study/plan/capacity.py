@@ -28,6 +28,9 @@ from simulator.errors import InvariantError
 
 Floats = NDArray[np.float64]
 
+SHORTEST_S = 1e-9
+"""Time that a request takes at least, s: what asks for nothing has no highest rate."""
+
 
 @dataclass(frozen=True, slots=True)
 class Supply:
@@ -70,14 +73,27 @@ class Demand:
     context_tokens: float
 
 
-def max_rate(supply: Supply, demand: Demand) -> tuple[float, str]:
-    """Solve the programme.
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """The solution.
 
-    Returns
-    -------
-    tuple of float and str
-        Requests/s, and what binds: ``tpot``, ``kv_memory``, ``max_num_seqs``, ``prefill`` or
-        ``decode``. A rate of 0 means that no batch, not even of one, is fast enough.
+    Parameters
+    ----------
+    rate
+        Requests/s; 0 if no batch, not even of one, is fast enough.
+    token_s
+        Time per output token of a request at that rate, s; 0 at no rate.
+    binding
+        What binds: ``tpot``, ``kv_memory``, ``max_num_seqs``, ``prefill`` or ``decode``.
+    """
+
+    rate: float
+    token_s: float
+    binding: str
+
+
+def max_rate(supply: Supply, demand: Demand) -> Capacity:
+    """Solve the programme.
 
     Examples
     --------
@@ -85,10 +101,17 @@ def max_rate(supply: Supply, demand: Demand) -> tuple[float, str]:
 
     >>> offered = Supply(np.array([1.0, 2.0]), np.array([0.02, 0.025]), cache_tokens=1e6)
     >>> max_rate(offered, Demand(100, prefill_s=0.0, residence_s=10.0, context_tokens=500))
-    (0.8, 'max_num_seqs')
+    Capacity(rate=0.8, token_s=0.025, binding='max_num_seqs')
     >>> max_rate(offered, Demand(100, prefill_s=0.0, residence_s=2.0, context_tokens=500))
-    (0.5, 'tpot')
+    Capacity(rate=0.5, token_s=0.02, binding='tpot')
+
+    Requests of one output token decode nothing, so that their prompts alone take time:
+
+    >>> max_rate(offered, Demand(0, prefill_s=0.25, residence_s=0.0, context_tokens=500))
+    Capacity(rate=4.0, token_s=0.0, binding='prefill')
     """
+    if demand.tokens <= 0.0:
+        return Capacity(1.0 / max(demand.prefill_s, SHORTEST_S), 0.0, "prefill")
     speed = supply.batches / supply.token_s
     bounded = math.isfinite(demand.residence_s)
     cached = demand.context_tokens > 0 and math.isfinite(supply.cache_tokens)
@@ -107,10 +130,11 @@ def max_rate(supply: Supply, demand: Demand) -> tuple[float, str]:
     )
     if not found.success:
         raise InvariantError(f"the capacity of a replica has no solution: {found.message}")
-    rate = float(found.x[-1])
+    rate, shares = float(found.x[-1]), found.x[:-1]
+    token_s = float(shares @ supply.batches) / (rate * demand.tokens) if rate > 0.0 else 0.0
     prices = iter(-found.ineqlin.marginals)
     price = [float(next(prices)) if use else 0.0 for use in used]
-    return rate, _binding(rate, price, found.x[:-1], demand)
+    return Capacity(rate, token_s, _binding(rate, price, shares, demand))
 
 
 def _binding(rate: float, price: list[float], shares: Floats, demand: Demand) -> str:

@@ -2,7 +2,8 @@
 
 Within a kind of GPU, the fewest are the cheapest, whatever the price. The deployment that will
 likely need the fewest comes first, and its number of replicas is found by bisection: what holds
-with some replicas holds with more, since all of them see the same requests. Every other deployment
+with some replicas is taken to hold with more, since all of them see the same requests; where chance
+has it otherwise, fresh seeds have the last word (`confirm`). Every other deployment
 is then challenged once, with the most replicas that would still be fewer GPUs, at first by a glance
 at the beginning of a run. If it fails there, no number of its replicas can win; if it holds, it is
 the one to beat. One whose optimistic bound (`capacity`) cannot win is not simulated at all.
@@ -42,11 +43,11 @@ class Design:
 
     def fewest_replicas(self, rate: float) -> int:
         """Return the replicas below which the rate cannot be served, by the optimistic bound."""
-        return max(1, math.ceil(rate / self.screening.bound_rate - 1e-9))
+        return _replicas(rate, self.screening.bound_rate)
 
     def likely_replicas(self, rate: float) -> int:
         """Return the replicas that will likely serve the rate."""
-        return max(1, math.ceil(rate / max(self.screening.likely_rate, 1e-9) - 1e-9))
+        return _replicas(rate, self.screening.likely_rate)
 
     def likely_gpus(self, rate: float) -> int:
         """Return the GPUs of as many replicas."""
@@ -55,6 +56,17 @@ class Design:
     def with_replicas(self, replicas: int) -> Deployment:
         """Return the deployment with so many replicas."""
         return self.deployment.with_replicas(replicas)
+
+
+def _replicas(rate: float, each: float) -> int:
+    """Return the replicas that serve a rate at so much each; beyond all limits if that is none.
+
+    Examples
+    --------
+    >>> _replicas(10.0, 2.5), _replicas(10.0, 3.0), _replicas(10.0, 0.0) > 1e9
+    (4, 4, True)
+    """
+    return max(1, math.ceil(rate / max(each, 1e-9) - 1e-9))
 
 
 @dataclass(slots=True)

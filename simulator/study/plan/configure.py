@@ -9,7 +9,7 @@ from simulator.compose import compose
 from simulator.config import Config
 from simulator.models.architecture import Architecture
 from simulator.serving.cluster_config import DECODE, PREFILL, ClusterConfig, PoolConfig
-from simulator.study.plan.deployment import Deployment, Split, precision_settings
+from simulator.study.plan.deployment import THRESHOLD, Deployment, Split, precision_settings
 from simulator.study.plan.question import Question
 
 
@@ -60,6 +60,7 @@ def configure(base: Config, model: Architecture, deployment: Deployment) -> Conf
             gamma=deployment.gamma,
             policy=deployment.policy,
             schedule=[list(row) for row in deployment.schedule],
+            threshold=base.speculation.threshold if deployment.policy == THRESHOLD else None,
         ),
         scheduler=replace(base.scheduler, max_num_seqs=deployment.max_num_seqs),
         cluster=base.cluster if split is None else _pools(split, deployment.replicas),

@@ -36,7 +36,7 @@ def lengthened(horizon: Horizon) -> Horizon:
 def check(bench: Bench, deployment: Deployment) -> Search[Check]:
     """Run a deployment at the target rate with fresh seeds, and see whether it holds."""
     question = bench.question
-    long = Bench(question, lengthened(bench.horizon))
+    long = bench.with_horizon(lengthened(bench.horizon))
     jobs = [
         long.simulation(deployment, question.target_rate, 0, seed) for seed in fresh_seeds(question)
     ]

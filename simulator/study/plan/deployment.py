@@ -11,6 +11,10 @@ NATIVE = "native"
 """The precision of the model's own file."""
 
 
+THRESHOLD = "threshold"
+"""The policy that ``speculation.threshold`` belongs to."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Split:
     """Prefill and decode on replicas of their own, in a unit of so many of each.
@@ -130,6 +134,7 @@ class Deployment:
             f"speculation.gamma={self.gamma}",
             f"speculation.policy={self.policy}",
             f"speculation.schedule={_flow(self.schedule)}",
+            *(() if self.policy == THRESHOLD else ("speculation.threshold=null",)),
             f"scheduler.max_num_seqs={self.max_num_seqs}",
         )
 

@@ -25,9 +25,6 @@ tell a share of .99 from one of .98."""
 FEWEST_REQUESTS = 400
 """Requests of a measured stretch at least. Assumed."""
 
-TOKEN_S = 0.05
-"""Time per output token where none is promised. Assumed: as fast as people read aloud."""
-
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
@@ -58,12 +55,15 @@ def choose_horizon(
     traffic: Traffic,
     objectives: Sequence[SloConfig],
     rate: float,
+    *,
+    token_s: float,
     requests: int | None = None,
 ) -> Horizon:
     """Choose how long to simulate.
 
-    The run fills for as long as requests would need that stay as long as their objective lets them,
-    and is measured for at least half as long, until every class has enough requests for its share.
+    The run fills, and is measured for at least half as long, until every class has enough requests
+    for its share. Requests are taken to stay as long as their objective lets them, or as their
+    tokens take.
 
     Parameters
     ----------
@@ -71,11 +71,13 @@ def choose_horizon(
         What arrives, and what each class is promised.
     rate
         The target load, requests/s.
+    token_s
+        Time per output token of the slowest deployment, s.
     requests
         How many there are to be; None for as many as that takes.
     """
     stays_s = traffic.residence_bound_s(objectives)
-    stays_s = np.where(np.isinf(stays_s), TOKEN_S * traffic.later_tokens, stays_s)
+    stays_s = np.minimum(stays_s, token_s * traffic.later_tokens)
     fill_s = filling_time_s(stays_s)
     if requests is not None:
         span_s = requests / rate
@@ -86,7 +88,7 @@ def choose_horizon(
         for slo, share in zip(objectives, shares, strict=True)
         if share > 0
     )
-    measured_s = max(measured_s, fill_s / 2, FEWEST_REQUESTS / rate)
+    measured_s = float(max(measured_s, fill_s / 2, FEWEST_REQUESTS / rate))
     return Horizon(fill_s + measured_s, fill_s / (fill_s + measured_s))
 
 

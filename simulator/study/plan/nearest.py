@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from simulator.study.plan.bench import Bench
+from simulator.study.plan.bench import Variants
 from simulator.study.plan.cheapest import Design
 from simulator.study.plan.cost import affordable_gpus
 from simulator.study.plan.decide import Assessment
 from simulator.study.plan.objectives import requests_of
 from simulator.study.plan.question import Question
-from simulator.study.plan.result import NearestMiss, Rejected
+from simulator.study.plan.result import Check, NearestMiss, Rejected
 from simulator.study.plan.runs import Search, screenings
 
 WIDER = (2, 4, 8, 16)
@@ -19,6 +19,25 @@ WIDER = (2, 4, 8, 16)
 
 SMALLER = ("fp8", "fp8_block", "bfloat16/nvfp4", "fp8/nvfp4", "bfloat16/int4_wo")
 """Precisions that are tried for it."""
+
+
+def nearest_refuted(question: Question, checks: Sequence[Check]) -> NearestMiss:
+    """Return what the search took to hold, and fresh seeds refuted by least.
+
+    One replica more would likely hold; it is beyond the limits, and was not tried.
+    """
+
+    def margin(found: Check) -> float:
+        objectives = question.objectives
+        return min(share.value - objectives[name].share for name, share in found.attainment.items())
+
+    best = max(checks, key=margin)
+    more = best.deployment.with_replicas(best.deployment.replicas + 1)
+    return NearestMiss(
+        deployment=best.deployment,
+        attainment={name: share.value for name, share in best.attainment.items()},
+        takes=(f"likely {more.gpus} x {more.gpu}, one replica more than the limits allow",),
+    )
 
 
 def nearest_simulated(question: Question, failed: Sequence[Assessment]) -> NearestMiss:
@@ -82,7 +101,7 @@ def _served(design: Design, gpus: int) -> float:
     return gpus // design.deployment.unit_gpus * design.screening.likely_rate
 
 
-def nearest_rejected(bench: Bench, rejected: Sequence[Rejected]) -> Search[NearestMiss]:
+def nearest_rejected(variants: Variants, rejected: Sequence[Rejected]) -> Search[NearestMiss]:
     """Return what comes closest where no deployment even starts, and what would let it.
 
     Of a model that does not fit, more pipeline stages and smaller weights are tried.
@@ -98,7 +117,7 @@ def nearest_rejected(bench: Bench, rejected: Sequence[Rejected]) -> Search[Neare
     largest = max(short, key=lambda one: one.deployment.unit_gpus)
     wider = [replace(largest.deployment, pipeline_parallel=stages) for stages in WIDER]
     smaller = [replace(largest.deployment, precision=precision) for precision in SMALLER]
-    found = yield from screenings([bench.screening(one) for one in (*wider, *smaller)])
+    found = yield from screenings([variants.screening(one) for one in (*wider, *smaller)])
     takes = []
     fits = [not one.reason or one.kind == "objective" for one in found]
     stages = next((one for one, fit in zip(wider, fits, strict=False) if fit), None)

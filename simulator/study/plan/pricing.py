@@ -14,16 +14,16 @@ from simulator.speculation.acceptance import Acceptance
 from simulator.speculation.by_class import ClassAcceptance
 from simulator.speculation.policies import FIXED
 from simulator.study.plan.capacity import Supply
-from simulator.study.plan.traffic import Traffic
+from simulator.study.plan.traffic import Ints, Traffic
 
 Floats = NDArray[np.float64]
 Chunk = tuple[int, int]
 
-BATCHES_PER_OCTAVE = 6
+BATCHES_PER_OCTAVE = 4
 """Batches that are priced between one and twice as many. Assumed: in between, steps are close to
 straight lines."""
 
-PROMPT_QUANTILES = 16
+PROMPT_QUANTILES = 8
 """Prompts that stand for all, at equal steps of their distribution."""
 
 
@@ -52,8 +52,8 @@ class PricedReplica:
         self._steps = costs[-1]
         self.tokens_per_round = tokens_per_round(scenario.acceptance, self._steps.gamma, traffic)
         """What a round emits at the longest draft."""
-        lengths = costs if speculation.policy != FIXED else costs[-1:]
-        self.token_s: Floats = np.min([self._token_s(steps) for steps in lengths], axis=0)
+        self._lengths = costs if speculation.policy != FIXED else costs[-1:]
+        self.token_s: Floats = self._token_s(traffic)
         """Time per output token of each request at these batches, s, while no prompt is read; at
         the best draft length for each batch where a policy chooses."""
 
@@ -120,18 +120,31 @@ class PricedReplica:
         """Return the time to first token of a request that meets no other, s."""
         return self._added_s(0, [max(1, prompt_tokens)])
 
+    def least_token_s(self, index: int) -> float:
+        """Return the time per output token of a class where no other class is served, s.
+
+        Its contexts and its acceptance are its own: beside others it is no faster. 0 where none of
+        its requests decodes.
+        """
+        own = self._traffic.of_class(index)
+        return float(self._token_s(own).min()) if own.later_tokens.sum() else 0.0
+
     @property
     def fitting(self) -> float:
         """Requests that run at once at most: what limit and cache let in."""
         held = self.deployment.kv_capacity_tokens / max(1.0, self._traffic.context_tokens)
         return float(max(1.0, min(self.batches[-1], held)))
 
-    def _token_s(self, steps: CompiledSteps) -> Floats:
-        """Time per output token over the batches, at one draft length, s."""
-        context, batches = self._traffic.context_tokens, self.batches.astype(int).tolist()
+    def _token_s(self, traffic: Traffic) -> Floats:
+        """Time per output token over the batches, each at its best draft length, s."""
+        return np.min([self._token_s_at(steps, traffic) for steps in self._lengths], axis=0)
+
+    def _token_s_at(self, steps: CompiledSteps, traffic: Traffic) -> Floats:
+        context, batches = traffic.context_tokens, self.batches.astype(int).tolist()
         round_s = np.array([steps.decode_s(batch, int(batch * context)) for batch in batches])
-        emitted = tokens_per_round(self.scenario.acceptance, steps.gamma, self._traffic)
-        per_token: Floats = round_s / emitted
+        per_token: Floats = round_s / tokens_per_round(
+            self.scenario.acceptance, steps.gamma, traffic
+        )
         return per_token
 
     def _added_s(self, batch: int, prompts: Sequence[int]) -> float:
@@ -166,10 +179,18 @@ def tokens_per_round(acceptance: Acceptance, gamma: int, traffic: Traffic) -> fl
     return float(tokens.sum() / (tokens / emitted).sum()) if tokens.sum() else 1.0
 
 
-def longest_due_prompts(traffic: Traffic, objectives: Sequence[SloConfig]) -> list[int]:
-    """Return by class the longest prompt that must still meet the objective, tokens."""
-    classes = [traffic.prompt_tokens[traffic.traffic_class == at] for at in range(len(objectives))]
+def longest_due(tokens: Ints, traffic: Traffic, objectives: Sequence[SloConfig]) -> list[int]:
+    """Return by class the longest length that must still meet the objective, tokens.
+
+    Parameters
+    ----------
+    tokens
+        Prompts or answers of the requests, shape (n,).
+    traffic, objectives
+        Of which class they are, and what each class is promised.
+    """
+    classes = [tokens[traffic.traffic_class == at] for at in range(len(objectives))]
     return [
-        int(np.quantile(prompts, slo.share, method="lower")) if prompts.size else 0
-        for prompts, slo in zip(classes, objectives, strict=True)
+        int(np.quantile(lengths, slo.share, method="lower")) if lengths.size else 0
+        for lengths, slo in zip(classes, objectives, strict=True)
     ]

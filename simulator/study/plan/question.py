@@ -158,6 +158,13 @@ class Effort:
             raise ConfigError(
                 f"replications={self.replications!r} must be at least 2: one gives no interval."
             )
+        if self.confirmations < 1:
+            raise ConfigError(
+                f"confirmations={self.confirmations!r} must be at least 1: without fresh seeds "
+                "nothing confirms the first row."
+            )
+        if self.requests is not None and self.requests < 1:
+            raise ConfigError(f"requests={self.requests!r} must be at least 1.")
         if not 0.001 <= self.rate_tolerance <= 0.5:
             raise ConfigError(f"rate_tolerance={self.rate_tolerance!r} must lie in 0.001..0.5.")
 
@@ -207,8 +214,8 @@ class Question:
         if cluster.pools or cluster.changes:
             raise ConfigError(
                 "the scenario's cluster has pools, autoscaling, failures or slower links, but a "
-                "plan is about equal replicas that stay; take cluster=static (disaggregate=true "
-                "tries prefill and decode apart)."
+                "plan is about equal replicas that stay; leave these settings out "
+                "(disaggregate=true tries prefill and decode apart)."
             )
         if self.config.speculation.drafter_gpus == "own":
             raise ConfigError(

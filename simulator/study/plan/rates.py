@@ -40,6 +40,8 @@ class RateLimit:
         Whose.
     rates
         By replication the highest rate that it held, requests/s; 0 where it held none.
+    ceilings
+        By replication the lowest rate that it did not hold; the one it held where that is unknown.
     held, beyond
         What was seen at these rates, and at the lowest that did not hold, of every replication that
         has such.
@@ -47,14 +49,21 @@ class RateLimit:
 
     deployment: Deployment
     rates: tuple[float, ...]
+    ceilings: tuple[float, ...]
     held: tuple[Outcome, ...]
     beyond: tuple[Outcome, ...]
 
     @property
     def rate(self) -> Interval:
-        """The mean highest rate, requests/s, with its interval over replications."""
+        """The mean highest rate, requests/s, with its interval over replications.
+
+        The truth of a replication lies between its rate and its ceiling: the interval ends at the
+        upper bound of the ceilings, so that it is never narrower than the search is exact.
+        """
         found = mean_interval(self.rates)
-        return Interval(found.value, None if found.low is None else max(0.0, found.low), found.high)
+        if found.low is None:
+            return found
+        return Interval(found.value, max(0.0, found.low), mean_interval(self.ceilings).high)
 
 
 @dataclass(slots=True)
@@ -113,6 +122,7 @@ def highest_rate(bench: Bench, deployment: Deployment, first: float) -> Search[R
     return RateLimit(
         deployment,
         rates=tuple(one.low for one in searches),
+        ceilings=tuple(one.high if one.high < math.inf else one.low for one in searches),
         held=tuple(one.held for one in searches if one.held is not None),
         beyond=tuple(one.beyond for one in searches if one.beyond is not None),
     )
@@ -127,6 +137,16 @@ def _holds(outcome: Outcome, objectives: Sequence[SloConfig]) -> bool:
 def rate_ratio(limit: RateLimit, other: RateLimit) -> Interval | None:
     """Return the ratio of two highest rates with its interval, paired by replication.
 
-    None where one of them holds no rate.
+    Only replications count in which both hold some rate; None where there is none. As of
+    `RateLimit.rate`, the interval is never narrower than both searches are exact.
     """
-    return paired_ratio(limit.rates, other.rates)
+    both = [at for at, rates in enumerate(zip(limit.rates, other.rates, strict=True)) if all(rates)]
+
+    def ratio(above: Sequence[float], below: Sequence[float]) -> Interval | None:
+        return paired_ratio([above[at] for at in both], [below[at] for at in both])
+
+    found = ratio(limit.rates, other.rates)
+    least, most = ratio(limit.rates, other.ceilings), ratio(limit.ceilings, other.rates)
+    if found is None or least is None or most is None:
+        return None
+    return Interval(found.value, least.low, most.high)

@@ -37,8 +37,8 @@ class ClassOutcome:
     missed
         Share of its requests that exceed each bound, by name of the bound (`slo.BOUNDS`).
     ttft_s, tpot_s, e2e_s
-        Percentiles ``p50``, ``p90``, ``p99`` over the requests of all replications, s; None where
-        too few stand behind one.
+        Percentiles ``p50``, ``p90``, ``p99``, each the mean over the replications of theirs, s;
+        None where too few requests stand behind one.
     """
 
     name: str

@@ -16,7 +16,7 @@ from simulator.slo import SloConfig
 from simulator.streams import Streams
 from simulator.study.plan.capacity import Demand, max_rate
 from simulator.study.plan.objectives import objectives_of, requests_of
-from simulator.study.plan.pricing import PricedReplica, longest_due_prompts
+from simulator.study.plan.pricing import PricedReplica, longest_due
 from simulator.study.plan.traffic import Traffic, observe
 from simulator.trace.json_file import Json
 
@@ -63,6 +63,8 @@ class Screening:
         Mean requests that the KV cache holds.
     bound_rate, likely_rate
         Requests/s that no simulation exceeds, and those that one will likely reach.
+    likely_token_s
+        Time per output token at the likely rate, s.
     binding
         What limits the likely rate, one of `result.BINDING_CONSTRAINTS`.
     """
@@ -78,6 +80,7 @@ class Screening:
     kv_requests: float = 0.0
     bound_rate: float = 0.0
     likely_rate: float = 0.0
+    likely_token_s: float = 0.0
     binding: str = "none"
 
     def to_json(self) -> Json:
@@ -123,9 +126,11 @@ def _alone(
     pools: Sequence[PricedReplica], traffic: Traffic, objectives: Mapping[str, SloConfig]
 ) -> Iterator[tuple[float, str]]:
     """Yield how a request that is alone does: times over what is promised, and a sentence."""
-    prompts = longest_due_prompts(traffic, list(objectives.values()))
-    token_s = float(pools[-1].token_s.min()) / SLACK
-    for (name, slo), prompt in zip(objectives.items(), prompts, strict=True):
+    slos = list(objectives.values())
+    prompts = longest_due(traffic.prompt_tokens, traffic, slos)
+    answers = longest_due(traffic.later_tokens, traffic, slos)
+    for index, (name, slo) in enumerate(objectives.items()):
+        prompt, token_s = prompts[index], pools[-1].least_token_s(index) / SLACK
         if slo.ttft_s is not None and not traffic.shares_prefixes:
             ttft_s = pools[0].alone_ttft_s(prompt)
             yield (
@@ -140,6 +145,14 @@ def _alone(
                 f"{requests_of(name)} are promised a token every "
                 f"{slo.tpot_s * 1e3:.3g} ms, but one takes {token_s * 1e3:.3g} ms even for a "
                 "request alone",
+            )
+        if slo.e2e_s is not None:
+            answer_s = answers[index] * token_s
+            yield (
+                answer_s / slo.e2e_s,
+                f"{100 * slo.share:g} % of {requests_of(name)} must end within {slo.e2e_s:g} s, "
+                f"but {answers[index]:,} output tokens after the first, the most of these, take "
+                f"{answer_s:.3g} s even for a request alone",
             )
 
 
@@ -160,7 +173,8 @@ def _rates(
         context_tokens=traffic.context_tokens,
     )
     bound = _bound(decodes, traffic, objectives, reads=not split)
-    likely, binding = max_rate(decodes.supply(fill=LIKELY_FILL), demand)
+    found = max_rate(decodes.supply(fill=LIKELY_FILL), demand)
+    likely, binding = found.rate, found.binding
     if split:
         ahead, behind = (pool.replicas for pool in scenario.config.cluster.pools)
         least_s = reads.least_prefill_s(_served(objectives), alone=True)
@@ -177,6 +191,7 @@ def _rates(
         kv_requests=decodes.deployment.kv_capacity_tokens / max(1.0, demand.context_tokens),
         bound_rate=float(bound),
         likely_rate=float(likely),
+        likely_token_s=found.token_s,
         binding=binding,
     )
 
@@ -198,8 +213,8 @@ def _bound(
         batch = min(replica.fitting, rate * stays_s)
         most = PILED * batch / max(rounds, 1e-9)
         prefill_s = replica.least_prefill_s(_served(objectives), most=most) if reads else 0.0
-        rate, _ = max_rate(supply, _least_demand(traffic, objectives, prefill_s))
-    return float(rate)
+        rate = max_rate(supply, _least_demand(traffic, objectives, prefill_s)).rate
+    return rate
 
 
 def _served(objectives: Sequence[SloConfig]) -> float:

@@ -12,70 +12,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 
-from simulator.streams import Streams
 from simulator.study.executors import Executor
-from simulator.study.plan.bench import SCREENED_REQUESTS, Bench, steady
-from simulator.study.plan.cheapest import Design, Hunt, cheapest
-from simulator.study.plan.configure import architecture
+from simulator.study.plan.answer import Findings, answer
+from simulator.study.plan.bench import Bench, Variants
+from simulator.study.plan.cheapest import Design, cheapest
 from simulator.study.plan.confirm import check, fresh_seeds, next_cheaper
 from simulator.study.plan.cost import affordable_gpus, cost_of
 from simulator.study.plan.crossing import crossing_of
 from simulator.study.plan.deployment import Deployment
-from simulator.study.plan.horizon import choose_horizon
-from simulator.study.plan.nearest import nearest_rejected, nearest_screened, nearest_simulated
-from simulator.study.plan.offers import offer_of
-from simulator.study.plan.points import operating_points
-from simulator.study.plan.premises import premises
-from simulator.study.plan.question import Question
-from simulator.study.plan.result import (
-    Check,
-    Confirmation,
-    Counts,
-    Crossover,
-    NearestMiss,
-    Offer,
-    Plan,
-    Rejected,
+from simulator.study.plan.nearest import (
+    nearest_refuted,
+    nearest_rejected,
+    nearest_screened,
+    nearest_simulated,
 )
+from simulator.study.plan.question import Question
+from simulator.study.plan.result import Check, Confirmation, NearestMiss, Plan
 from simulator.study.plan.rows import Row, completed, row_of, with_most_to_spare
-from simulator.study.plan.runs import Runs, screenings, together
-from simulator.study.plan.space import deployments, scheduled
+from simulator.study.plan.runs import Runs, Search, together
 from simulator.study.plan.store import Store
-from simulator.study.plan.traffic import observe
-from simulator.workload.build import build_workload
-
-
-@dataclass(slots=True)
-class Found:
-    """What the search has found so far.
-
-    Parameters
-    ----------
-    designs
-        Deployments that may hold the objectives.
-    rejected
-        Those that were screened out.
-    hunts
-        The search over each kind of GPU.
-    rows
-        Rows that hold the target, by cost.
-    confirmation
-        Of the first row; None where none was confirmed.
-    """
-
-    designs: list[Design] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
-    hunts: list[Hunt] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
-    refuted: list[Check] = field(default_factory=list)
-    confirmation: Confirmation | None = None
-
-    def of_kind(self, gpu: str) -> list[Design]:
-        """Return the designs of a kind of GPU."""
-        return [design for design in self.designs if design.deployment.gpu == gpu]
+from simulator.study.plan.survey import bench_of, survey
 
 
 def search(question: Question, executor: Executor, advance: Callable[[int], None]) -> Plan:
@@ -97,69 +56,21 @@ def search(question: Question, executor: Executor, advance: Callable[[int], None
     """
     effort = question.effort
     runs = Runs(executor, effort.workers, Store(effort.cache), advance)
-    bench = bench_of(question)
-    found = Found()
-    _screen(bench, runs, found)
+    variants, found = Variants(question), Findings()
+    ((found.designs, found.rejected),) = together([survey(variants)], runs)
+    bench = bench_of(variants, found.designs)
     _hunt(bench, runs, found)
     _confirm(bench, runs, found)
-    crossover = _complete(bench, runs, found)
-    miss = None if found.confirmation else _nearest(bench, runs, found)
-    seen = [(row.deployment, one) for row in found.rows for one in row.seen]
-    return Plan(
-        question=question,
-        run_overrides=_run_overrides(bench),
-        offers=_offers(question, found),
-        confirmation=found.confirmation,
-        operating_points=operating_points(found.designs, seen),
-        crossover=crossover,
-        rejected=tuple(found.rejected),
-        nearest_miss=miss,
-        counts=_counts(found, runs),
-        assumptions=premises(bench, found.rows),
-    )
+    if found.confirmation is None:
+        (found.miss,) = together([_nearest(bench, found)], runs)
+    else:
+        _refute_cheaper(bench, runs, found, found.confirmation)
+        (found.rows[0],) = together([_completed(bench, found)], runs)
+        (found.crossover,) = together([crossing_of(bench, found.rows, found.designs)], runs)
+    return answer(bench, found, runs)
 
 
-def bench_of(question: Question) -> Bench:
-    """Return where deployments are tried: with runs as long as the traffic takes to fill one."""
-    config = steady(question.config)
-    traffic = observe(build_workload(config.workload, SCREENED_REQUESTS), Streams(config.run.seed))
-    objectives = list(question.objectives.values())
-    rate, requests = question.target_rate, question.effort.requests
-    return Bench(question, choose_horizon(traffic, objectives, rate, requests))
-
-
-def _screen(bench: Bench, runs: Runs, found: Found) -> None:
-    """Price every deployment of the space, and set aside those that are out."""
-    question, asked = bench.question, bench.question.candidates
-    names = asked.models or (question.config.model.name,)
-    models = {name: architecture(question, name) for name in names}
-    seqs = asked.max_num_seqs or (question.config.scheduler.max_num_seqs,)
-    fixed = list(deployments(asked, models, seqs))
-    screened = _priced(bench, runs, fixed)
-    pairs = [(design.deployment, design.screening) for design in screened]
-    screened += _priced(bench, runs, list(scheduled(asked, pairs)))
-    for design in screened:
-        screening = design.screening
-        if screening.reason:
-            found.rejected.append(
-                Rejected(
-                    deployment=design.deployment,
-                    reason=screening.reason,
-                    kind=screening.kind,
-                    shortfall=screening.shortfall,
-                )
-            )
-        else:
-            found.designs.append(design)
-
-
-def _priced(bench: Bench, runs: Runs, deployments: Sequence[Deployment]) -> list[Design]:
-    jobs = [bench.screening(deployment) for deployment in deployments]
-    (priced,) = together([screenings(jobs)], runs)
-    return [Design(*pair) for pair in zip(deployments, priced, strict=True)]
-
-
-def _hunt(bench: Bench, runs: Runs, found: Found) -> None:
+def _hunt(bench: Bench, runs: Runs, found: Findings) -> None:
     """Find the best deployment of each kind of GPU, all kinds side by side."""
     question = bench.question
     kinds = [gpu for gpu in dict.fromkeys(question.candidates.gpus) if found.of_kind(gpu)]
@@ -167,24 +78,24 @@ def _hunt(bench: Bench, runs: Runs, found: Found) -> None:
         [cheapest(bench, found.of_kind(gpu), affordable_gpus(question, gpu)) for gpu in kinds],
         runs,
     )
-    found.rows = together(
-        [
-            row_of(bench, hunt.design, hunt.best.deployment.replicas)
-            for hunt in found.hunts
-            if hunt.best is not None and hunt.design is not None
-        ],
-        runs,
-    )
-    found.rows.sort(key=lambda row: cost_of(question, row.deployment))
+    best = [hunt.best.deployment for hunt in found.hunts if hunt.best is not None]
+    _add_rows(bench, runs, found, best)
 
 
-def _confirm(bench: Bench, runs: Runs, found: Found) -> None:
+def _add_rows(bench: Bench, runs: Runs, found: Findings, best: list[Deployment]) -> None:
+    """Add the rows of deployments, by cost."""
+    designs = {design.deployment: design for design in found.designs}
+    wanted = [row_of(bench, designs[one.with_replicas(1)], one.replicas) for one in best]
+    found.rows += together(wanted, runs)
+    found.rows.sort(key=lambda row: cost_of(bench.question, row.deployment))
+
+
+def _confirm(bench: Bench, runs: Runs, found: Findings) -> None:
     """Confirm the first row with fresh seeds; where they refute it, go on to the next."""
     question = bench.question
     while found.rows:
-        first = found.rows[0]
-        equals = found.of_kind(first.deployment.gpu)
-        (row,) = together([with_most_to_spare(bench, first, equals)], runs)
+        equals = _not_refuted(found, found.rows[0].deployment)
+        (row,) = together([with_most_to_spare(bench, found.rows[0], equals)], runs)
         found.rows[0] = row
         (top,) = together([check(bench, row.deployment)], runs)
         if top.meets:
@@ -193,85 +104,65 @@ def _confirm(bench: Bench, runs: Runs, found: Found) -> None:
             )
             return
         found.refuted.append(top)
-        found.rows[:1] = _one_more(bench, runs, found, row)
-        found.rows.sort(key=lambda one: cost_of(question, one.deployment))
+        found.rows.pop(0)
+        _add_rows(bench, runs, found, _in_its_place(question, found, row.deployment))
 
 
-def _complete(bench: Bench, runs: Runs, found: Found) -> Crossover | None:
-    """Look closer at the first row, and refute what is cheaper."""
-    if found.confirmation is None:
-        return None
-    row = found.rows[0]
-    others = [one for one in next_cheaper(bench.question, found.designs, row.deployment) if one]
-    checks = together([check(bench, one) for one in others], runs)
+def _not_refuted(found: Findings, first: Deployment) -> list[Design]:
+    """Return the designs of a first row's kind that fresh seeds have not refuted at its GPUs."""
+    refuted, gpus = found.refuted_deployments, first.gpus
+    return [
+        design
+        for design in found.of_kind(first.gpu)
+        if design.with_replicas(gpus // design.deployment.unit_gpus) not in refuted
+    ]
+
+
+def _in_its_place(question: Question, found: Findings, refuted: Deployment) -> list[Deployment]:
+    """Return what may follow a first row that was refuted, on GPUs of its kind.
+
+    One replica more, or a deployment that held in the search and takes no more GPUs than that. The
+    search is not made again: what would need more GPUs than the refuted row, and fewer than one
+    replica more of it, was never tried, and is not now.
+    """
+    more = refuted.with_replicas(refuted.replicas + 1)
+    held = [
+        one.deployment
+        for hunt in found.hunts
+        for one in (*hunt.held, *([hunt.best] if hunt.best else []))
+    ]
+    known = found.refuted_deployments
+    others = [one for one in held if one.gpu == more.gpu and one not in known]
+    allowed = affordable_gpus(question, more.gpu)
+    follow = [one for one in (*others, more) if one.gpus <= min(more.gpus, allowed)]
+    return [min(follow, key=lambda one: one.gpus)] if follow else []
+
+
+def _refute_cheaper(bench: Bench, runs: Runs, found: Findings, confirmation: Confirmation) -> None:
+    """Run what is cheaper than the first row with the same fresh seeds."""
+    literal, strongest = next_cheaper(bench.question, found.designs, found.rows[0].deployment)
+    others = [one for one in (literal, strongest) if one is not None]
+    checks: list[Check] = together([check(bench, one) for one in others], runs)
     found.confirmation = replace(
-        found.confirmation,
+        confirmation,
         cheaper=checks[0] if checks else None,
         strongest=checks[1] if len(checks) > 1 else None,
     )
-    (found.rows[0],) = together([completed(bench, row, found.of_kind(row.deployment.gpu))], runs)
-    (crossover,) = together([crossing_of(bench, found.rows, found.designs)], runs)
-    return crossover
 
 
-def _one_more(bench: Bench, runs: Runs, found: Found, row: Row) -> list[Row]:
-    """Return the row of a deployment with one replica more, if the limits allow it."""
-    more = row.deployment.with_replicas(row.deployment.replicas + 1)
-    if more.gpus > affordable_gpus(bench.question, more.gpu):
-        return []
-    return together([row_of(bench, row.design, more.replicas)], runs)
+def _completed(bench: Bench, found: Findings) -> Search[Row]:
+    """Look closer at the first row."""
+    row, designs = found.rows[0], found.of_kind(found.rows[0].deployment.gpu)
+    return (yield from completed(bench, row, designs, found.refuted_deployments))
 
 
-def _nearest(bench: Bench, runs: Runs, found: Found) -> NearestMiss:
-    """Return what comes closest."""
+def _nearest(bench: Bench, found: Findings) -> Search[NearestMiss]:
+    """Return what comes closest where nothing holds."""
+    if found.refuted:
+        return nearest_refuted(bench.question, found.refuted)
     failed = [one for hunt in found.hunts for one in hunt.failed]
     if failed:
         return nearest_simulated(bench.question, failed)
     if found.designs:
         return nearest_screened(bench.question, found.designs)
-    (miss,) = together([nearest_rejected(bench, found.rejected)], runs)
-    return miss
-
-
-def _offers(question: Question, found: Found) -> tuple[Offer, ...]:
-    """Return the rows that hold, then others that hold, then the best of those that do not."""
-    offers = [row.offer(question) for row in found.rows]
-    shown = {offer.deployment for offer in offers}
-    for hunt in found.hunts:
-        for held in hunt.held:
-            unit = held.deployment.with_replicas(1)
-            if all(one.with_replicas(1) != unit for one in shown):
-                offers.append(offer_of(question, held))
-                shown.add(held.deployment)
-    offers.sort(key=lambda offer: cost_of(question, offer.deployment))
-    missed = [
-        max(hunt.failed, key=lambda one: min(share.value for share in one.attainment))
-        for hunt in found.hunts
-        if hunt.best is None and hunt.failed
-    ]
-    return (*offers, *(offer_of(question, one) for one in missed))
-
-
-def _counts(found: Found, runs: Runs) -> Counts:
-    pruned = sum(len(hunt.pruned) for hunt in found.hunts)
-    return Counts(
-        candidates=len(found.designs) + len(found.rejected),
-        screened=len(found.rejected),
-        pruned=pruned,
-        evaluated=len(found.designs) - pruned,
-        simulated=runs.simulated,
-        cached=runs.cached,
-    )
-
-
-def _run_overrides(bench: Bench) -> tuple[str, ...]:
-    """Return the settings that run a deployment as the search did."""
-    workload, horizon = bench.question.config.workload, bench.horizon
-    given = (("swing", workload.swing), ("diurnal", workload.diurnal))
-    swings: Iterable[str] = (f"workload.{key}=null" for key, value in given if value is not None)
-    return (
-        *swings,
-        f"run.requests={horizon.requests(bench.question.target_rate)}",
-        f"run.warmup_fraction={horizon.warmup_fraction:.6g}",
-        f"run.replications={bench.question.effort.replications}",
-    )
+    return (yield from nearest_rejected(bench.variants, found.rejected))

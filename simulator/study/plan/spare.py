@@ -49,9 +49,11 @@ def most_to_spare(
         if units * design.screening.bound_rate < rate:
             continue
         found = yield from assess(bench, design.with_replicas(units), rate)
-        if found.holds:
-            best = design
-            limit = yield from highest_rate(bench, found.deployment, rate)
+        if not found.holds:
+            continue
+        other = yield from highest_rate(bench, found.deployment, rate)
+        if other.rate.value > limit.rate.value:
+            best, limit = design, other
     return best, limit
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,16 @@ class Traffic:
         weights = self.later_tokens
         held = self.prompt_tokens + self.output_tokens / 2
         return float(weights @ held / max(1, weights.sum()))
+
+    def of_class(self, index: int) -> Traffic:
+        """Return the requests of a class alone, which keep its index."""
+        mine = self.traffic_class == index
+        return replace(
+            self,
+            prompt_tokens=self.prompt_tokens[mine],
+            output_tokens=self.output_tokens[mine],
+            traffic_class=self.traffic_class[mine],
+        )
 
     def class_shares(self) -> NDArray[np.float64]:
         """Return the share of the requests in each class, shape (classes,)."""

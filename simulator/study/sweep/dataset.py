@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from simulator.errors import ConfigError
 from simulator.study.sweep.points import Scalar
 from simulator.study.sweep.reading import LEADING, reading
 from simulator.trace.files import disk_errors, partial_path
@@ -65,30 +64,31 @@ def write_row(path: Path, table: pa.Table) -> None:
 def common_columns(paths: Iterable[Path]) -> dict[str, pa.DataType]:
     """Return the columns of all points with their types.
 
-    Numbers that are whole at some points and not at others are floating point everywhere.
+    Numbers that are whole at some points and not at others are floating point everywhere; what is
+    a number at some and a text at others is a text.
 
     Raises
     ------
     ConfigError
-        If a file cannot be read, or a column is a number at one point and a text at another.
+        If a file cannot be read.
     """
     found: dict[str, pa.DataType] = {}
     for path in paths:
         with reading(path):
             schema = pq.read_schema(path)
         for name, kind in zip(schema.names, schema.types, strict=True):
-            found[name] = _wider(found.get(name, kind), kind, name)
+            found[name] = _wider(found.get(name, kind), kind)
     return _in_order(found)
 
 
-def _wider(one: pa.DataType, other: pa.DataType, name: str) -> pa.DataType:
+def _wider(one: pa.DataType, other: pa.DataType) -> pa.DataType:
     if one == other or pa.types.is_null(other):
         return one
     if pa.types.is_null(one):
         return other
     if {one, other} == {pa.int64(), pa.float64()}:
         return pa.float64()
-    raise ConfigError(f"column {name} is {one} at one point and {other} at another.")
+    return pa.string()
 
 
 def conform(path: Path, columns: Mapping[str, pa.DataType]) -> None:

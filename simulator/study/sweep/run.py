@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from simulator.trace.schema import versions
 
 BUG = "a bug in moesim: "
 """What the reason of a point begins with that should have run, or been refused in words."""
+
+_EXHAUSTED = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+"""What the machine has run out of, not the point."""
 
 Row = dict[str, Scalar]
 
@@ -131,6 +135,8 @@ def outcome(config: Config) -> Row:
     except InvariantError as error:
         return failed(f"{BUG}{error}")
     except SimulatorError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in _EXHAUSTED:
+            raise
         return failed(str(error))
     except Exception as error:  # told in the row, and the command ends as of a bug
         return failed(f"{BUG}{type(error).__name__}: {error}")

@@ -59,7 +59,7 @@ def test_squares_shrink_with_the_budget_spent() -> None:
 
 
 def test_settings_that_an_attack_does_not_have_are_refused() -> None:
-    with pytest.raises(ConfigError, match="mu=0.1 has no effect: attack=square has no mu"):
+    with pytest.raises(ConfigError, match=r"mu=0\.1 has no effect: attack=square has no mu"):
         AttackConfig(kind="square", mu=0.1)
     with pytest.raises(ConfigError, match=r"unknown attack 'nez'.*Did you mean 'nes'"):
         AttackConfig(kind="nez")

@@ -13,10 +13,10 @@ from simulator.scenario import Scenario, build
 from simulator.serving.cluster import Cluster
 from simulator.serving.tenants.config import AttackConfig, EndpointConfig, TenantsConfig
 from simulator.serving.tenants.defended import Defended
-from simulator.serving.tenants.neighbours import Tenancy
+from simulator.serving.tenants.tenancy import Tenancy
 from simulator.streams import Streams
 
-REQUESTS = 40
+REQUESTS = 20
 
 
 class Rows(list):  # type: ignore[type-arg]
@@ -39,7 +39,7 @@ def tenancy(share: float | None, attackers: int, **endpoint: float) -> Tenancy:
     model = line()
     attack = AttackConfig(radius=1e-6, samples=5, budget=10_000)
     config = TenantsConfig(
-        horizon_s=10.0,
+        horizon_s=5.0,
         attackers=attackers,
         gap_s=0.1,
         attack=attack,

@@ -29,7 +29,7 @@ def test_queries_never_exceed_the_budget_by_a_whole_step(kind: str, eot: int) ->
     generator = np.random.default_rng(2)
     while one.points is not None:
         step = max(step, len(one.points))
-        one.take(generator.standard_normal((len(one.points), 2)) + [1.5, 0.0])
+        one.take(generator.normal([1.5, 0.0], 1.0, (len(one.points), 2)))
     assert one.queries < 100 + step
 
 
@@ -65,6 +65,12 @@ def test_a_hit_is_verified_by_most_of_the_repeats_else_the_attack_goes_on() -> N
     answer(one, WRONG)
     one.take(np.array([WRONG, WRONG, WRONG, RIGHT, RIGHT]))
     assert (one.points, one.hit, one.queries, one.first_hit) == (None, True, 72, 31)
+
+
+def test_a_hit_that_no_budget_is_left_to_verify_does_not_count() -> None:
+    one = session(budget=31, repeats=5)
+    answer(one, WRONG)
+    assert (one.points, one.hit, one.queries, one.first_hit) == (None, False, 31, 31)
 
 
 def test_a_budget_spent_on_verifying_ends_a_session() -> None:

@@ -47,7 +47,7 @@ def test_a_rule_earns_what_it_does_in_a_simulation(serving, rules):
     """The threshold on the last interval, played by hand."""
     pomdp: Pomdp = serving.pomdp
     generator = np.random.default_rng(5)
-    steps, heights = 40_000, pomdp.transitions.cumsum(axis=2)
+    steps, heights = 15_000, pomdp.transitions.cumsum(axis=2)
     shown = pomdp.observations.cumsum(axis=1)
     state, action, paid = 0, 0, 0.0
     for first, second in generator.random((steps, 2)).tolist():
@@ -55,4 +55,4 @@ def test_a_rule_earns_what_it_does_in_a_simulation(serving, rules):
         paid += pomdp.rewards[seen]
         state = min(int(heights[action, state].searchsorted(second)), 3)
         action = 2 if seen // 2 >= 1 else 0  # middle bucket of acceptance, or the upper one
-    assert paid / steps == pytest.approx(rules["threshold"].gain, abs=0.02)
+    assert paid / steps == pytest.approx(rules["threshold"].gain, abs=0.025)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pytest
 from helpers.tenants import attacked
@@ -37,35 +39,47 @@ class Found:
         return bool((margins(replies, session._label) < 0.0).mean() > 0.5)
 
 
+@lru_cache
+def few(nu: float, mu: float = 0.02, stop: str = "verified") -> Found:
+    return Found(AttackConfig(mu=mu, stop=stop), nu, 25)
+
+
 def test_noise_makes_close_probing_longer_and_less_successful() -> None:
-    plain, noisy = (Found(AttackConfig(mu=0.02), nu, 25) for nu in (0.0, 0.1))
+    plain, noisy = (few(nu) for nu in (0.0, 0.1))
     assert noisy.queries > 1.5 * plain.queries
     assert noisy.majority < plain.majority - 0.3
     assert noisy.believed < plain.believed - 0.15
 
 
 def test_noise_does_next_to_nothing_to_far_probing() -> None:
-    plain, noisy = (Found(AttackConfig(mu=0.1), nu, 25) for nu in (0.0, 0.1))
+    plain, noisy = (few(nu, mu=0.1) for nu in (0.0, 0.1))
     assert noisy.queries < 1.25 * plain.queries
     assert noisy.believed > plain.believed - 0.1
 
 
 def test_stopping_at_the_first_hit_makes_success_look_larger() -> None:
-    naive, asked = (Found(AttackConfig(stop=stop), 0.1, 25) for stop in ("first_hit", "verified"))
-    assert naive.believed > asked.believed + 0.15
-    assert naive.believed > naive.majority + 0.3
+    naive, asked = few(0.1, stop="first_hit"), few(0.1)
+    assert naive.believed > naive.majority + 0.2
+    assert asked.first_hit >= naive.believed > asked.believed
     assert naive.queries < asked.queries
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "sessions"), [("nes", 100), ("zo_sign", 100), ("square", 60)])
+@pytest.mark.parametrize(("kind", "sessions"), [("nes", 100), ("zo_sign", 100), ("square", 30)])
 def test_queries_grow_with_noise_while_success_falls(kind: str, sessions: int) -> None:
     found = [Found(AttackConfig(kind=kind), nu, sessions) for nu in (0.0, 0.05, 0.1)]
     queries, majority = [one.queries for one in found], [one.majority for one in found]
     assert queries == sorted(queries)
-    assert queries[-1] > 1.8 * queries[0]
+    assert queries[-1] > 1.5 * queries[0]
     assert majority == sorted(majority, reverse=True)
     assert majority[-1] < 0.4 * majority[0]
+
+
+@pytest.mark.slow
+def test_a_square_attack_that_stops_at_the_first_hit_has_fooled_noise_not_the_model() -> None:
+    naive = Found(AttackConfig(kind="square", stop="first_hit"), 0.1, 60)
+    assert naive.believed > 0.6
+    assert naive.majority < 0.25
 
 
 @pytest.mark.slow

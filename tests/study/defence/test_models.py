@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simulator.serving.tenants.clients import Pictures
-from simulator.streams import Streams
 from simulator.study.defence import models
 from simulator.study.defence.measure import clean_accuracy
 from simulator.study.defence.models import ascended, trained
@@ -27,6 +25,7 @@ def test_noise_costs_accuracy_more_and_more() -> None:
     assert found[0] > 0.95
 
 
+@pytest.mark.slow
 def test_a_model_is_trained_once_and_the_same_for_a_seed() -> None:
     first = trained("none", 0)
     assert trained("rnd", 0) is first
@@ -53,13 +52,3 @@ def test_adversarial_training_withstands_the_attack_that_it_trains_on() -> None:
         points = ascended(model, held_out.pixels, held_out.labels)
         found.append((model.outputs(points).argmax(axis=1) == held_out.labels).mean())
     assert found[1] > found[0] + 0.2
-
-
-def pictures(kind: str) -> Pictures:
-    model, held_out = trained(kind, 0)
-    right = model.outputs(held_out.pixels).argmax(axis=1) == held_out.labels
-    return Pictures(held_out.pixels, held_out.labels, np.flatnonzero(right))
-
-
-def test_streams_of_models_and_of_runs_differ() -> None:
-    assert Streams(0).within("models").scope != Streams(0).within("tenants").scope

@@ -65,6 +65,7 @@ class RayHere(ModuleType):
 
 @pytest.fixture
 def ray(monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     here = RayHere()
     monkeypatch.setitem(sys.modules, "ray", here)
     monkeypatch.setattr(on_ray, "find_spec", lambda name: here)

@@ -54,7 +54,7 @@ def test_prompts_may_be_what_takes_the_time():
 
 def test_headroom_counts_the_replicas_that_it_takes():
     """Four requests/s a replica: three hold ten, two do not, and fifteen take four."""
-    limit = RateLimit(PLAIN, rates=(12.0, 12.0, 12.0), held=(), beyond=())
+    limit = RateLimit(PLAIN, rates=(12.0,) * 3, ceilings=(12.5,) * 3, held=(), beyond=())
     found = drive(headroom(FormulaBench(), limit), by_capacity(lambda _: 4.0))
     assert (found.one_less_holds, found.replicas_n_plus_1) == (False, 4)
     assert (found.peak_holds, found.peak_replicas) == (False, 4)
@@ -62,6 +62,9 @@ def test_headroom_counts_the_replicas_that_it_takes():
     found = drive(headroom(FormulaBench(), roomy), by_capacity(lambda _: 8.0))
     assert (found.one_less_holds, found.replicas_n_plus_1) == (True, 3)
     assert (found.peak_holds, found.peak_replicas) == (True, 3)
+    refuted = [PLAIN.with_replicas(2)]
+    found = drive(headroom(FormulaBench(), roomy, refuted), by_capacity(lambda _: 8.0))
+    assert (found.one_less_holds, found.replicas_n_plus_1) == (False, 4)
 
 
 def test_a_row_pools_its_replications():
@@ -126,7 +129,6 @@ def test_a_confirmation_measures_twice_as_long_after_the_same_warm_up():
 
 def test_fresh_seeds_refute_what_does_not_hold(monkeypatch):
     bench = FormulaBench()
-    monkeypatch.setattr(confirm, "Bench", lambda *_: bench)
     monkeypatch.setattr(confirm, "fresh_seeds", lambda _: (11, 12, 13, 14, 15))
     held = drive(check(bench, PLAIN), by_capacity(lambda _: 4.0))
     refuted = drive(check(bench, PLAIN), by_capacity(lambda _: 3.0))

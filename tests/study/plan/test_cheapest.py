@@ -81,3 +81,9 @@ def test_nothing_holds():
     assert hunt.best is None
     assert [one.holds for one in hunt.failed] == [False] * len(hunt.failed)
     assert max(one.deployment.replicas for one in hunt.failed) == 16  # four times the likely ones
+
+
+def test_what_serves_nothing_even_by_its_bound_is_pruned():
+    hopeless = design(0, 1, 0.0, 0.0)
+    hunt = drive(cheapest(FormulaBench(20.0), [hopeless], 64), by_capacity(lambda _: 0.0))
+    assert (hunt.best, hunt.pruned, hunt.failed) == (None, [hopeless], [])

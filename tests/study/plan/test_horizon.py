@@ -23,22 +23,32 @@ def test_exponential_stays_fill_as_theory_has_it():
 
 
 def test_a_run_fills_for_as_long_as_the_objective_lets_requests_stay():
-    short, long = (choose_horizon(traffic([n] * 50), [LOOSE], 100.0) for n in (101, 1001))
+    short, long = (
+        choose_horizon(traffic([n] * 50), [LOOSE], 100.0, token_s=1.0) for n in (101, 1001)
+    )
     for horizon, stay_s in ((short, 10.0), (long, 100.0)):
         assert horizon.warmup_fraction * horizon.span_s == pytest.approx(0.9 * stay_s)
     assert long.span_s > short.span_s
 
 
+def test_a_faster_deployment_fills_sooner():
+    slow, fast = (
+        choose_horizon(traffic([1001] * 50), [LOOSE], 100.0, token_s=token_s)
+        for token_s in (0.1, 0.02)
+    )
+    assert slow.span_s == pytest.approx(5 * fast.span_s)
+
+
 def test_rare_classes_are_seen_often_enough():
     """A tenth of the requests, of which a hundredth may miss: ten misses are ten thousand."""
     strict = SloConfig(tpot_s=0.1, share=0.99)
-    horizon = choose_horizon(traffic([11] * 10, [0] * 9 + [1]), [LOOSE, strict], 20.0)
+    horizon = choose_horizon(traffic([11] * 10, [0] * 9 + [1]), [LOOSE, strict], 20.0, token_s=1.0)
     measured_s = horizon.span_s * (1.0 - horizon.warmup_fraction)
     assert measured_s * 20.0 == pytest.approx(10_000)
 
 
 def test_the_number_of_requests_may_be_given():
-    horizon = choose_horizon(traffic([101] * 10), [LOOSE], 20.0, requests=1000)
+    horizon = choose_horizon(traffic([101] * 10), [LOOSE], 20.0, token_s=1.0, requests=1000)
     assert horizon.requests(20.0) == 1000
     assert horizon.requests(10.0) == 500
     assert horizon.warmup_fraction == pytest.approx(9.0 / 50.0)

@@ -11,7 +11,7 @@ from simulator.serving.cluster_config import AutoscalingConfig, ClusterConfig
 from simulator.slo import SloConfig
 from simulator.study.plan.cost import affordable_gpus, cost_of
 from simulator.study.plan.deployment import Deployment
-from simulator.study.plan.question import Candidates, Limits, Question
+from simulator.study.plan.question import Candidates, Effort, Limits, Question
 from simulator.workload.config import SwingConfig, WorkloadConfig
 from simulator.workload.mix_config import MixPartConfig
 
@@ -87,3 +87,9 @@ def test_who_has_no_price_comes_last_and_is_held_to_the_gpus_alone():
     assert sorted([unknown, known], key=lambda one: cost_of(question, one)) == [known, unknown]
     assert affordable_gpus(question, "h100_sxm") == 4
     assert affordable_gpus(question, "l40s") == 64
+
+
+@pytest.mark.parametrize("setting", ["confirmations", "requests"])
+def test_runs_of_nothing_are_refused(setting):
+    with pytest.raises(ConfigError, match=f"{setting}=0 must be at least 1"):
+        Effort(**{setting: 0})

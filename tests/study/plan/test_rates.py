@@ -56,7 +56,16 @@ def test_the_ratio_is_paired():
     slow = drive(highest_rate(FormulaBench(), PLAIN, 10.0), answer)
     ratio = rate_ratio(fast, slow)
     assert ratio.value == pytest.approx(2.0, rel=0.05)
-    assert ratio.high - ratio.low < 0.2 < fast.rate.high - fast.rate.low
+    assert ratio.low < 2.0 < ratio.high
+    assert ratio.high - ratio.low < 0.3 < fast.rate.high - fast.rate.low
+
+
+def test_replications_that_agree_still_leave_the_tolerance_of_the_search():
+    limit = drive(highest_rate(FormulaBench(), PLAIN, 9.0), by_capacity(lambda _: 10.0))
+    assert len(set(limit.rates)) == 1
+    assert limit.rate.low <= 10.0 < limit.rate.high
+    ratio = rate_ratio(limit, limit)
+    assert ratio.low < 1.0 < ratio.high
 
 
 def test_a_gain_over_nothing_is_none():

@@ -81,7 +81,7 @@ def rates(plan: Json) -> Chart | None:
     ]
     if not offers:
         return None
-    labels = [f"{offer['rank']}: {offer['gpus']} x {offer['gpu']}" for offer in offers]
+    labels = [f"{offer['rank']}: {offer['gpus']} x\n{offer['gpu']}" for offer in offers]
     without = [(offer["max_rate_without_speculation"] or {}).get("value") for offer in offers]
     series = [
         Bars(

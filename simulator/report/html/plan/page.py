@@ -19,6 +19,7 @@ from simulator.report.html.blocks import (
     Section,
     charts,
     section,
+    tone_of,
 )
 from simulator.report.html.folder import PLAN, read_object, require
 from simulator.report.html.plan.charts import crossover, pareto, rates
@@ -29,7 +30,6 @@ from simulator.report.html.plan.tables import (
     ranked,
     rejected,
     seen,
-    tone_of,
 )
 from simulator.report.html.provenance import command_line, provenance_section
 from simulator.report.plan_names import rate, share

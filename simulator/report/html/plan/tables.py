@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from simulator.report.figures import ABSENT, number, seconds
-from simulator.report.html.blocks import BAD, GOOD, NEUTRAL, Cell, Row, Table
+from simulator.report.html.blocks import BAD, GOOD, Cell, Row, Table, tone_of
 from simulator.report.html.grids import plain_table
 from simulator.report.plan_names import share
 from simulator.trace.latencies import QUANTILES
@@ -92,26 +92,32 @@ def _on_lines(name: str) -> str:
     return name.replace("), ", ")\n")
 
 
-def tone_of(ratio: Json | None) -> str:
-    """Return the tone of a ratio that is good above 1, if its interval decides."""
-    if ratio is None or ratio["low"] is None or ratio["high"] is None:
-        return NEUTRAL
-    return GOOD if ratio["low"] > 1 else BAD if ratio["high"] < 1 else NEUTRAL
-
-
 def _nearest(objectives: Json, classes: Sequence[Json], latency: str) -> str:
-    """Write the 99th percentile of the class nearest its bound, and the bound."""
+    """Write the tail of the class nearest its bound, and the bound."""
 
     def fullness(each: Json) -> float:
-        bound, value = objectives.get(each["name"], {}).get(latency), each[latency]["p99"]
+        bound, (_, value) = objectives.get(each["name"], {}).get(latency), _tail(each[latency])
         return 0.0 if bound is None or value is None else value / bound
 
     if not classes:
         return ABSENT
     worst = max(classes, key=fullness)
     bound = objectives.get(worst["name"], {}).get(latency)
-    text = seconds(worst[latency]["p99"])
+    label, value = _tail(worst[latency])
+    text = seconds(value) if label == "p99" else f"{label} {seconds(value)}"
     return text if bound is None else f"{text}\nof {seconds(bound)}"
+
+
+def _tail(percentiles: Json) -> tuple[str, float | None]:
+    """Return the highest percentile that enough requests stand behind, and its name.
+
+    Examples
+    --------
+    >>> _tail({"p50": 0.1, "p90": 0.2, "p99": None})
+    ('p90', 0.2)
+    """
+    known = [(label, percentiles[label]) for label in QUANTILES if percentiles[label] is not None]
+    return known[-1] if known else ("p99", None)
 
 
 def seen(offer: Json, objectives: Json) -> Table:

@@ -19,6 +19,7 @@ from simulator.report.html.blocks import (
     Paragraph,
     Section,
     section,
+    tone_of,
 )
 from simulator.report.html.folder import RUN
 from simulator.report.html.grids import plain_table, table_of
@@ -123,7 +124,7 @@ def _figures(summary: Json) -> Iterator[Figure]:
             label = f"speedup of {name.removesuffix('_s').upper()} p50"
             note = f"{seconds(off)} → {seconds(on)}"
             interval = f" (95 %: {bounds(ratio)})" if bounds(ratio) else ""
-            yield Figure(label, factor(ratio["value"]), note + interval, _tone(ratio))
+            yield Figure(label, factor(ratio["value"]), note + interval, tone_of(ratio))
     off, on = (summary[arm]["output_tokens_per_s"] for arm in ARMS)
     yield Figure("output tokens/s", number(on), f"off {number(off)}")
     if misses(summary):
@@ -134,12 +135,6 @@ def _figures(summary: Json) -> Iterator[Figure]:
     if summary.get("target_efficiency") is not None:
         note = "plain step / verify step"
         yield Figure("target efficiency", number(summary["target_efficiency"]), note)
-
-
-def _tone(ratio: Json) -> str:
-    if ratio["low"] is None or ratio["high"] is None:
-        return NEUTRAL
-    return GOOD if ratio["low"] > 1 else BAD if ratio["high"] < 1 else NEUTRAL
 
 
 def _result(summary: Json) -> Section | None:

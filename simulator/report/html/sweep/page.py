@@ -20,6 +20,7 @@ from simulator.report.html.blocks import (
     Section,
     Table,
     section,
+    tone_of,
 )
 from simulator.report.html.folder import SWEEP
 from simulator.report.html.grids import plain_table
@@ -128,8 +129,12 @@ def _figures(source: SweepSource) -> Iterator[Figure]:
     better, worse = _decided(source)
     there = len(source.rows)
     yield Figure("points", f"{there:,}", f"{len(source.failed)} failed")
-    yield Figure("pays at", str(better), f"of {len(source.done)} that ran", GOOD * bool(better))
-    yield Figure("costs at", str(worse), f"of {len(source.done)} that ran", BAD * bool(worse))
+    yield Figure(
+        "pays at", str(better), f"of {len(source.done)} that ran", GOOD if better else NEUTRAL
+    )
+    yield Figure(
+        "costs at", str(worse), f"of {len(source.done)} that ran", BAD if worse else NEUTRAL
+    )
     best = best_of(source.rows)
     if best is not None:
         found = interval_of(best, source.rank)
@@ -166,11 +171,8 @@ def _table(source: SweepSource) -> Table | None:
 
 def _cells(row: Point, rank: str) -> Iterator[Cell]:
     found = interval_of(row, rank)
-    low, high = found["low"], found["high"]
-    decided = low is not None and high is not None
-    tone = GOOD if decided and low > 1 else BAD if decided and high < 1 else NEUTRAL
     yield Cell(factor(found["value"]), True)
-    yield Cell(bounds(found), True, tone)
+    yield Cell(bounds(found), True, tone_of(found))
     for column in ("tpot_s.p50", "ttft_s.p90"):
         yield Cell(seconds(row.get(f"speculative.{column}")), True)
     for column in ("output_tokens_per_s", "mean_acceptance_length"):

@@ -1,0 +1,119 @@
+"""A small study from question to files: paired, the same for any number of workers."""
+
+from __future__ import annotations
+
+import json
+import math
+from io import StringIO
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from simulator.report.defence import print_defence
+from simulator.report.defence_plots import plot_defence
+from simulator.serving.tenants.config import AttackConfig, EndpointConfig, TenantsConfig
+from simulator.study.defence.advice import advice
+from simulator.study.defence.findings import summary, write_sessions
+from simulator.study.defence.frontier import Frontier, explore, job_count
+from simulator.study.defence.measure import FIGURES
+from simulator.study.defence.question import PEACE, Case, Question, words_beside
+from simulator.trace.json_file import json_safe
+
+ATTACK = AttackConfig(samples=5, budget=200, radius=0.2, repeats=3)
+QUESTION = Question(
+    tenants=TenantsConfig(
+        horizon_s=6.0,
+        attackers=6,
+        gap_s=1.0,
+        attack=ATTACK,
+        endpoint=EndpointConfig(share=0.5),
+    ),
+    defences=("rnd",),
+    nus=(0.1,),
+    rate_limits_per_s=(5.0,),
+    objective_s=0.1,
+    beside=words_beside(["scenario=chat"], 3.0, 6.0, 0),
+    seed=0,
+    replications=2,
+)
+
+
+@pytest.fixture(scope="module")
+def found() -> Frontier:
+    done: list[int] = []
+    frontier = explore(QUESTION, workers=1, advance=done.append)
+    assert sum(done) == job_count(QUESTION) == 10
+    return frontier
+
+
+def test_attackers_slow_users_and_the_cluster_and_a_limit_brings_most_of_it_back(
+    found: Frontier,
+) -> None:
+    limited = found.of(Case("none", 0.0, 5.0))
+    for figure in ("benign_p95_s", "benign_p99_s", "llm_tpot_p50_s"):
+        bare, held = (one.ratio(figure, found.peace) for one in (found.bare, limited))
+        assert bare is not None
+        assert held is not None
+        assert bare.value > held.value > 0.95
+    load = limited.ratio("attack_gpu_s_per_h", found.bare)
+    assert load is not None
+    assert load.value < 1.0
+
+
+def test_figures_are_those_that_are_documented_and_pair_by_replication(found: Frontier) -> None:
+    for one in found.measured:
+        assert len(one.outcomes) == 2
+        known = set(FIGURES) if one.case.attacked else {n for n in FIGURES if "_" in n}
+        for outcome in one.outcomes:
+            assert set(outcome.figures) <= set(FIGURES)
+            assert all(outcome.figures[name] is not None for name in known & set(outcome.figures))
+    change = found.of(Case("rnd", 0.1, math.inf)).change("benign_p95_s", found.bare)
+    assert change is not None
+    assert change.low is not None
+    assert found.peace.mean("majority") is None
+
+
+def test_every_session_is_a_row_with_its_case_and_judgement(
+    found: Frontier, tmp_path: Path
+) -> None:
+    rows = pq.read_table(write_sessions(found, tmp_path / "sessions.parquet")).to_pylist()
+    assert len(rows) == sum(len(out.sessions) for one in found.measured for out in one.outcomes)
+    assert {(row["defence"], row["nu"]) for row in rows} == {("none", 0.0), ("rnd", 0.1)}
+    step = 2 * 5 + 1
+    assert all(row["queries"] < 200 + step for row in rows)
+    assert all(row["distortion"] <= 0.2 + 1e-9 for row in rows)
+    assert all(row["ended_s"] >= row["started_s"] for row in rows)
+    bare = [row for row in rows if row["nu"] == 0.0]
+    # Without noise all replies are alike: who was misclassified once always is.
+    assert all(row["majority"] for row in bare if row["outcome"] == "hit")
+    assert all(row["first_hit_queries"] for row in bare if row["majority"])
+
+
+def test_the_summary_has_intervals_and_is_json(found: Frontier) -> None:
+    told = json.loads(json.dumps(json_safe(summary(found)), allow_nan=False))
+    assert len(told["cases"]) == len(QUESTION.cases)
+    peace = told["cases"][QUESTION.cases.index(PEACE)]
+    assert peace["figures"]["benign_p95_s"]["low"] is not None
+    assert peace["figures"]["majority"] is None
+    assert peace["rate_limit_per_s"] is None
+    assert told["metrics"]["benign_p95_s_attacked_over_peace"] > 1.0
+
+
+def test_tables_words_and_picture(found: Frontier, tmp_path: Path) -> None:
+    console = Console(width=80, record=True, file=StringIO())
+    sentence = advice(found, accuracy_loss=0.05)
+    print_defence(found, sentence, console)
+    text = " ".join(console.export_text().split())
+    assert "rnd 0.1, 5/s" in text
+    assert "…" not in text
+    assert "refused accuracy" in text
+    assert "Assumed: 4 ms a batch and 0.5 ms a query" in text
+    assert plot_defence(found, tmp_path / "defence.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_workers_change_nothing(found: Frontier) -> None:
+    again = explore(QUESTION, workers=2, advance=lambda _: None)
+    assert json_safe(summary(again)) == json_safe(summary(found))
