@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.mlp import Adam, Mlp
+from simulator.mlp import Adam, Mlp, one_thread
 from simulator.study.prefetch.bank import Item, MemoryBank, present_classes
 from simulator.study.prefetch.losses import Recipe, balanced_weights, recipe_loss
 
@@ -71,6 +71,7 @@ def tail_classes(counts: Ints) -> Ints:
     return np.sort(order[: round(TAIL_SHARE * len(order))])
 
 
+@one_thread
 def train_on_items(
     items: Sequence[Item],
     chosen: Recipe,
