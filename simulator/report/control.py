@@ -43,7 +43,8 @@ def _ranking(found: ControlStudy) -> Table:
     rows = [("oracle", found.gain, 0.0, "")]
     for name, band in found.bands.items():
         lost = float(band.mean[-1])
-        spread = f"{band.low[-1]:,.0f} to {band.high[-1]:,.0f}"
+        low, high = float(band.low[-1]), float(band.high[-1])
+        spread = "one seed" if np.isnan(low) else f"{low:,.0f} to {high:,.0f}"
         rows.append((TITLES[name], found.gain - lost / end, lost, spread))
     for rule in found.rules:
         name = TITLES.get(rule.name, rule.name) + (" *" if rule is best else "")
@@ -92,7 +93,8 @@ def _estimates(found: ControlStudy) -> Table:
         f"|O - O^| {errors[0]:.3f}, largest |T - T^| {errors[1]:.3f}; sigma(O^) "
         f"{np.mean([row.observation_sigma for row in final]):.3f}; smallest transition "
         f"{report['smallest_transition']:.4f}; {report['estimates_replaced']} of "
-        f"{report['estimates']} estimates refused, an older one kept"
+        f"{report['estimates']} estimates refused, an older one kept; disagreement: what an "
+        "action's own moments say that a state shows, against all of them"
     )
     table.caption_justify = "left"
     return table

@@ -54,11 +54,12 @@ def _draw_regret(axes: Axes, found: ControlStudy) -> None:
     axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:,.0f}k")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value / 1000:,.3g}k" if value else "0")
     axes.legend(frameon=False, loc="upper left", fontsize=8)
-    axes.set_title("mean over seeds, 95 % bootstrap band")
+    seeds = len(found.runs["mixed"].seeds)
+    axes.set_title(f"mean of {seeds} seeds, 95 % bootstrap band" if seeds > 1 else "one seed")
 
 
 def _draw_errors(axes: Axes, found: ControlStudy) -> None:
-    from matplotlib.ticker import NullFormatter  # noqa: PLC0415 - see `plots.drawing`
+    from matplotlib.ticker import LogLocator, NullFormatter  # noqa: PLC0415 - see `plots.drawing`
 
     at = [max(row.interval, 1) for row in found.estimates]
     shown = {
@@ -71,8 +72,10 @@ def _draw_errors(axes: Axes, found: ControlStudy) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter("{x:g}")
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:,g}k")
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("intervals before the estimate")
     axes.legend(frameon=False, loc="best", fontsize=8)
     axes.set_title("errors of the mixed learner's models")
@@ -113,4 +116,11 @@ def _draw_tables(axes: Axes, found: ControlStudy) -> None:
     axes.set_xlabel("believed chance of the easy phase")
     for gamma, colour in zip(gammas, colours, strict=True):
         axes.plot([], [], "s", color=colour, label=f"{gamma}", markeredgecolor="#9a9a9a")
-    axes.legend(frameon=True, loc="center left", fontsize=8, title="gamma", title_fontsize=8)
+    axes.legend(
+        frameon=False,
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.0),
+        fontsize=8,
+        title="gamma",
+        title_fontsize=8,
+    )

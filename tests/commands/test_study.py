@@ -46,6 +46,8 @@ def test_words_for_the_scenario_are_told_from_the_studys_own():
         (["gammas=3"], "must be 2 to 8 draft lengths"),
         (["gammas=0,3"], "the regime cannot be seen"),
         (["interval_s=-1"], "interval_s=-1.0 must lie in"),
+        (["interval_s=0"], "interval_s=0.0 must lie in"),
+        (["requests=50"], "replications=0; set replications=5, or leave requests out"),
         (["workload.rat=2"], "Did you mean workload.rate"),
     ],
 )
@@ -69,6 +71,11 @@ def test_the_whole_way_and_the_table_serves(moesim, tmp_path):
     ):
         assert text in out
     found = json.loads((tmp_path / "run" / "summary.json").read_text())
+    for arm in ("best_fixed", "schedule", "batch_schedule", "threshold", "cost_model", "oracle"):
+        ratio = [
+            found["metrics"][f"learned_goodput_over_{arm}{end}"] for end in ("_low", "", "_high")
+        ]
+        assert 0.0 < ratio[0] <= ratio[1] <= ratio[2]
     assert found["metrics"]["learned_goodput_over_best_fixed"] > 0.5
     chosen = [*found["overrides"], "speculation.gamma=6", "speculation.policy=belief_table"]
     few = ["run.requests=30", "run.replications=1", "run.picture=false"]

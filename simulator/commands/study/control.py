@@ -33,6 +33,9 @@ EXAMPLES = (
 
 _SCENARIO = {"help": "as for moesim simulate"}
 
+_REQUESTS = 2000
+"""Requests of a replication in the event simulator, unless others are named."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -70,7 +73,9 @@ class Settings:
     optimism: float = field(default=1e-8, metadata={"help": "c of the confidence sets; 0 is off"})
     divisions: int = field(default=12, metadata={"help": "of the belief grid"})
     replications: int = field(default=0, metadata={"help": "in the event simulator; 0 is none"})
-    requests: int = field(default=2000, metadata={"help": "of each replication"})
+    requests: int | None = field(
+        default=None, metadata={"help": "of each replication (default: 2000)"}
+    )
     workers: int | None = field(
         default=None, metadata={"help": "processes (default: one per core)"}
     )
@@ -83,6 +88,11 @@ class Settings:
             value = getattr(self, key)
             if value is not None and value < bound:
                 raise ConfigError(f"{key}={value} must be {bound} or more.")
+        if self.requests is not None and not self.replications:
+            raise ConfigError(
+                f"requests={self.requests} are those of each replication in the event simulator, "
+                "and replications=0; set replications=5, or leave requests out."
+            )
 
     @property
     def processes(self) -> int:
@@ -150,7 +160,7 @@ def _simulate(settings: Settings, found: ControlStudy, files: dict[str, Path]) -
     from simulator.report.progress import progress  # noqa: PLC0415
     from simulator.study.control.simulated import simulate_tables, table_arms  # noqa: PLC0415
 
-    arms = table_arms(found, files, settings.replications, settings.requests)
+    arms = table_arms(found, files, settings.replications, settings.requests or _REQUESTS)
     with progress(len(arms), "serving with every policy") as bar:
         return simulate_tables(found, arms, workers=settings.processes, advance=bar.advance)
 
@@ -174,5 +184,5 @@ def _instance(settings: Settings) -> Instance:
     return replace(
         found,
         gammas=settings.gammas or found.gammas,
-        interval_s=settings.interval_s or found.interval_s,
+        interval_s=found.interval_s if settings.interval_s is None else settings.interval_s,
     )

@@ -15,6 +15,7 @@ import numpy as np
 
 from simulator.errors import ConfigError
 from simulator.speculation.control.bank import PolicyBank
+from simulator.speculation.control.errors import NotLearnableError
 from simulator.speculation.control.grid import BeliefGrid
 from simulator.speculation.control.phases import Learner, Phase, Stretch
 from simulator.speculation.control.planning import Plan
@@ -131,7 +132,7 @@ class _Race:
         first = [Streams(seed).block("control.start", 0).random() for _, seed in lanes]
         self._world = World(pomdp, np.array(first))
         for lane in range(count):
-            self._enter(lane, self._learners[lane].next(None))
+            self._enter(lane, None)
 
     def block(self) -> None:
         """Run up to a block of intervals."""
@@ -168,9 +169,19 @@ class _Race:
         for lane in np.flatnonzero(over).tolist():
             own = slice(self._began[lane], self.done)
             seen = Stretch(self.symbols[own, lane], self.actions[own, lane])
-            self._enter(lane, self._learners[lane].next(seen))
+            self._enter(lane, seen)
 
-    def _enter(self, lane: int, phase: Phase) -> None:
+    def _next(self, lane: int, seen: Stretch | None) -> Phase:
+        """Ask a learner for its next phase; say which one it was that could not learn."""
+        try:
+            return self._learners[lane].next(seen)
+        except NotLearnableError as problem:
+            name, seed = self._lanes[lane]
+            raise NotLearnableError(f"{name}, seed {seed}: {problem}") from problem
+
+    def _enter(self, lane: int, seen: Stretch | None) -> None:
+        """Have a lane go on with what its learner makes of the phase that is over."""
+        phase = self._next(lane, seen)
         self._began[lane] = self.done
         self._exploration[lane] = phase.exploration
         self._intervals_left[lane] = np.inf if phase.intervals is None else phase.intervals

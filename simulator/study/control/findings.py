@@ -66,7 +66,14 @@ def _last_interval(found: ControlStudy, seed: int) -> int:
 
 def words(found: ControlStudy) -> list[str]:
     """Return what the figures mean, the weightiest first."""
-    return [_ceiling(found), _learning(found), _rules(found), _table(found), _caution(found)]
+    return [
+        _ceiling(found),
+        _learning(found),
+        _rules(found),
+        _held(found),
+        _table(found),
+        _caution(found),
+    ]
 
 
 def _ceiling(found: ControlStudy) -> str:
@@ -82,13 +89,11 @@ def _ceiling(found: ControlStudy) -> str:
 
 
 def _learning(found: ControlStudy) -> str:
-    mixed, seeu, best = found.bands["mixed"], found.bands["seeu"], found.best_fixed
+    mixed, seeu, best = _lost(found, "mixed"), _lost(found, "seeu"), found.best_fixed
     end, fixed = found.checkpoints[-1], found.rule_regret(best)
     said = (
-        f"After {end:,} intervals the mixed learner has lost {mixed.mean[-1]:,.0f} "
-        f"({mixed.low[-1]:,.0f} to {mixed.high[-1]:,.0f}) against the oracle, SEEU "
-        f"{seeu.mean[-1]:,.0f} ({seeu.low[-1]:,.0f} to {seeu.high[-1]:,.0f}), {best.name} "
-        f"{fixed:,.0f}."
+        f"After {end:,} intervals the mixed learner has lost {mixed} against the oracle, SEEU "
+        f"{seeu}, {best.name} {fixed:,.0f}."
     )
     crossed = found.overtakes("mixed", best)
     if crossed is None:
@@ -100,9 +105,15 @@ def _learning(found: ControlStudy) -> str:
     )
 
 
+def _lost(found: ControlStudy, learner: str) -> str:
+    """Write the regret of a learner at the end with its band."""
+    mean, low, high = (float(curve[-1]) for curve in found.bands[learner])
+    spread = "one seed, no band" if np.isnan(low) else f"{low:,.0f} to {high:,.0f}"
+    return f"{mean:,.0f} ({spread})"
+
+
 def _rules(found: ControlStudy) -> str:
     rule, best = found.best_rule, found.best_fixed
-    learned = float(found.held["learned"].mean())
     said = f"Of rules that learn nothing, {rule.name} scores most: {rule.gain:.4f} ({rule.how})."
     if rule.gain - best.gain < NOTHING * best.gain:
         return f"{said} That is no more than {best.name} does."
@@ -111,7 +122,21 @@ def _rules(found: ControlStudy) -> str:
     crossed = found.overtakes("mixed", rule)
     if crossed is None:
         return f"{said} The learner has not caught it: take the rule, and tune it by the surrogate."
-    return f"{said} The learner is ahead of it from {crossed:,} intervals on ({learned:.4f} held)."
+    return f"{said} The learner is ahead of it from {crossed:,} intervals on."
+
+
+def _held(found: ControlStudy) -> str:
+    """Say what the exported table earns: the oracle's reward, and the gap on the same draws."""
+    gap = bootstrap(found.held["learned"] - found.held["oracle"])
+    score, low, high = (found.gain + float(bound) for bound in gap)
+    rule = max(found.rules, key=lambda one: one.gain)
+    against = "as much as, within the noise,"
+    if low > rule.gain or high < rule.gain:
+        against = "more than" if low > rule.gain else "less than"
+    return (
+        f"The exported table, held without learning, scores {score:.4f} an interval ({low:.4f} to "
+        f"{high:.4f}): {against} {rule.name} ({rule.gain:.4f})."
+    )
 
 
 def _table(found: ControlStudy) -> str:

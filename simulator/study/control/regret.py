@@ -1,4 +1,11 @@
-"""Regret curves with bootstrap bands over seeds."""
+"""Regret curves with bootstrap bands over seeds.
+
+Plain percentile intervals of few seeds are too narrow: of eight they cover the mean 9 times in 10
+where 95 % is meant. Here the percentiles are those that give Student's interval where seeds are
+normal, ``Phi(-sqrt(n / (n - 1)) t)`` with t the quantile of n - 1 degrees of freedom (the expanded
+percentile interval: Hesterberg, "What Teachers Should Know About the Bootstrap", The American
+Statistician 69, 2015).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr, stdtrit
 
 Floats = NDArray[np.float64]
 
@@ -20,7 +28,7 @@ CHECKPOINTS = 60
 
 
 class Band(NamedTuple):
-    """A mean over seeds and the percentile interval of its bootstrap."""
+    """A mean over seeds and the interval of its bootstrap, whose bounds are NaN for one seed."""
 
     mean: Floats
     low: Floats
@@ -39,7 +47,7 @@ def checkpoints(intervals: int) -> list[int]:
 
 
 def bootstrap(values: Floats, seed: int = 0) -> Band:
-    """Return the mean over the first axis and its percentile bootstrap interval.
+    """Return the mean over the first axis and its expanded percentile bootstrap interval.
 
     Parameters
     ----------
@@ -54,19 +62,15 @@ def bootstrap(values: Floats, seed: int = 0) -> Band:
     >>> band.mean.tolist(), band.low.tolist(), band.high.tolist()
     ([2.0, 5.0], [1.0, 5.0], [3.0, 5.0])
     """
-    means = _resampled(values, seed)
-    tail = 100.0 * (1.0 - CONFIDENCE) / 2.0
-    low, high = np.percentile(means, [tail, 100.0 - tail], axis=0)
-    return Band(values.mean(axis=0), low, high)
+    return Band(values.mean(axis=0), *_percentiles(_resampled(values, seed), len(values)))
 
 
 def ratio_of_means(above: ArrayLike, below: ArrayLike, seed: int = 0) -> Band:
     """Return the ratio of two means over the same seeds, and its paired bootstrap interval."""
     pairs = np.stack([np.asarray(above, float), np.asarray(below, float)], axis=1)
     means = _resampled(pairs, seed)
-    tail = 100.0 * (1.0 - CONFIDENCE) / 2.0
-    low, high = np.percentile(means[:, 0] / means[:, 1], [tail, 100.0 - tail])
-    return Band(*(np.asarray(x) for x in (pairs[:, 0].mean() / pairs[:, 1].mean(), low, high)))
+    low, high = _percentiles(means[:, 0] / means[:, 1], len(pairs))
+    return Band(np.asarray(pairs[:, 0].mean() / pairs[:, 1].mean()), low, high)
 
 
 def _resampled(values: Floats, seed: int) -> Floats:
@@ -74,3 +78,14 @@ def _resampled(values: Floats, seed: int) -> Floats:
     count = len(values)
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1.0 / count), RESAMPLES)
     return np.asarray(np.tensordot(drawn / count, values, axes=1))
+
+
+def _percentiles(resampled: Floats, seeds: int) -> tuple[Floats, Floats]:
+    """Return the bounds of the interval from resampled figures, float64[RESAMPLES, ...]."""
+    if seeds == 1:
+        none = np.full(resampled.shape[1:], np.nan)
+        return none, none
+    quantile = stdtrit(seeds - 1, (1.0 + CONFIDENCE) / 2.0)
+    tail = 100.0 * float(ndtr(-np.sqrt(seeds / (seeds - 1.0)) * quantile))
+    low, high = np.percentile(resampled, [tail, 100.0 - tail], axis=0)
+    return low, high

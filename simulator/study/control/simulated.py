@@ -134,6 +134,7 @@ def simulated_words(comparison: Comparison) -> list[str]:
     against = {
         f"the best fixed draft length ({best.name})": best.name,
         "its own schedule by batch": NEAREST,
+        "the cost model's schedule by batch": "batch_schedule",
         "the threshold": "threshold",
         "the cost model": "cost_model",
         "the oracle's table": ORACLE,

@@ -17,6 +17,7 @@ from simulator.speculation.control.assumptions import (
     moment_report,
     require_learnable,
 )
+from simulator.speculation.control.errors import NotLearnableError
 from simulator.speculation.control.grid import BeliefGrid
 from simulator.speculation.control.moments import TripleMoments
 from simulator.speculation.control.planning import Plan, plan
@@ -137,7 +138,7 @@ class ControlStudy:
 
     @property
     def best_rule(self) -> Baseline:
-        """The rule that earns most without learning and without changing a draft length blindly."""
+        """The rule that earns most of those that change the draft length without learning."""
         return max((rule for rule in self.rules if not rule.fixed), key=lambda rule: rule.gain)
 
     def final_regret(self, learner: str) -> Floats:
@@ -152,10 +153,11 @@ class ControlStudy:
     def overtakes(self, learner: str, rule: Baseline) -> int | None:
         """Return from how many intervals on the band of a learner lies below a rule's regret.
 
-        None: not within the study.
+        None: not within the study. Of one seed, which has no band, its own curve is taken.
         """
+        band = self.bands[learner]
         line = (self.gain - rule.gain) * np.array(self.checkpoints)
-        below = self.bands[learner].high < line
+        below = np.where(np.isnan(band.high), band.mean, band.high) < line
         above = np.flatnonzero(~below)
         first = 0 if not above.size else int(above[-1]) + 1
         return self.checkpoints[first] if first < len(below) else None
@@ -198,15 +200,31 @@ def study(
             f"seeds, 100 to {MOST_INTERVALS:,} intervals."
         )
     process = require_learnable(found.pomdp)
+    _require_plans(settings, intervals)
     race = Race(found.pomdp, settings, tuple(LEARNERS), intervals)
-    runs = race.run(seeds, workers, advance)
-    learned = final_plan(runs["mixed"], 0)
-    if learned is None:
-        raise ConfigError(
-            f"{intervals:,} intervals end before the mixed learner has a plan: it explores for "
-            f"first_exploration={settings.first_exploration:,} of them. Take more, or explore less."
-        )
-    return _judged(found, settings, process, runs, learned)
+    try:
+        runs = race.run(seeds, workers, advance)
+    except NotLearnableError as problem:
+        raise NotLearnableError(
+            f"{problem} Explorations are first_exploration={settings.first_exploration} and, of "
+            f"seeu, explore_intervals={settings.explore_intervals}; the {found.pomdp.states} "
+            "states are two for each bucket of backlog_edges."
+        ) from problem
+    return _judged(found, settings, process, runs)
+
+
+def _require_plans(settings: LearnerSettings, intervals: int) -> None:
+    """Refuse runs that end before the learners have a plan."""
+    explored = {
+        "mixed and sm_ucrl": ("first_exploration", settings.first_exploration),
+        "seeu": ("explore_intervals", settings.explore_intervals),
+    }
+    for learner, (name, length) in explored.items():
+        if length >= intervals:
+            raise ConfigError(
+                f"intervals={intervals} end before {learner} can have a plan: {name}={length} of "
+                "them explore. Take more intervals, or explore less."
+            )
 
 
 def _judged(
@@ -214,10 +232,9 @@ def _judged(
     settings: LearnerSettings,
     process: ProcessReport,
     runs: Mapping[str, LearnerRun],
-    learned: Plan,
 ) -> ControlStudy:
     """Hold what learners did against the oracle and the rules."""
-    pomdp = found.pomdp
+    pomdp, learned = found.pomdp, final_plan(runs["mixed"], 0)
     oracle = plan(pomdp, BeliefGrid(pomdp.states, settings.divisions))
     gain = oracle.gain
     if settings.divisions < FINE and comb(FINE + pomdp.states - 1, FINE) <= MOST_POINTS:

@@ -38,6 +38,10 @@ ACCEPTANCE_BUCKETS = 3
 """Buckets of first-position acceptance: equal thirds of the way from hard to easy."""
 
 
+_NEVER = 1e-9
+"""Long-run share of a phase and bucket below which it is rounding more than a number."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Surrogate:
     """A control problem with known truth.
@@ -124,9 +128,14 @@ def surrogate(
     Raises
     ------
     SimulatorError
-        If the scenario cannot be built, or has no phases, no bound on its queue, or no
-        load of its own.
+        If the scenario cannot be built, or has no phases, no bound on its queue or on the wait, or
+        no load of its own, or if a bucket of the backlog is never seen.
     """
+    if config.slo.ttft_s is None:
+        raise ConfigError(
+            "slo.ttft_s=null bounds no wait, and the score of the backlog is the share that begins "
+            "in time; set a bound, for example slo.ttft_s=2."
+        )
     rates = drains(build(config), instance.gammas)
     edges = (rates.max_running - 1,) if backlog_edges is None else backlog_edges
     if not all(0 <= edge < rates.most_requests for edge in edges) or sorted(set(edges)) != [*edges]:
@@ -138,6 +147,8 @@ def surrogate(
     phases = _phases(config, instance.interval_s * rates.mean_arrivals_per_s)
     moved = _moves(rates, instance.interval_s)
     lumping = Lumping(_long_run(phases, moved.mean(axis=1)), edges)
+    shares = lumping.weights.mean(axis=0) @ lumping.members.T
+    _require_seen(shares, edges, rates)
     scores = _scores(rates, lumping, config.slo.ttft_s)
     pomdp = Pomdp(
         transitions=np.einsum("pq,apbc->apbqc", phases, lumping.chain(moved)).reshape(
@@ -145,7 +156,7 @@ def surrogate(
         ),
         observations=_observations(rates, lumping, config, acceptance_edges),
         rewards=np.tile(scores, ACCEPTANCE_BUCKETS),
-        start=(lumping.weights.mean(axis=0) @ lumping.members.T).ravel(),
+        start=shares.ravel(),
     )
     return Surrogate(
         instance,
@@ -162,6 +173,17 @@ def surrogate(
             ]
         ),
     )
+
+
+def _require_seen(shares: Floats, edges: tuple[int, ...], rates: Drains) -> None:
+    """Refuse buckets of the backlog, shares float64[2, B], in which next to nobody ever is."""
+    never = np.flatnonzero(shares.min(axis=0) < _NEVER)
+    if never.size:
+        raise ConfigError(
+            f"at {rates.mean_arrivals_per_s:.6g} requests/s the backlog is never in bucket "
+            f"{never[0] + 1} of {len(edges) + 1} (backlog_edges={list(edges)}): there is nothing "
+            "to control. Change workload.rate, or backlog_edges."
+        )
 
 
 def _acceptance_edges(config: Config) -> tuple[float, ...]:
@@ -206,7 +228,7 @@ def _long_run(phases: Floats, moved: Floats) -> Floats:
     return np.asarray(stationary(joint.reshape(-1, size, size)).reshape(joint.shape[:3]))
 
 
-def _scores(rates: Drains, lumping: Lumping, ttft_s: float | None) -> Floats:
+def _scores(rates: Drains, lumping: Lumping, ttft_s: float) -> Floats:
     """Return the SLO score by bucket of the backlog: float64[B].
 
     Who comes while a place is free begins at once. Others wait until enough have left: an Erlang
@@ -216,9 +238,8 @@ def _scores(rates: Drains, lumping: Lumping, ttft_s: float | None) -> Floats:
     here = np.arange(most + 1)
     ahead = here - rates.max_running + 1
     leaving = rates.leaving_per_s.mean(axis=0)[:, -1]
-    bound_s = 0.0 if ttft_s is None else ttft_s
     # P(Erlang(k, mu) <= t) = 1 - Q(k, mu t), with Q the regularised upper incomplete gamma.
-    begun = 1.0 - gammaincc(np.maximum(ahead, 1), leaving[:, None] * bound_s)
+    begun = 1.0 - gammaincc(np.maximum(ahead, 1), leaving[:, None] * ttft_s)
     chance = np.where(ahead <= 0, 1.0, begun)
     chance[:, most] = 0.0
     spread = lumping.weights[:, :, None, :] * lumping.members

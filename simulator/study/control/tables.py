@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.errors import ConfigError
 from simulator.speculation.control.planning import Plan
 from simulator.speculation.control.pomdp import Pomdp
 from simulator.speculation.control.results import LearnerRun
@@ -54,13 +55,19 @@ def served_table(found: Surrogate, plan: Plan, **about: str) -> ServedTable:
     )
 
 
-def final_plan(run: LearnerRun, row: int) -> Plan | None:
-    """Return the last plan on beliefs of a learner on one of its seeds; None if it has none."""
+def final_plan(run: LearnerRun, row: int) -> Plan:
+    """Return the last plan on beliefs of a learner on one of its seeds.
+
+    Raises
+    ------
+    ConfigError
+        If the learner made none.
+    """
     for episode in reversed(run.episodes[row]):
         if episode.model is not None and episode.table is not None:
             gain = episode.gain or 0.0
             return Plan(episode.model, episode.table, gain, np.zeros(len(episode.table.actions)))
-    return None
+    raise ConfigError(f"{run.learner} made no plan on beliefs with seed {run.seeds[row]}.")
 
 
 def nearest_schedule(found: Surrogate, run: LearnerRun) -> NearestSchedule:

@@ -14,11 +14,17 @@ def test_checkpoints_rise_to_the_end():
 
 
 def test_bands_cover_the_mean_about_as_often_as_they_say():
-    generator, covered = np.random.default_rng(1), 0
-    for _ in range(60):
-        band = bootstrap(generator.normal(5.0, 1.0, 12))
-        covered += bool(band.low <= 5.0 <= band.high)
-    assert 48 <= covered <= 60  # percentile intervals of twelve are a little short
+    """Of eight seeds, too: plain percentiles cover the mean 9 times in 10 there."""
+    bands = bootstrap(np.random.default_rng(1).normal(5.0, 1.0, (8, 1000)))
+    covered = np.mean((bands.low <= 5.0) & (bands.high >= 5.0))
+    assert 0.93 <= covered <= 0.97
+
+
+def test_one_seed_has_no_band():
+    for band in (bootstrap(np.ones((1, 3))), ratio_of_means([2.0], [4.0])):
+        assert np.isfinite(band.mean).all()
+        assert np.isnan(band.low).all()
+        assert np.isnan(band.high).all()
 
 
 def test_a_ratio_is_paired():

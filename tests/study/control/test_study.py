@@ -19,6 +19,7 @@ from simulator.speculation.control.served import read_served
 from simulator.speculation.control.settings import LearnerSettings
 from simulator.study.control.findings import metrics, summary, words
 from simulator.study.control.records import write_records
+from simulator.study.control.regret import bootstrap
 from simulator.study.control.study import study
 from simulator.study.control.tables import along_phase, nearest_schedule
 
@@ -87,6 +88,28 @@ def test_words_say_what_there_is_to_win_and_what_it_costs(short):
     assert "Knowing the regime is worth" in said
     assert "the mixed learner has lost" in said
     assert "Not an online learner for production" in said
+
+
+def test_one_seed_shows_no_band(short):
+    rewards = short.found.pomdp.rewards
+    bands = {
+        name: bootstrap(run.regret(rewards, short.gain, short.checkpoints)[:1])
+        for name, run in short.runs.items()
+    }
+    one = replace(short, bands=bands)
+    assert words(one)[1].count("(one seed, no band)") == 2
+    lost = replace(short.best_fixed, gain=short.gain - 1.0)  # loses 1 an interval, from the first
+    assert one.overtakes("mixed", lost) == short.checkpoints[0]
+
+
+def test_the_exported_table_is_held_against_the_best_rule(short):
+    apart = short.held["oracle"] - 0.1
+    said = words(replace(short, held={**short.held, "learned": apart}))[3]
+    assert f"scores {short.gain - 0.1:.4f} an interval" in said
+    assert "less than" in said
+    even = words(replace(short, held={**short.held, "learned": short.held["oracle"]}))[3]
+    assert f"scores {short.gain:.4f}" in even
+    assert "more than" in even  # the oracle's gain is above every rule's
 
 
 def test_a_fixed_draft_length_that_wins_is_said_to(short):
@@ -158,8 +181,20 @@ def test_studies_out_of_bounds_are_refused(easy_to_learn, seeds, intervals, mess
 
 
 def test_a_study_that_ends_while_exploring_has_nothing_to_export(easy_to_learn):
-    with pytest.raises(ConfigError, match="end before the mixed learner has a plan"):
+    with pytest.raises(ConfigError, match="end before mixed and sm_ucrl can have a plan"):
         study(easy_to_learn, LearnerSettings(divisions=4), seeds=[0], intervals=200, workers=1)
+
+
+def test_seeu_needs_time_to_follow_a_plan_too(easy_to_learn):
+    settings = LearnerSettings(first_exploration=100, explore_intervals=500)
+    with pytest.raises(ConfigError, match="before seeu can have a plan: explore_intervals=500"):
+        study(easy_to_learn, settings, seeds=[0], intervals=500, workers=1)
+
+
+def test_a_learner_that_cannot_learn_is_named_with_what_to_set(easy_to_learn):
+    settings = LearnerSettings(divisions=4, first_exploration=30, explore_intervals=40)
+    with pytest.raises(NotLearnableError, match=r"^mixed, seed 7: .* first_exploration=30 and"):
+        study(easy_to_learn, settings, seeds=[7], intervals=200, workers=1)
 
 
 @pytest.mark.slow

@@ -84,14 +84,20 @@ REFUSED = {
     "no regime": ([*BOUNDED, "speculation.phases.alpha_hard=0.9"], "no regime to learn"),
     "no bound": (BASE, "max_queue=null lets requests wait"),
     "too many": ([*BOUNDED, "scheduler.max_num_seqs=1000"], "the surrogate follows 2 to"),
+    "never full": ([*BOUNDED, "workload.rate=0.0005"], "never in bucket 2 of 2"),
+    "never empty": ([*BOUNDED, "workload.rate=50"], "never in bucket 1 of 2"),
+    "no objective": ([*BOUNDED, "slo=none"], "slo.ttft_s=null bounds no wait"),
     "closed loop": ([*BASE, "workload=fixed_batch", "slo=chat"], "is a closed loop"),
 }
+
+
+QUICK = ("no bound", "no objective")
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        pytest.param(*case, id=name, marks=[] if name == "no bound" else [pytest.mark.slow])
+        pytest.param(*case, id=name, marks=[] if name in QUICK else [pytest.mark.slow])
         for name, case in REFUSED.items()
     ],
 )
