@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.commands.words import RUN_FOLDER, help_text, own_words, read_words
-from simulator.errors import ConfigError, unknown
+from simulator.commands.placement import Placement
+from simulator.commands.words import check_group, help_text, own_words, read_words
+from simulator.errors import ConfigError
 
 if TYPE_CHECKING:
     from simulator.hardware.prices import Prices
@@ -43,7 +44,7 @@ NO_CACHE = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(Placement):
     """What may be rented, within what, and how hard to look."""
 
     gpus: tuple[str, ...] = field(
@@ -93,19 +94,8 @@ class Settings:
         default=None,
         metadata={"help": "folder of results (default: ~/.cache/moesim/plan); none keeps none"},
     )
-    executor: str = field(default="processes", metadata={"help": "processes, or ray (a cluster)"})
-    workers: int | None = field(
-        default=None, metadata={"help": "simulations at a time (default: as many as CPUs)"}
-    )
-    address: str | None = field(
-        default=None, metadata={"help": "of the Ray cluster (default: one is started here)"}
-    )
     picture: bool = field(default=True, metadata={"help": "draw the Pareto front"})
     json: bool = field(default=False, metadata={"help": "print metrics as JSON, not tables"})
-
-    def __post_init__(self) -> None:
-        if self.workers is not None and not 1 <= self.workers <= 4096:
-            raise ConfigError(f"workers={self.workers} must lie in 1..4096.")
 
 
 def main(words: list[str]) -> int:
@@ -132,15 +122,10 @@ def main(words: list[str]) -> int:
 
 def _check(overrides: Sequence[str]) -> None:
     """Refuse words that are neither settings of this command nor of a scenario."""
-    from simulator.commands.settings import groups  # noqa: PLC0415 - `--help` does without
-
-    known = [*Settings.__dataclass_fields__, RUN_FOLDER, *groups()]
     for word in overrides:
-        key, equals, _ = word.partition("=")
-        if not equals:
+        if "=" not in word:
             raise ConfigError(f"{word!r} is no key=value. Try: moesim plan --help")
-        if key.lstrip("+~").isidentifier() and key not in {*groups(), "title"}:
-            raise ConfigError(f"{unknown('setting', key, known, word)} Try: moesim plan --help")
+        check_group(word, Settings, "plan")
 
 
 def _run(settings: Settings, overrides: Sequence[str], folder: Path) -> int:

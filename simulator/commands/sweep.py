@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.commands.words import RUN_FOLDER, help_text, own_words, read_words
-from simulator.errors import CapacityError, ConfigError, InvariantError, SimulatorError, unknown
+from simulator.commands.placement import Placement
+from simulator.commands.words import RUN_FOLDER, check_group, help_text, own_words, read_words
+from simulator.errors import CapacityError, ConfigError, InvariantError, SimulatorError
 
 if TYPE_CHECKING:
     from simulator.study.sweep.folder import Sweep
@@ -37,21 +38,10 @@ _WITHOUT_EFFECT = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Where the points run."""
+class Settings(Placement):
+    """Where the points run, and what is printed."""
 
-    executor: str = field(default="processes", metadata={"help": "processes, or ray (a cluster)"})
-    workers: int | None = field(
-        default=None, metadata={"help": "points at a time (default: as many as there are CPUs)"}
-    )
-    address: str | None = field(
-        default=None, metadata={"help": "of the Ray cluster (default: one is started here)"}
-    )
     json: bool = field(default=False, metadata={"help": "print metrics as JSON, not tables"})
-
-    def __post_init__(self) -> None:
-        if self.workers is not None and not 1 <= self.workers <= 4096:
-            raise ConfigError(f"workers={self.workers} must lie in 1..4096.")
 
 
 def main(words: list[str]) -> int:
@@ -83,8 +73,6 @@ def main(words: list[str]) -> int:
 
 def _check(overrides: Sequence[str]) -> None:
     """Refuse words that would do nothing, and near misses of the command's own."""
-    from simulator.commands.settings import groups  # noqa: PLC0415 - `--help` does without
-
     for word in overrides:
         key = word.partition("=")[0].lstrip("+~")
         if word.startswith("-"):
@@ -96,9 +84,7 @@ def _check(overrides: Sequence[str]) -> None:
                 f"{word} has no effect: moesim sweep runs without Hydra's launchers and logs. With "
                 "them: moesim simulate -m."
             )
-        if key.isidentifier() and key not in {*groups(), "title", "run"}:
-            known = [*Settings.__dataclass_fields__, RUN_FOLDER, *groups(), "title"]
-            raise ConfigError(f"{unknown('setting', key, known, word)} Try: moesim sweep --help")
+        check_group(word, Settings, "sweep", "run")
 
 
 def _run(settings: Settings, overrides: list[str], folder: Path | None, words: str) -> None:

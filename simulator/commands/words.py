@@ -110,6 +110,33 @@ def own_words(words: Sequence[str], schema: type) -> tuple[list[str], list[str]]
     return own, [word for word in words if word not in own]
 
 
+def check_group(word: str, schema: type, command: str, *sections: str) -> None:
+    """Refuse a word for the scenario whose key, without a dot, is neither a group nor ``title``.
+
+    So what is likely a misspelt setting of the command is told its nearest name.
+
+    Parameters
+    ----------
+    word
+        One that `own_words` leaves for the scenario.
+    schema, command
+        As in `read_words`.
+    sections
+        What else may be set as a whole.
+
+    Raises
+    ------
+    ConfigError
+        If it is unknown.
+    """
+    from simulator.commands.settings import groups  # noqa: PLC0415 - `--help` does without
+
+    key = word.partition("=")[0].lstrip("+~")
+    if key.isidentifier() and key not in {*groups(), "title", *sections}:
+        known = [*(field.name for field in fields(schema)), RUN_FOLDER, *groups(), "title"]
+        raise ConfigError(f"{unknown('setting', key, known, word)} {_try(command)}")
+
+
 def _bare(schema: type) -> str | None:
     """Return the setting that a word without ``=`` sets."""
     return next((field.name for field in fields(schema) if field.metadata.get("bare")), None)
@@ -178,9 +205,11 @@ def help_text(
         for field in fields(schema)
         if field.default_factory is MISSING
     }
+    # What a command shares with others comes last.
+    ordered = sorted(fields(schema), key=lambda field: field.name not in schema.__annotations__)
     entries = {
         _key(field, _shown(defaults.get(field.name))): field.metadata.get("help", "")
-        for field in fields(schema)
+        for field in ordered
     }
     entries[f"{RUN_FOLDER}=DIR"] = f"folder of the files (default: {default_folder})"
     lines = "\n".join(f"  moesim {example}" for example in examples)

@@ -29,9 +29,6 @@ from simulator.report.plots import drawing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FORMATS = ("png", "svg")
-"""Formats that a report draws its charts in."""
-
 _INCHES = {False: (5.6, 3.7), True: (9.6, 3.4)}
 """Width and height of a chart, by whether it is wide."""
 

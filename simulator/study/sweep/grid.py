@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -159,7 +159,15 @@ def _word(override: Override) -> Word:
         raise ConfigError(
             f"{override.input_line} has no end of values; list some, or give range(start,stop)."
         )
-    texts = tuple(dict.fromkeys(override.sweep_string_iterator()))
+    texts = tuple(_distinct(key, override.sweep_string_iterator()))
     if not texts:
         raise ConfigError(f"{override.input_line} has no value, so the sweep has no point.")
     return Word(key, texts, swept=True)
+
+
+def _distinct(key: str, texts: Iterable[str]) -> Iterable[str]:
+    """Return the first text of each value: two ways to write one, 0.5 and 5e-1, are one point."""
+    found: dict[str, str] = {}
+    for text in texts:
+        found.setdefault(repr(value_of(key, text)), text)
+    return found.values()

@@ -18,6 +18,7 @@ from simulator.study.sweep.grid import MAX_POINTS, read_grid
         (["a=choice([1,2],[3])", "b=c"], {"a": [[1, 2], [3]]}),
         (["a='1,2',x/y.csv"], {"a": ["1,2", "x/y.csv"]}),
         (["+a=true,false", "+a=1,1,2"], {"a": [1, 2]}),
+        (["a=0.5,5e-1,0.50,1"], {"a": [0.5, 1]}),
         (["slo=glob(*long*)"], {"slo": ["long_prompts"]}),
     ],
 )

@@ -134,7 +134,7 @@ def seen(offer: Json, objectives: Json) -> Table:
         )
         for each in offer["classes"]
     ]
-    caption = f"At the target load, on {offer['name']}"
+    caption = f"At the target load, on {offer['name']}; percentiles are means over the replications"
     return plain_table(caption, ["class", "in time>", "must be>", *headings, "objective"], rows)
 
 
@@ -183,6 +183,7 @@ def headroom(offer: Json) -> Table | None:
 def confirmation(found: Json) -> Table:
     """Return what fresh seeds made of the first deployment, and of the next cheaper."""
     checks = [("the first", found["top"]), ("the next cheaper", found["cheaper"])]
+    checks += [("the strongest cheaper", found["strongest"])]
     checks += [("before it, refuted", check) for check in found["failed"]]
     there = [(role, check) for role, check in checks if check is not None]
     names = list(dict.fromkeys(name for _, check in there for name in check["attainment"]))
