@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from simulator.study.plan.bench import Bench
@@ -97,8 +97,20 @@ def with_most_to_spare(bench: Bench, row: Row, designs: Sequence[Design]) -> Sea
     return Row(design, found, limit) if found.holds else row
 
 
-def completed(bench: Bench, row: Row, designs: Sequence[Design]) -> Search[Row]:
-    """Return a row with its gain over no speculation and its headroom."""
+def completed(
+    bench: Bench, row: Row, designs: Sequence[Design], refuted: Collection[Deployment]
+) -> Search[Row]:
+    """Return a row with its gain over no speculation and its headroom.
+
+    Parameters
+    ----------
+    bench, row
+        Where deployments run, and the row.
+    designs
+        All of its kind of GPU.
+    refuted
+        Deployments that fresh seeds have refuted.
+    """
     compared: Gain | None = None
     twin: RateLimit | None = None
     if row.deployment.speculates:
@@ -106,7 +118,7 @@ def completed(bench: Bench, row: Row, designs: Sequence[Design]) -> Search[Row]:
         each = plain.likely_rate if plain is not None else 0.0
         likely = each * row.deployment.replicas or row.limit.rate.value
         compared, twin = yield from gain(bench, row.limit, likely)
-    left = yield from headroom(bench, row.limit)
+    left = yield from headroom(bench, row.limit, refuted)
     return replace(row, twin=twin, gain=compared, headroom=left)
 
 

@@ -135,8 +135,8 @@ def _refute_cheaper(bench: Bench, runs: Runs, found: Findings, confirmation: Con
 
 def _completed(bench: Bench, found: Findings) -> Search[Row]:
     """Look closer at the first row."""
-    row = found.rows[0]
-    return (yield from completed(bench, row, found.of_kind(row.deployment.gpu)))
+    row, refuted = found.rows[0], {one.deployment for one in found.refuted}
+    return (yield from completed(bench, row, found.of_kind(row.deployment.gpu), refuted))
 
 
 def _nearest(bench: Bench, found: Findings) -> Search[NearestMiss]:

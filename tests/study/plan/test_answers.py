@@ -62,6 +62,9 @@ def test_headroom_counts_the_replicas_that_it_takes():
     found = drive(headroom(FormulaBench(), roomy), by_capacity(lambda _: 8.0))
     assert (found.one_less_holds, found.replicas_n_plus_1) == (True, 3)
     assert (found.peak_holds, found.peak_replicas) == (True, 3)
+    refuted = [PLAIN.with_replicas(2)]
+    found = drive(headroom(FormulaBench(), roomy, refuted), by_capacity(lambda _: 8.0))
+    assert (found.one_less_holds, found.replicas_n_plus_1) == (False, 4)
 
 
 def test_a_row_pools_its_replications():

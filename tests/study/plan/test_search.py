@@ -124,7 +124,7 @@ def test_no_simulation_exceeds_the_bound(case):
 @pytest.mark.parametrize("rate", [40.0, 150.0])
 def test_the_cheapest_is_that_of_brute_force(rate, tmp_path):
     """Every deployment and every number of replicas, against branch and bound."""
-    asked = question(rate, tensor_parallel=(1, 2), gammas=(0, 3), requests=500, cache=tmp_path)
+    asked = question(rate, tensor_parallel=(1, 2), gammas=(0, 3), requests=300, cache=tmp_path)
     found = answer(asked)
     variants = Variants(asked)
     bench = bench_of(
@@ -137,7 +137,9 @@ def test_the_cheapest_is_that_of_brute_force(rate, tmp_path):
             if held_by_replication(bench, deployment.with_replicas(replicas), rate):
                 needed.append(replicas * deployment.unit_gpus)
                 break
-    assert found.best.deployment.gpus == min(needed)
+    # Fresh seeds may refute what holds in the replications that brute force saw.
+    first, *_ = (*found.confirmation.failed, found.confirmation.top)
+    assert first.deployment.gpus == min(needed)
     again = answer(asked)
     assert again.offers == found.offers
     assert again.counts.simulated == 0
