@@ -12,7 +12,7 @@ from simulator.errors import ConfigError, InvariantError
 from simulator.study.executors import open_executor
 from simulator.study.sweep import run
 from simulator.study.sweep.composing import compose_points
-from simulator.study.sweep.folder import plan_sweep
+from simulator.study.sweep.folder import Sweep, plan_sweep
 from simulator.study.sweep.grid import read_grid
 from simulator.study.sweep.reading import read_points
 from simulator.study.sweep.run import BUG, at_work, outcome, run_missing
@@ -178,9 +178,8 @@ def test_more_values_of_an_axis_go_into_the_same_folder(sweep, tmp_path):
 )
 def test_another_question_is_refused(sweep, tmp_path, words, message):
     begin(sweep, tmp_path)
-    grid = read_grid(words)
     with pytest.raises(ConfigError, match=message):
-        begin(plan_sweep(grid, list(compose_points(grid))), tmp_path)
+        begin(Sweep(read_grid(words), sweep.entries), tmp_path)
 
 
 def test_files_of_something_else_are_left_alone(sweep, tmp_path):
