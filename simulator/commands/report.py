@@ -11,7 +11,7 @@ from simulator.errors import ConfigError, unknown
 
 PURPOSE = """\
 One self-contained HTML page of a run, a sweep or a plan: verdict, tables,
-charts, assumptions, and the command that asks again. It opens without a network."""
+charts, assumptions, and the command that asks again. It needs no network."""
 
 EXAMPLES = (
     "report runs/2026-01-31/12-00-00-000000",

@@ -12,6 +12,7 @@ from simulator.report.html.render import write_page
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DESKTOP, PHONE = 1280, 390
 FLAGS = ["--no-sandbox", "--disable-gpu"]  # root has no sandbox, and CI no GPU to draw on
+PATIENCE_MS = 120_000  # a page takes a second, and ten times as long beside other tests
 DRAWN = """() => [...document.querySelectorAll(".chart")].map((box) => {
     const size = box.querySelector("svg.main-svg").getBoundingClientRect();
     return [size.width, size.height];
@@ -40,12 +41,13 @@ def opened(browser, path):
     """Open a page; what it complains of and what it asks for is noted."""
     noted = {"said": [], "asked": []}
     context = browser.new_context()
+    context.set_default_timeout(PATIENCE_MS)
     tab = context.new_page()
     tab.on("console", lambda message: noted["said"].append(message.text))
     tab.on("pageerror", lambda error: noted["said"].append(str(error)))
     tab.on("request", lambda request: noted["asked"].append(request.url))
     tab.goto(path.as_uri())
-    tab.wait_for_selector("html[data-drawn]", timeout=30_000)
+    tab.wait_for_selector("html[data-drawn]")
     try:
         yield tab, noted
     finally:
