@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 Floats = NDArray[np.float64]
 
@@ -24,12 +27,14 @@ Disturb = Callable[["Mlp", Floats, NDArray[np.int64]], Floats]
 """Changes a batch of inputs before a step of training: given the network, inputs and rows."""
 
 
-one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
-"""Decorates a function whose matrices are multiplied by one thread.
+def one_thread(function: F) -> F:
+    """Decorate a function whose matrices are to be multiplied by one thread.
 
-Small matrices gain nothing by several threads, which on busy machines wait for one another a
-hundred times as long as they work. The last bits of a product do not depend on the machine's cores.
-"""
+    Small matrices gain nothing by several threads, which on a busy machine wait for one another a
+    hundred times as long as they work. Nor do the last bits of a product depend on its cores then.
+    """
+    wrapped: F = threadpool_limits.wrap(limits=1, user_api="blas")(function)
+    return wrapped
 
 
 class Mlp:

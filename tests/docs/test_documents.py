@@ -50,7 +50,7 @@ def timed(command):
 def test_commands_run(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = shlex.split(command.replace("=examples/", f"={ROOT}/examples/"))[1:]
-    if words[0] == "simulate":
+    if words[0] in ("simulate", "sweep"):
         words += SHORT
     assert main(words) == 0
     assert capsys.readouterr().out

@@ -9,8 +9,8 @@ from simulator.mlp import Mlp
 from simulator.serving.tenants.clients import Pictures
 from simulator.serving.tenants.config import AttackConfig, TenantsConfig
 from simulator.serving.tenants.defended import Defended
-from simulator.serving.tenants.neighbours import Tenancy
 from simulator.serving.tenants.session import Session
+from simulator.serving.tenants.tenancy import Tenancy
 from simulator.streams import Streams
 
 PIXELS = 16

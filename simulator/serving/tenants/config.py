@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import simulator.serving.tenants.square  # noqa: F401 - registers itself
 from simulator.errors import ConfigError, unknown
 from simulator.serving.tenants.attacks import ATTACKS, Reach
 from simulator.serving.tenants.balls import NORMS

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-import simulator.serving.tenants.square  # noqa: F401 - registers itself
 from simulator.serving.tenants.attacks import ATTACKS
 from simulator.serving.tenants.config import AttackConfig
 

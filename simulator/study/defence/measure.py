@@ -15,9 +15,9 @@ from simulator.scenario import Scenario
 from simulator.serving.cluster import Cluster
 from simulator.serving.tenants.clients import BUDGET, HIT, Pictures, SessionRow
 from simulator.serving.tenants.defended import Defended
-from simulator.serving.tenants.neighbours import Tenancy
 from simulator.serving.tenants.query import ATTACK, BENIGN
 from simulator.serving.tenants.session import margins
+from simulator.serving.tenants.tenancy import Tenancy
 from simulator.streams import Streams
 from simulator.study.defence.models import trained
 from simulator.study.defence.question import Case, Question, scenario_beside

@@ -13,7 +13,7 @@ from simulator.scenario import Scenario, build
 from simulator.serving.cluster import Cluster
 from simulator.serving.tenants.config import AttackConfig, EndpointConfig, TenantsConfig
 from simulator.serving.tenants.defended import Defended
-from simulator.serving.tenants.neighbours import Tenancy
+from simulator.serving.tenants.tenancy import Tenancy
 from simulator.streams import Streams
 
 REQUESTS = 20

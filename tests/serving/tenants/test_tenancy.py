@@ -15,8 +15,8 @@ from simulator.serving.tenants.config import (
     LimitsConfig,
     TenantsConfig,
 )
-from simulator.serving.tenants.neighbours import Tenancy
 from simulator.serving.tenants.query import ATTACK, BENIGN
+from simulator.serving.tenants.tenancy import Tenancy
 
 # A ball too small to succeed in: every session runs to its budget.
 HOPELESS = AttackConfig(kind="nes", radius=1e-6, mu=0.01, samples=5, budget=110)
