@@ -124,9 +124,20 @@ def _holds(outcome: Outcome, objectives: Sequence[SloConfig]) -> bool:
     )
 
 
-def rate_ratio(limit: RateLimit, other: RateLimit) -> Interval | None:
+def rate_ratio(limit: RateLimit, other: RateLimit, tolerance: float) -> Interval | None:
     """Return the ratio of two highest rates with its interval, paired by replication.
 
     None where one of them holds no rate.
+
+    Parameters
+    ----------
+    limit, other
+        The two.
+    tolerance
+        How exactly each was searched, relative. The interval is wider by what that leaves open:
+        replications that end at the same rates would seem to leave nothing.
     """
-    return paired_ratio(limit.rates, other.rates)
+    found = paired_ratio(limit.rates, other.rates)
+    if found is None or found.low is None or found.high is None:
+        return found
+    return Interval(found.value, found.low / (1.0 + tolerance), found.high * (1.0 + tolerance))

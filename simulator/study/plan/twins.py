@@ -35,7 +35,7 @@ def gain(bench: Bench, limit: RateLimit, likely_rate: float) -> Search[tuple[Gai
     other = yield from highest_rate(bench, twin, likely_rate)
     pair = yield from _pair(bench, limit, bench.question.target_rate)
     found = Gain(
-        max_rate=rate_ratio(limit, other),
+        max_rate=rate_ratio(limit, other, bench.question.effort.rate_tolerance),
         tpot=tpot_ratio(*pair),
         twin_max_rate_per_s=other.rate,
     )

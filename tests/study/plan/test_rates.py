@@ -54,9 +54,11 @@ def test_the_ratio_is_paired():
     answer = by_replication({0: [9.0, 10.0, 11.0], 3: [18.0, 20.0, 22.0]})
     fast = drive(highest_rate(FormulaBench(), speculative, 20.0), answer)
     slow = drive(highest_rate(FormulaBench(), PLAIN, 10.0), answer)
-    ratio = rate_ratio(fast, slow)
+    ratio = rate_ratio(fast, slow, 0.05)
     assert ratio.value == pytest.approx(2.0, rel=0.05)
     assert ratio.high - ratio.low < 0.2 < fast.rate.high - fast.rate.low
+    # Equal ratios say nothing of what the bisections leave open.
+    assert ratio.high / ratio.low == pytest.approx(1.05**2)
 
 
 def test_a_gain_over_nothing_is_none():

@@ -93,18 +93,31 @@ def _on_lines(name: str) -> str:
 
 
 def _nearest(objectives: Json, classes: Sequence[Json], latency: str) -> str:
-    """Write the 99th percentile of the class nearest its bound, and the bound."""
+    """Write the tail of the class nearest its bound, and the bound."""
 
     def fullness(each: Json) -> float:
-        bound, value = objectives.get(each["name"], {}).get(latency), each[latency]["p99"]
+        bound, (_, value) = objectives.get(each["name"], {}).get(latency), _tail(each[latency])
         return 0.0 if bound is None or value is None else value / bound
 
     if not classes:
         return ABSENT
     worst = max(classes, key=fullness)
     bound = objectives.get(worst["name"], {}).get(latency)
-    text = seconds(worst[latency]["p99"])
+    label, value = _tail(worst[latency])
+    text = seconds(value) if label == "p99" else f"{label} {seconds(value)}"
     return text if bound is None else f"{text}\nof {seconds(bound)}"
+
+
+def _tail(found: Json) -> tuple[str, float | None]:
+    """Return the highest percentile that enough requests stand behind, and its name.
+
+    Examples
+    --------
+    >>> _tail({"p50": 0.1, "p90": 0.2, "p99": None})
+    ('p90', 0.2)
+    """
+    known = [(label, found[label]) for label in QUANTILES if found.get(label) is not None]
+    return known[-1] if known else ("p99", None)
 
 
 def seen(offer: Json, objectives: Json) -> Table:
