@@ -59,6 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _worded(error: BaseException) -> tuple[str, int]:
     """Return the message and the exit code of an error."""
+    if isinstance(error, ImportError) and isinstance(error.__cause__, KeyboardInterrupt):
+        error = error.__cause__  # a compiled module that is interrupted in the making says so
     if isinstance(error, KeyboardInterrupt):
         # A command that can go on later says so in the exception.
         what = str(error) or "what had not ended has no summary."

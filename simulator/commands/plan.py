@@ -130,10 +130,17 @@ def _check(overrides: Sequence[str]) -> None:
 
 def _run(settings: Settings, overrides: Sequence[str], folder: Path) -> int:
     # Slow to import, and `--help` does without.
+    from simulator.commands.findings import claim_folder  # noqa: PLC0415
     from simulator.hardware.prices import load_prices  # noqa: PLC0415
     from simulator.study.executors import open_executor  # noqa: PLC0415
     from simulator.study.plan.economics import with_costs  # noqa: PLC0415
 
+    claim_folder(folder, "plan.json")
+    cache = cache_folder(settings.cache)
+    if cache is not None and cache.exists() and not cache.is_dir():
+        raise ConfigError(
+            f"cache={str(cache)!r} is a file; name a folder, or none to keep nothing."
+        )
     prices = load_prices(settings.prices)
     executor = open_executor(settings.executor, settings.address)
     asked = question(settings, overrides, prices)
@@ -201,6 +208,7 @@ def question(settings: Settings, overrides: Sequence[str], prices: Prices) -> Qu
     )
     known = known_prices(prices, settings.gpus, settings.max_usd_per_hour)
     check_overrides(tuple(overrides))
+    _check_models(settings.models, overrides)
     return Question(
         overrides=tuple(overrides),
         config=compose_point(list(overrides), "plan"),
@@ -210,6 +218,21 @@ def question(settings: Settings, overrides: Sequence[str], prices: Prices) -> Qu
         usd_per_gpu_hour=known,
         peak_to_mean=settings.peak_to_mean,
     )
+
+
+def _check_models(models: Sequence[str], overrides: Sequence[str]) -> None:
+    """Refuse models that there are none of, and a choice of one beside a choice among several."""
+    from simulator.commands.settings import group_options  # noqa: PLC0415
+
+    shipped = group_options("model")
+    for name in models:
+        if name not in shipped:
+            raise ConfigError(unknown("model", name, shipped, "models="))
+    chosen = next((word for word in overrides if word.startswith("model=")), None)
+    if models and chosen is not None:
+        raise ConfigError(
+            f"{chosen} has no effect beside models={','.join(models)}; name all models there."
+        )
 
 
 def _splits(disaggregate: bool) -> tuple[Any, ...]:

@@ -89,10 +89,14 @@ def _check(overrides: Sequence[str]) -> None:
 
 def _run(settings: Settings, overrides: list[str], folder: Path | None, words: str) -> None:
     # Slow to import, and `--help` does without.
+    from simulator.commands.findings import claim_folder  # noqa: PLC0415
     from simulator.report.progress import progress  # noqa: PLC0415
     from simulator.study.executors import open_executor  # noqa: PLC0415
+    from simulator.study.sweep.reading import SWEEP  # noqa: PLC0415
     from simulator.study.sweep.run import at_work, run_missing  # noqa: PLC0415
 
+    if folder is not None:
+        claim_folder(folder, SWEEP)
     executor = open_executor(settings.executor, settings.address)
     sweep = _composed(overrides)
     folder = folder or sweep.default_folder

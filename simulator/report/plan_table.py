@@ -16,38 +16,36 @@ from simulator.study.plan.result import ClassOutcome, Offer, Plan
 from simulator.trace.latencies import QUANTILES
 from simulator.trace.statistics import Interval
 
-WIDTH = 100
-"""Characters of a line that the ranked table needs, where no terminal says that there are fewer."""
+WIDTH = 80
+"""Characters of a line of the ranked table."""
 
 
 def print_ranked(plan: Plan, console: Console) -> None:
-    """Print the ranked table in `WIDTH` characters, or as many as a terminal has."""
-    before = console.width
-    if not console.is_terminal:
-        console.width = WIDTH
-    console.print(_ranked(plan), width=min(console.width, WIDTH))
-    console.width = before
+    """Print the ranked table in `WIDTH` characters; a narrower terminal wraps it, nothing is cut.
+
+    Rich would leave out the last columns.
+    """
+    console.print(_ranked(plan), width=WIDTH, soft_wrap=True)
 
 
-_DEPLOYMENT_WIDTH = 19
-"""Characters that the names of GPUs fit in."""
+_DEPLOYMENT_WIDTH = 14
+"""Characters below which the names of most GPUs do not fit in a line."""
 
 
 def _ranked(plan: Plan) -> Table:
-    """Return the ranked table, three lines a row."""
+    """Return the ranked table, three lines a row as in its headings."""
     table = frame(
         ">",
         "deployment",
-        "USD/h>",
-        "USD/\n1M tok>",
-        "J/\ntoken>",
-        "req/s held,\nbound by>",
-        "SD gain>",
-        "TTFT\np99>",
-        "TPOT\np99>",
-        "tokens/\nround>",
+        "USD/h\nUSD/1M tok\nJ/token>",
+        "req/s held\n95 % range\nbound by>",
+        "SD gain\n95 % range\ntok/round>",
+        "TTFT\np99\n/ bound>",
+        "TPOT\np99\n/ bound>",
         tight=True,
     )
+    for column in table.columns:
+        column.overflow = "fold"
     table.columns[1].min_width = _DEPLOYMENT_WIDTH
     for rank, offer in enumerate(plan.offers, start=1):
         table.add_row(*_row(plan, rank, offer))
@@ -56,18 +54,17 @@ def _ranked(plan: Plan) -> Table:
 
 
 def _row(plan: Plan, rank: int, offer: Offer) -> list[str]:
-    bound, gain = offer.binding_constraint, offer.gain.max_rate if offer.gain else None
+    money = (offer.usd_per_hour, offer.usd_per_million_tokens, offer.joules_per_token)
+    held = _with_bounds(offer.max_rate_per_s) if offer.meets else "fails\n"
+    gain = _with_bounds(offer.gain.max_rate if offer.gain else None, "x")
     return [
         str(rank),
         _deployment(offer.deployment, several=len(plan.question.candidates.models) > 1),
-        number(offer.usd_per_hour),
-        number(offer.usd_per_million_tokens),
-        number(offer.joules_per_token),
-        f"{_with_bounds(offer.max_rate_per_s) if offer.meets else 'fails'}\n{bound}",
-        _with_bounds(gain, "x"),
+        "\n".join(map(number, money)),
+        f"{held}\n{offer.binding_constraint}",
+        f"{gain}\n{number(offer.acceptance_length)}",
         _nearest(plan, offer, "ttft_s"),
         _nearest(plan, offer, "tpot_s"),
-        number(offer.acceptance_length),
     ]
 
 
@@ -85,12 +82,12 @@ def _deployment(deployment: Deployment, *, several: bool) -> str:
 
 
 def _with_bounds(found: Interval | None, unit: str = "") -> str:
-    """Write an estimate, and its interval below."""
+    """Write an estimate, and its interval or an empty line below."""
     if found is None:
-        return ABSENT
+        return f"{ABSENT}\n"
     text = f"{number(found.value)}{unit}"
     if found.low is None or found.high is None:
-        return text
+        return f"{text}\n"
     return f"{text}\n{number(found.low)}-{number(found.high)}"
 
 

@@ -33,7 +33,7 @@ def _instead(folder: Path) -> str:
         return f"holds a run that was cut off; see moesim recover {folder}, or run it again."
     inner = sorted(path.parent for path in folder.glob("*/requests.parquet"))
     if inner:
-        return f"holds {len(inner)} runs; give one of them, as in {inner[0]}."
+        return f"holds folders of runs, not a run; give one of them, as in {inner[0]}."
     return (
         "holds no trace of a run (requests.parquet, iterations.parquet); give the folder of a "
         "run of moesim simulate."

@@ -39,7 +39,7 @@ def test_a_run_is_exported_and_the_file_named(moesim, run, tmp_path):
         (["export", ".", "--perfetto", "from_s=3", "to_s=2"], "must be later"),
         (["export", ".", "--perfetto", "max_events=3"], "1000..100000000"),
         (["export", ".", "--perfeto"], "no key=value"),
-        (["compare", "run"], "1 runs are named"),
+        (["compare", "run"], "one run is named, and it takes two"),
         (["compare", ".", "run", "jsn=true"], "Did you mean 'json'"),
     ],
 )

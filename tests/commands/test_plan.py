@@ -100,11 +100,39 @@ def test_json_prints_the_metrics_alone(moesim, answered, short):
         (["gpus=h200_sxm,b300_sxm", "max_usd_per_hour=50"], "has no price of b300_sxm"),
         (["replications=1"], "replications=1 must be at least 2"),
         (["executor=rya"], "Did you mean 'ray'"),
+        (["models=qwen3_235b"], "unknown model 'qwen3_235b' in models="),
+        (["models=qwen3_32b", "model=qwen3_30b_a3b"], "has no effect beside models=qwen3_32b"),
+        (["policies=cost_modle"], "Did you mean 'cost_model'"),
+        (["gammas=0", "policies=cost_model"], "policies=cost_model has no effect"),
+        (["gammas=0,3,3"], "gammas=3 is there twice"),
+        (["gpus=h100_sxm,h100_sxm"], "gpus=h100_sxm is there twice"),
+        (["data_parallel=0"], "data_parallel=0 must be at least 1"),
+        (["requests=1"], "requests=1 must be at least 100"),
+        (["confirmations=0"], "confirmations=0 must be at least 1"),
+        (["speculation=off"], "set gammas=0 to plan without speculation"),
     ],
     ids=lambda value: value[0].replace("=", "_") if isinstance(value, list) else "",
 )
 def test_wrong_words_are_refused_before_anything_is_searched(moesim, words, message):
     code, out, err = moesim("plan", "workload.rate=2", *words)
+    assert (code, out) == (2, "")
+    assert message in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("plan cache=file", "cache='file' is a file"),
+        ("plan hydra.run.dir=file", "'file' is a file"),
+        ("plan hydra.run.dir=run", "'run' holds results of moesim simulate"),
+        ("sweep speculation.gamma=1,2 hydra.run.dir=run", "'run' holds results of moesim simulate"),
+    ],
+)
+def test_files_that_are_in_the_way_are_refused_before_anything_runs(moesim, words, message):
+    Path("file").touch()
+    Path("run").mkdir()
+    Path("run/requests.parquet").touch()
+    code, out, err = moesim(*words.split(), "workload.rate=2")
     assert (code, out) == (2, "")
     assert message in " ".join(err.split())
 

@@ -97,7 +97,7 @@ def _instead(folder: Path) -> str:
     )
     if inner:
         return (
-            f"holds {len(inner)} runs, not one. Report one of them, for example: moesim report "
+            f"holds no results of its own, but folders that do. Report one of them: moesim report "
             f"{folder / inner[0]}"
         )
     return f"holds none of {', '.join(_MARKS.values())}. {_MAKES}"

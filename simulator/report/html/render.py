@@ -68,8 +68,8 @@ def write_page(page: Page, path: Path) -> Path:
         os.replace(partial, path)
     except OSError as error:
         raise ConfigError(
-            f"cannot write {str(path)!r}: {error.strerror}. Free the disk or choose another file "
-            "with file=FILE."
+            f"cannot write {str(path)!r}: {error.strerror}. Free the disk or choose another "
+            "folder with hydra.run.dir=FOLDER."
         ) from error
     return path
 

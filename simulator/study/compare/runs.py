@@ -63,7 +63,10 @@ def read_runs(folders: Sequence[Path]) -> list[StoredRun]:
         If a folder is not that of a run that ended.
     """
     if len(folders) < 2:
-        raise ConfigError(f"{len(folders)} runs are named; it takes two or more to compare.")
+        named = "one run is named" if folders else "no run is named"
+        raise ConfigError(
+            f"{named}, and it takes two or more to compare. Try: moesim compare --help"
+        )
     resolved = [folder.resolve() for folder in folders]
     for position, folder in enumerate(folders):
         if resolved[position] in resolved[:position]:

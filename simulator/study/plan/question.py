@@ -10,12 +10,15 @@ from simulator.config import Config
 from simulator.errors import ConfigError
 from simulator.hardware.gpu import load_gpu
 from simulator.slo import SloConfig
-from simulator.speculation.policies import FIXED
+from simulator.speculation.policies import FIXED, POLICIES
 from simulator.study.plan.deployment import NATIVE, Split
 from simulator.study.plan.objectives import objectives_of
 
 PEAK_TO_MEAN = 1.71
 """Peak hour over mean where the workload does not say: Azure's conversations of 2024 (assumed)."""
+
+LEAST_REQUESTS = 100
+"""Requests of a replication at least. Assumed: with fewer, one that is late is more than 1 %."""
 
 OWNED = {
     "hardware": "gpus=",
@@ -96,8 +99,27 @@ class Candidates:
                 raise ConfigError(
                     f"{name}= is empty, so there is nothing to choose from; name at least one."
                 )
+        self._check_each()
         for gpu in self.gpus:
             load_gpu(gpu)
+        for policy in self.policies:
+            POLICIES.get(policy, "policies")
+        if not any(self.gammas) and self.policies != (FIXED,):
+            raise ConfigError(
+                f"policies={','.join(self.policies)} has no effect: gammas=0 drafts nothing. Leave "
+                "it out, or add draft lengths to gammas=."
+            )
+
+    def _check_each(self) -> None:
+        """Refuse a value that is there twice, and sizes that are none."""
+        sizes = {"tensor_parallel", "data_parallel", "pipeline_parallel", "max_num_seqs"}
+        for name in (*sorted(sizes), "gpus", "models", "precisions", "gammas", "policies"):
+            values = getattr(self, name)
+            for at, value in enumerate(values):
+                if value in values[:at]:
+                    raise ConfigError(f"{name}={value} is there twice; name it once.")
+                if name in sizes and value < 1:
+                    raise ConfigError(f"{name}={value} must be at least 1.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,11 +182,14 @@ class Effort:
             )
         if self.confirmations < 1:
             raise ConfigError(
-                f"confirmations={self.confirmations!r} must be at least 1: without fresh seeds "
-                "nothing confirms the first row."
+                f"confirmations={self.confirmations!r} must be at least 1: the first row of a plan "
+                "is never one that only the search has seen."
             )
-        if self.requests is not None and self.requests < 1:
-            raise ConfigError(f"requests={self.requests!r} must be at least 1.")
+        if self.requests is not None and self.requests < LEAST_REQUESTS:
+            raise ConfigError(
+                f"requests={self.requests!r} must be at least {LEAST_REQUESTS}: fewer do not tell "
+                "whether a share of requests is in time. Leave it out for as many as it takes."
+            )
         if not 0.001 <= self.rate_tolerance <= 0.5:
             raise ConfigError(f"rate_tolerance={self.rate_tolerance!r} must lie in 0.001..0.5.")
 
@@ -221,6 +246,12 @@ class Question:
             raise ConfigError(
                 "speculation.drafter_gpus=own: a plan does not place drafters on GPUs of their "
                 "own; take shared."
+            )
+        drafting = self.config.speculation
+        if drafting.acceptance == "iid" and drafting.alpha == 0.0 and any(self.candidates.gammas):
+            raise ConfigError(
+                "speculation.alpha=0.0 accepts no draft, so draft lengths above 0 have no effect; "
+                "set gammas=0 to plan without speculation, or choose another speculation=."
             )
         if self.peak_to_mean is not None and self.peak_to_mean < 1.0:
             raise ConfigError(f"peak_to_mean={self.peak_to_mean!r} must be at least 1.")

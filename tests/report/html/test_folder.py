@@ -34,7 +34,7 @@ def test_what_lies_there_tells_the_kind(tmp_path, names, kind):
         (("summary.json",), "no requests.parquet and no iterations.parquet"),
         (("requests.parquet.incomplete",), "moesim recover"),
         (("parts/requests.arrows",), "was cut off"),
-        (("0/summary.json", "1/summary.json"), "holds 2 runs, not one"),
+        (("0/summary.json", "1/summary.json"), "no results of its own, but folders that do"),
     ],
     ids=["empty", "no trace", "incomplete", "parts", "multirun"],
 )

@@ -39,7 +39,7 @@ def plan_json(plan: Plan, verdict: str, served: Mapping[Deployment, Mapping[str,
         "verdict": verdict,
         "question": {
             "model": question.config.model.title,
-            "workload": question.config.workload.kind,
+            "workload": question.config.workload.preset or question.config.workload.kind,
             "overrides": list(question.overrides),
             "target_rate_per_s": question.target_rate,
             "objectives": {name: asdict(slo) for name, slo in question.objectives.items()},
