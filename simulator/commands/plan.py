@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from simulator.commands.placement import Placement
 from simulator.commands.words import check_group, help_text, own_words, read_words
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, unknown
 
 if TYPE_CHECKING:
     from simulator.hardware.prices import Prices
