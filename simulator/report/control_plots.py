@@ -76,6 +76,7 @@ def _draw_errors(axes: Axes, found: ControlStudy) -> None:
         axis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1000:,g}k")
     axes.yaxis.set_major_formatter("{x:g}")
+    axes.tick_params(axis="x", labelsize=7)  # a short range has many ticks
     axes.set_xlabel("intervals before the estimate")
     axes.legend(frameon=False, loc="best", fontsize=8)
     axes.set_title("errors of the mixed learner's models")

@@ -16,6 +16,9 @@ from simulator.trace.json_file import Json
 NOTHING = 0.01
 """A ceiling below this share of the best fixed draft length's score is not worth learning for."""
 
+ENOUGH_SEEDS = 8
+"""From so many seeds on bands cover as much as they say, 95 %; those of four cover 87 %."""
+
 _DAY_S = 86_400.0
 
 
@@ -152,7 +155,8 @@ def _table(found: ControlStudy) -> str:
 
 
 def _caution(found: ControlStudy) -> str:
-    settings = found.settings
+    settings, seeds = found.settings, len(found.runs["mixed"].seeds)
+    few = "" if seeds >= ENOUGH_SEEDS else f" Bands of {seeds} seeds cover less than 95 %."
     optimism = (
         "optimism is off (c = 0)"
         if not settings.optimism
@@ -161,7 +165,7 @@ def _caution(found: ControlStudy) -> str:
     return (
         "Not an online learner for production: it needs the number of states, a world that stays "
         f"as it is, and some {settings.first_exploration:,} intervals of blind exploration; "
-        f"{optimism}."
+        f"{optimism}.{few}"
     )
 
 

@@ -88,6 +88,7 @@ def test_words_say_what_there_is_to_win_and_what_it_costs(short):
     assert "Knowing the regime is worth" in said
     assert "the mixed learner has lost" in said
     assert "Not an online learner for production" in said
+    assert "Bands of 2 seeds cover less than 95 %" in said
 
 
 def test_one_seed_shows_no_band(short):
