@@ -22,6 +22,8 @@ def premises(bench: Bench, rows: Sequence[Row]) -> tuple[str, ...]:
         f"runs see {horizon.span_s:.0f} s of arrivals, of which the first "
         f"{horizon.warmup_fraction:.0%} fill the deployment and are cut",
         f"the peak hour has {peak:g} times the mean rate ({source})",
+        f"highest rates are found to within {question.effort.rate_tolerance:.0%} in each "
+        "replication; percentiles of latencies are means over the replications of theirs",
         "replicas are equal, and none fails or is added while it runs",
     ]
     if any(precision != NATIVE for precision in question.candidates.precisions):

@@ -137,7 +137,8 @@ class PricedReplica:
 
     def _token_s(self, traffic: Traffic) -> Floats:
         """Time per output token over the batches, each at its best draft length, s."""
-        return np.min([self._token_s_at(steps, traffic) for steps in self._lengths], axis=0)
+        best: Floats = np.min([self._token_s_at(steps, traffic) for steps in self._lengths], axis=0)
+        return best
 
     def _token_s_at(self, steps: CompiledSteps, traffic: Traffic) -> Floats:
         context, batches = traffic.context_tokens, self.batches.astype(int).tolist()
