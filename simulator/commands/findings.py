@@ -13,7 +13,6 @@ from simulator.commands.screen import screen
 from simulator.errors import ConfigError
 from simulator.trace.json_file import json_safe, write_json
 
-
 _OWNERS = {
     "plan.json": "plan",
     "sweep.json": "sweep",
