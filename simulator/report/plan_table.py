@@ -26,7 +26,7 @@ def print_ranked(plan: Plan, console: Console) -> None:
     Rich would leave out the last columns.
     """
     before, console.width = console.width, WIDTH
-    console.print(_ranked(plan), soft_wrap=True)
+    console.print(_ranked(plan))
     console.width = before
 
 
