@@ -25,7 +25,9 @@ def print_ranked(plan: Plan, console: Console) -> None:
 
     Rich would leave out the last columns.
     """
-    console.print(_ranked(plan), width=WIDTH, soft_wrap=True)
+    before, console.width = console.width, WIDTH
+    console.print(_ranked(plan))
+    console.width = before
 
 
 _DEPLOYMENT_WIDTH = 14

@@ -85,6 +85,15 @@ def test_unexpected_error_shows_where_it_happened(moesim, monkeypatch):
     assert err.splitlines()[-2] == "moesim: unexpected ZeroDivisionError, see above."
 
 
+def test_an_interrupt_while_a_compiled_module_loads_is_no_bug(monkeypatch, moesim):
+    error = ImportError("initialization failed")
+    error.__cause__ = KeyboardInterrupt()
+    raising(monkeypatch, error)
+    code, _, err = moesim("simulate")
+    assert code == 130
+    assert err.startswith("moesim: interrupted")
+
+
 def test_interrupt(moesim, monkeypatch):
     raising(monkeypatch, KeyboardInterrupt())
     code, _, err = moesim("simulate")
