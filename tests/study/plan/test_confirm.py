@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
-from helpers.planning import FormulaBench, outcome
+from helpers.planning import FormulaBench, drive, outcome
 
 from simulator.study.plan.answer import Findings, _offers
 from simulator.study.plan.cheapest import Design
+from simulator.study.plan.decide import assess
 from simulator.study.plan.deployment import Deployment
 from simulator.study.plan.nearest import nearest_refuted
 from simulator.study.plan.question import Effort, Limits
@@ -51,9 +52,9 @@ class Answers:
         self._refuted = refuted
 
     def results(self, jobs):
-        return [self._answer(job).to_json() for job in jobs]
+        return [self.answer(job).to_json() for job in jobs]
 
-    def _answer(self, job):
+    def answer(self, job):
         fails = job.seed is not None and job.deployment in self._refuted
         capacity = RATES[job.deployment.gamma] * job.deployment.replicas
         return outcome(0.5 if fails or job.rate > capacity else 1.0)
@@ -104,3 +105,16 @@ def test_where_the_limits_end_what_was_refuted_comes_closest():
     assert (miss.deployment in both, miss.attainment) == (True, {"all": 0.5})
     assert "likely 3 x h100_sxm" in miss.takes[0]
     assert not any(offer.meets for offer in _offers(bench.question, found))
+
+
+def test_a_row_whose_equal_was_refuted_does_not_bring_it_back():
+    """Three replicas at 3 held; at 1 they have more to spare, but not under fresh seeds."""
+    refuted = {deployment(0, 2), deployment(1, 2), deployment(1, 3)}
+    bench, runs = Seeded(target_rate=TARGET, effort=Effort(confirmations=2)), Answers(refuted)
+    found = Findings(designs=designs())
+    _hunt(bench, runs, found)
+    dearer = drive(assess(bench, deployment(3, 3), TARGET), runs.answer)
+    found.hunts[0].held.append(dearer)
+    _confirm(bench, runs, found)
+    assert len(found.refuted) == len(refuted)
+    assert found.confirmation.top.deployment == deployment(0, 3)
