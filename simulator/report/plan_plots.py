@@ -21,7 +21,7 @@ def plot_pareto(plan: Plan, destination: Path | str) -> Path:
     """Draw the operating points of a plan.
 
     A colour for each kind of GPU, filled where speculation is on, large where a simulation showed
-    the point. The line joins the points that no other beats in both.
+    the point. The line joins the closed forms that no other beats in both.
 
     Parameters
     ----------

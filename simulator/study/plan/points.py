@@ -27,7 +27,7 @@ def operating_points(
     Returns
     -------
     tuple of OperatingPoint
-        By kind of GPU and rising interactivity; those that nothing beats at all are marked.
+        By kind of GPU and rising interactivity; closed forms that no other beats are marked.
     """
     priced = sorted(
         (point for design in designs for point in _curve(design)),

@@ -225,7 +225,7 @@ class OperatingPoint:
     simulated
         Whether a simulation showed it; else it is the closed form (`estimate`).
     pareto
-        Whether no other point is better in both.
+        Whether it is of the closed form, and no other of these is better in both.
     """
 
     deployment: Deployment

@@ -28,8 +28,8 @@ def pareto(plan: Json) -> Chart | None:
         key="pareto",
         title="Throughput against interactivity",
         caption="Output tokens a second of a GPU, over those that a user sees. Full dots were "
-        "simulated, light ones are closed forms. The line joins the points that no other beats in "
-        f"both.{more}",
+        "simulated, light ones are closed forms. The line joins the closed forms that no other "
+        f"beats in both; a simulation may show more.{more}",
         x=Axis(title="tokens/s of a user"),
         y=Axis(title="tokens/s of a GPU"),
         series=[_front(points), *_clouds(points)],
