@@ -50,7 +50,7 @@ def _ranking(found: ControlStudy) -> Table:
         name = TITLES.get(rule.name, rule.name) + (" *" if rule is best else "")
         rows.append((name, rule.gain, found.rule_regret(rule), "exact"))
     for name, score, lost, spread in sorted(rows, key=lambda row: row[2]):
-        table.add_row(name, f"{score:.4f}", f"{lost:,.0f}", spread)
+        table.add_row(name, f"{score:.4f}", f"{lost:z,.0f}", spread)
     return table
 
 

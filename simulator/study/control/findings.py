@@ -83,7 +83,7 @@ def _ceiling(found: ControlStudy) -> str:
     best = found.best_fixed
     ceiling = found.gain / best.gain - 1.0
     said = (
-        f"Knowing the regime is worth {ceiling:.1%} at most: the oracle scores {found.gain:.4f} an "
+        f"Knowing the regime is worth {ceiling:z.1%} at most: the oracle scores {found.gain:.4f} an "
         f"interval, the best fixed draft length ({best.name}) {best.gain:.4f}."
     )
     if ceiling < NOTHING:
@@ -96,7 +96,7 @@ def _learning(found: ControlStudy) -> str:
     end, fixed = found.checkpoints[-1], found.rule_regret(best)
     said = (
         f"After {end:,} intervals the mixed learner has lost {mixed} against the oracle, SEEU "
-        f"{seeu}, {best.name} {fixed:,.0f}."
+        f"{seeu}, {best.name} {fixed:z,.0f}."
     )
     crossed = found.overtakes("mixed", best)
     if crossed is None:
