@@ -17,7 +17,11 @@ FOLLOWED = {ROOT / "docs" / "tutorial.md", *(ROOT / "docs" / "howto").glob("*.md
 
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)")
-SHORT = ["run.requests=40", "run.replications=2", "run.workers=1", "run.picture=false"]
+_SHORT = ["run.requests=40", "run.replications=2"]
+SHORTENED = {
+    "simulate": [*_SHORT, "run.workers=1", "run.picture=false"],
+    "sweep": [*_SHORT, "workers=1"],
+}
 
 blocks = [
     (page.name, language, text)
@@ -50,8 +54,7 @@ def timed(command):
 def test_commands_run(command, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = shlex.split(command.replace("=examples/", f"={ROOT}/examples/"))[1:]
-    if words[0] in ("simulate", "sweep"):
-        words += SHORT
+    words += SHORTENED.get(words[0], [])
     assert main(words) == 0
     assert capsys.readouterr().out
 
