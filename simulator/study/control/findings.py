@@ -83,8 +83,8 @@ def _ceiling(found: ControlStudy) -> str:
     best = found.best_fixed
     ceiling = found.gain / best.gain - 1.0
     said = (
-        f"Knowing the regime is worth {ceiling:z.1%} at most: the oracle scores {found.gain:.4f} an "
-        f"interval, the best fixed draft length ({best.name}) {best.gain:.4f}."
+        f"Knowing the regime is worth {ceiling:z.1%} at most: the oracle scores {found.gain:.4f} "
+        f"an interval, the best fixed draft length ({best.name}) {best.gain:.4f}."
     )
     if ceiling < NOTHING:
         said += " A fixed draft length wins: there is next to nothing to learn."

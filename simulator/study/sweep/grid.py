@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import islice, product
 from math import prod
 from typing import Any
 
@@ -159,10 +159,15 @@ def _word(override: Override) -> Word:
         raise ConfigError(
             f"{override.input_line} has no end of values; list some, or give range(start,stop)."
         )
-    texts = tuple(_distinct(key, override.sweep_string_iterator()))
+    texts = tuple(islice(override.sweep_string_iterator(), MAX_POINTS + 1))
+    if len(texts) > MAX_POINTS:
+        raise ConfigError(
+            f"{override.input_line} has more than {MAX_POINTS:,} values; take fewer, or several "
+            "sweeps."
+        )
     if not texts:
         raise ConfigError(f"{override.input_line} has no value, so the sweep has no point.")
-    return Word(key, texts, swept=True)
+    return Word(key, tuple(_distinct(key, texts)), swept=True)
 
 
 def _distinct(key: str, texts: Iterable[str]) -> Iterable[str]:

@@ -44,7 +44,11 @@ def test_points_come_in_the_order_of_multirun():
         (["speculation.gamma=2"], "nothing is swept"),
         (["workload.rate=interval(1,2)"], "has no end of values"),
         (["speculation.gamma=range(3,1)"], "has no value"),
-        ([f"run.seed=range(0,{MAX_POINTS + 1})"], "= 100,001 points, more than 100,000"),
+        ([f"run.seed=range(0,{MAX_POINTS + 1})"], "has more than 100,000 values"),
+        (
+            ["run.seed=range(0,400)", "run.requests=range(1,252)"],
+            "400 x 251 = 100,400 points, more than 100,000",
+        ),
     ],
 )
 def test_what_is_no_grid_is_refused(words, message):
