@@ -71,17 +71,15 @@ def read_words(words: Sequence[str], schema: type[T], command: str) -> Words[T]:
     values: dict[str, Any] = {}
     for word in words:
         key, equals, text = word.partition("=")
-        passed_on = next(
-            (name for prefix, name in prefixes.items() if key.startswith(prefix)), None
-        )
+        taker = next((name for prefix, name in prefixes.items() if key.startswith(prefix)), None)
         if not equals and bare is not None and bare not in values:
             values[bare] = word
         elif not equals:
             raise ConfigError(f"{word!r} is no key=value. {_try(command)}")
         elif key == RUN_FOLDER:
             folder = text
-        elif passed_on is not None:
-            values.setdefault(passed_on, []).append(word)
+        elif taker is not None:
+            values.setdefault(taker, []).append(word)
         elif key in hints:
             values[key] = _value(hints[key], key, text)
         else:
@@ -135,6 +133,12 @@ def check_group(word: str, schema: type, command: str, *sections: str) -> None:
     if key.isidentifier() and key not in {*groups(), "title", *sections}:
         known = [*(field.name for field in fields(schema)), RUN_FOLDER, *groups(), "title"]
         raise ConfigError(f"{unknown('setting', key, known, word)} {_try(command)}")
+
+
+def passed_on(settings: Any) -> list[str]:
+    """Return the words of the settings that have a ``"prefix"``: those for the scenario."""
+    names = [one.name for one in fields(settings) if "prefix" in one.metadata]
+    return [word for name in names for word in getattr(settings, name)]
 
 
 def _bare(schema: type) -> str | None:

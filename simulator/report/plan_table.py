@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from rich.console import Console
 from rich.table import Table
 
 from simulator.report.figures import ABSENT, number, seconds
 from simulator.report.plan_names import share
+from simulator.report.plan_tails import nearest
 from simulator.report.tables import frame
 from simulator.speculation.policies import FIXED
 from simulator.study.plan.deployment import NATIVE, Deployment
-from simulator.study.plan.result import ClassOutcome, Offer, Plan
+from simulator.study.plan.result import Offer, Plan
 from simulator.trace.latencies import QUANTILES
 from simulator.trace.statistics import Interval
 
@@ -95,27 +94,14 @@ def _with_bounds(found: Interval | None, unit: str = "") -> str:
 
 def _nearest(plan: Plan, offer: Offer, latency: str) -> str:
     """Write the tail of the class that is nearest its bound, and the bound below."""
-    objectives, outcomes = plan.question.objectives, offer.classes
-    bounds = {each.name: objectives[each.name].bounds.get(latency) for each in outcomes}
-
-    def fullness(each: ClassOutcome) -> float:
-        bound, (_, value) = bounds[each.name], _tail(each, latency)
-        return 0.0 if bound is None or value is None else value / bound
-
-    if not outcomes:
-        return ABSENT
-    worst = max(outcomes, key=fullness)
-    bound = bounds[worst.name]
-    label, value = _tail(worst, latency)
-    text = seconds(value) if label == "p99" else f"{label} {seconds(value)}"
-    return text if bound is None else f"{text}\n/ {seconds(bound)}"
-
-
-def _tail(each: ClassOutcome, latency: str) -> tuple[str, float | None]:
-    """Return the highest percentile that enough requests stand behind, and its name."""
-    found: Mapping[str, float | None] = getattr(each, latency)
-    known = [(label, found[label]) for label in QUANTILES if found.get(label) is not None]
-    return known[-1] if known else ("p99", None)
+    objectives = plan.question.objectives
+    return nearest(
+        [
+            (objectives[each.name].bounds.get(latency), getattr(each, latency))
+            for each in offer.classes
+        ],
+        "/",
+    )
 
 
 def class_table(plan: Plan, offer: Offer) -> Table:

@@ -35,6 +35,17 @@ class Interval:
     high: float | None
 
 
+def value_of(interval: Interval | None) -> float | None:
+    """Return the estimate; None where there is none.
+
+    Examples
+    --------
+    >>> value_of(Interval(1.5, 1.0, 2.0)), value_of(None)
+    (1.5, None)
+    """
+    return None if interval is None else interval.value
+
+
 def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
     """Mean of independent values with Student's t interval, m -+ t(n - 1) s / sqrt(n).
 

@@ -6,7 +6,7 @@ from dataclasses import fields
 import pytest
 
 from simulator.commands.study.control import Settings
-from simulator.commands.words import read_words
+from simulator.commands.words import passed_on, read_words
 from simulator.speculation.control.settings import LearnerSettings
 
 
@@ -34,7 +34,11 @@ def test_words_for_the_scenario_are_told_from_the_studys_own():
     words = ["workload.rate=2", "seeds=2", "speculation.phases.own_share=0.9", "slo=chat"]
     settings = read_words(words, Settings, "study control").settings
     assert settings.seeds == 2
-    assert settings.overrides == ["workload.rate=2", "speculation.phases.own_share=0.9", "slo=chat"]
+    assert passed_on(settings) == [
+        "workload.rate=2",
+        "speculation.phases.own_share=0.9",
+        "slo=chat",
+    ]
 
 
 @pytest.mark.parametrize(

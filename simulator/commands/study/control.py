@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simulator.commands.words import passed_on
 from simulator.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -99,12 +100,6 @@ class Settings:
         """How many processes may run."""
         return self.workers or os.cpu_count() or 1
 
-    @property
-    def overrides(self) -> list[str]:
-        """The words that are for the scenario."""
-        passed_on = [one.name for one in fields(self) if "prefix" in one.metadata]
-        return [word for name in passed_on for word in getattr(self, name)]
-
 
 def run(settings: Settings, folder: Path) -> None:
     """Learn, compare, export."""
@@ -180,7 +175,7 @@ def _instance(settings: Settings) -> Instance:
 
     from simulator.study.control.instance import read_instance  # noqa: PLC0415
 
-    found = read_instance(settings.instance, settings.overrides)
+    found = read_instance(settings.instance, passed_on(settings))
     return replace(
         found,
         gammas=settings.gammas or found.gammas,

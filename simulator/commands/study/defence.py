@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simulator.commands.words import passed_on
 from simulator.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -112,12 +113,6 @@ class Settings:
         if rate := next((word for word in self.workload if word.startswith("workload.rate=")), ""):
             raise ConfigError(f"{rate}: set llm_rate, which also makes requests up to the horizon.")
 
-    @property
-    def overrides(self) -> list[str]:
-        """The words that are for the cluster beside."""
-        passed_on = [one.name for one in fields(self) if "prefix" in one.metadata]
-        return [word for name in passed_on for word in getattr(self, name)]
-
 
 def run(settings: Settings, folder: Path) -> None:
     """Attack, defend, compare."""
@@ -157,7 +152,7 @@ def _question(settings: Settings) -> Question:
     from simulator.study.defence.question import Question, words_beside  # noqa: PLC0415
     from simulator.units import MS  # noqa: PLC0415
 
-    beside = words_beside(settings.overrides, settings.llm_rate, settings.horizon_s, settings.seed)
+    beside = words_beside(passed_on(settings), settings.llm_rate, settings.horizon_s, settings.seed)
     if beside:
         compose_point(list(beside), "study defence")
     attack = AttackConfig(

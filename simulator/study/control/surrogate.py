@@ -166,12 +166,17 @@ def surrogate(
         acceptance_edges,
         edges,
         gains=stationary(pomdp.transitions) @ pomdp.state_rewards,
-        full_gains=np.array(
-            [
-                float((_long_run(phases, held).mean(axis=0) @ lumping.members.T @ scores).sum())
-                for held in np.swapaxes(moved, 0, 1)
-            ]
-        ),
+        full_gains=_full_gains(phases, moved, lumping, scores),
+    )
+
+
+def _full_gains(phases: Floats, moved: Floats, lumping: Lumping, scores: Floats) -> Floats:
+    """Return the score of every draft length on the backlog as it is, before it is lumped."""
+    return np.array(
+        [
+            float((_long_run(phases, held).mean(axis=0) @ lumping.members.T @ scores).sum())
+            for held in np.swapaxes(moved, 0, 1)
+        ]
     )
 
 

@@ -12,7 +12,7 @@ from simulator.study.defence.frontier import Frontier, Measured
 from simulator.study.defence.measure import FIGURES
 from simulator.trace.json_file import Json
 from simulator.trace.parquet import ParquetStream
-from simulator.trace.statistics import Interval
+from simulator.trace.statistics import Interval, value_of
 
 
 def write_sessions(frontier: Frontier, path: Path) -> Path:
@@ -59,10 +59,10 @@ SESSIONS = pa.schema(
 def summary(frontier: Frontier) -> Json:
     """Return what ``summary.json`` says: metrics of bare attacks, and every case."""
     bare, peace = frontier.bare, frontier.peace
-    metrics = {name: _value(bare.mean(name)) for name in FIGURES if name.startswith("attack")}
+    metrics = {name: value_of(bare.mean(name)) for name in FIGURES if name.startswith("attack")}
     metrics |= {"clean_accuracy": bare.accuracy}
     for name in ("benign_p50_s", "benign_p95_s", "benign_p99_s", "benign_goodput_per_s"):
-        metrics[f"{name}_attacked_over_peace"] = _value(bare.ratio(name, peace))
+        metrics[f"{name}_attacked_over_peace"] = value_of(bare.ratio(name, peace))
     return {
         "metrics": metrics,
         "figures": FIGURES,
@@ -89,7 +89,3 @@ def _told(found: Measured, frontier: Frontier) -> Json:
 
 def _interval(found: Interval | None) -> Json | None:
     return None if found is None else asdict(found)
-
-
-def _value(found: Interval | None) -> float | None:
-    return None if found is None else found.value

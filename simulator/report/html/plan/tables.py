@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from simulator.report.figures import ABSENT, number, seconds
 from simulator.report.html.blocks import BAD, GOOD, Cell, Row, Table, tone_of
 from simulator.report.html.grids import plain_table
 from simulator.report.plan_names import share
+from simulator.report.plan_tails import nearest
 from simulator.trace.latencies import QUANTILES
 
 Json = Mapping[str, Any]
@@ -54,8 +55,13 @@ def _ranked_row(plan: Json, offer: Json) -> Iterator[Cell]:
     yield Cell(str(offer["binding_constraint"]))
     gain = offer["speedup_interval"]
     yield Cell(spread(gain, "x"), True, tone_of(gain))
+    objectives = plan["question"]["objectives"]
     for latency in ("ttft_s", "tpot_s"):
-        yield Cell(_nearest(plan["question"]["objectives"], offer["classes"], latency), True)
+        classes = [
+            (objectives.get(each["name"], {}).get(latency), each[latency])
+            for each in offer["classes"]
+        ]
+        yield Cell(nearest(classes, "of"), True)
     yield Cell(number(offer["acceptance_length"]), True)
 
 
@@ -90,34 +96,6 @@ def _on_lines(name: str) -> str:
     ['3 x (4 x h200_sxm, TP 4)', 'gamma 3']
     """
     return name.replace("), ", ")\n")
-
-
-def _nearest(objectives: Json, classes: Sequence[Json], latency: str) -> str:
-    """Write the tail of the class nearest its bound, and the bound."""
-
-    def fullness(each: Json) -> float:
-        bound, (_, value) = objectives.get(each["name"], {}).get(latency), _tail(each[latency])
-        return 0.0 if bound is None or value is None else value / bound
-
-    if not classes:
-        return ABSENT
-    worst = max(classes, key=fullness)
-    bound = objectives.get(worst["name"], {}).get(latency)
-    label, value = _tail(worst[latency])
-    text = seconds(value) if label == "p99" else f"{label} {seconds(value)}"
-    return text if bound is None else f"{text}\nof {seconds(bound)}"
-
-
-def _tail(percentiles: Json) -> tuple[str, float | None]:
-    """Return the highest percentile that enough requests stand behind, and its name.
-
-    Examples
-    --------
-    >>> _tail({"p50": 0.1, "p90": 0.2, "p99": None})
-    ('p90', 0.2)
-    """
-    known = [(label, percentiles[label]) for label in QUANTILES if percentiles[label] is not None]
-    return known[-1] if known else ("p99", None)
 
 
 def seen(offer: Json, objectives: Json) -> Table:

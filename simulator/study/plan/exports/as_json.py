@@ -12,7 +12,7 @@ from simulator.study.plan.exports.command import Export
 from simulator.study.plan.exports.served import reproduces
 from simulator.study.plan.result import Check, Crossover, Offer, Plan
 from simulator.trace.json_file import Json
-from simulator.trace.statistics import Interval
+from simulator.trace.statistics import Interval, value_of
 
 _EXAMPLES = 3
 """Deployments named of each kind of those that were ruled out; the table holds all."""
@@ -74,12 +74,12 @@ def _offer(plan: Plan, rank: int, offer: Offer, served: Mapping[str, Export]) ->
         **deployment_json(offer.deployment),
         "meets": offer.meets,
         "reason": offer.reason,
-        "max_rate": _value(rate),
+        "max_rate": value_of(rate),
         "max_rate_interval": _bounds(rate),
         "binding_constraint": offer.binding_constraint,
-        "speedup": _value(ratio),
+        "speedup": value_of(ratio),
         "speedup_interval": _bounds(ratio),
-        "tpot_speedup": _value(tpot),
+        "tpot_speedup": value_of(tpot),
         "tpot_speedup_interval": _bounds(tpot),
         "max_rate_without_speculation": _bounds(gain.twin_max_rate_per_s) if gain else None,
         "acceptance_length": offer.acceptance_length,
@@ -162,10 +162,6 @@ def rejections(plan: Plan) -> list[Json]:
 def _examples(plan: Plan, kind: str) -> list[str]:
     reasons = dict.fromkeys(one.reason for one in plan.rejected if one.kind == kind)
     return list(reasons)[:_EXAMPLES]
-
-
-def _value(interval: Interval | None) -> float | None:
-    return None if interval is None else interval.value
 
 
 def _bounds(interval: Interval | None) -> dict[str, Any] | None:

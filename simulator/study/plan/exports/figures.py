@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from simulator.study.plan.result import Plan
-from simulator.trace.statistics import Interval
+from simulator.trace.statistics import value_of
 
 
 def metrics(plan: Plan) -> dict[str, float | None]:
@@ -26,15 +26,11 @@ def metrics(plan: Plan) -> dict[str, float | None]:
             "usd_per_hour": best.usd_per_hour,
             "usd_per_million_tokens": best.usd_per_million_tokens,
             "joules_per_token": best.joules_per_token,
-            "max_rate_per_s": _value(best.max_rate_per_s),
-            "speedup": _value(gain.max_rate) if gain else None,
-            "tpot_speedup": _value(gain.tpot) if gain else None,
+            "max_rate_per_s": value_of(best.max_rate_per_s),
+            "speedup": value_of(gain.max_rate) if gain else None,
+            "tpot_speedup": value_of(gain.tpot) if gain else None,
             "acceptance_length": best.acceptance_length,
         }
     if found is not None:
         flat |= {"crossover_batch": found.batch, "crossover_rate_per_s": found.rate_per_s}
     return flat | asdict(plan.counts)
-
-
-def _value(interval: Interval | None) -> float | None:
-    return None if interval is None else interval.value
