@@ -7,72 +7,86 @@ import textwrap
 from rich.console import Console
 from rich.table import Table
 
-from simulator.report.figures import factor, fine_percent, number, seconds
+from simulator.report.figures import ABSENT, fine_percent, number, percent
+from simulator.report.prefetch_names import NAMES
+from simulator.report.prefetch_served import next_command, served_words, show_served
 from simulator.report.tables import frame, say, show
 from simulator.study.prefetch.findings import (
     WHEN,
     figure,
     missing_tail,
+    rank_area,
     recipe_names,
     tail_difference,
-    tpot_ratio,
 )
-from simulator.study.prefetch.served import AFTER, BEFORE, RESIDENT, SWITCHED, by_batch
-from simulator.study.prefetch.shift import ON_DEMAND, misses_ratio
-from simulator.study.prefetch.study import HANDED_OVER, PrefetchStudy, ServedStudy
-from simulator.trace.statistics import Interval
+from simulator.study.prefetch.shift import UNTRAINED, misses_ratio, spared_share
+from simulator.study.prefetch.study import PrefetchStudy
+from simulator.trace.statistics import Interval, value_of
 from simulator.units import KIB
 
 WIDTH = 78
 """Characters of a line of words."""
 
-NAMES = {
-    ON_DEMAND: "on demand",
-    RESIDENT: "all resident",
-    SWITCHED: "with switch",
-    "ce": "CE",
-    "ce_bank": "CE + bank",
-    "ce_auc": "CE + AUC",
-    "ce_auc_bank": "CE + AUC + bank",
-    "ce_weighted": "class-weighted CE",
-    "ce_stratified": "CE, stratified",
-}
-"""What arms and recipes are called."""
+BANKED = "ce_auc_bank"
+"""The recipe that the study is about."""
 
 
 def print_prefetch(found: PrefetchStudy, console: Console) -> None:
     """Print tables of all parts, and what follows from them."""
     for when in WHEN:
         show(console, f"Experts of a step, {when} the change", _recipes(found, when))
+    show(console, "Areas under ROC curves, and tail experts that batches lacked", _ranks(found))
     show(console, "Memory of the loss", _memory(found))
     if found.labelled:
         show(console, "Pixels of canvases, less cross-entropy", _labelled(found))
     if found.served is not None:
-        for when in WHEN:
-            show(console, f"Median TPOT by batch, {when} the change", _served(found.served, when))
+        show_served(found.served, console)
     for sentence in (*_verdicts(found), *_assumptions(found)):
         say(console, *textwrap.wrap(sentence, WIDTH))
+    if found.served is not None:
+        console.print("Serve with the predictor that is handed over:")
+        console.print(next_command(found.served), soft_wrap=True, markup=False)
+        console.print()
 
 
 def _recipes(found: PrefetchStudy, when: str) -> Table:
     table = frame(
-        "trained with", "coverage>", "no stall>", "misses>", "over CE>", "lacked>", tight=True
+        "trained with",
+        "coverage>",
+        "no stall>",
+        "misses>",
+        "over CE>",
+        "spared>",
+        tight=True,
+        unbroken=1,
     )
     for name in recipe_names(found.rows):
         shares = [figure(found.rows, name, when, field) for field in ("coverage", "no_stall")]
-        lacked = None if name == ON_DEMAND else missing_tail(found.rows, name).value
         table.add_row(
             NAMES[name],
             *(fine_percent(one.value) for one in shares),
             number(figure(found.rows, name, when, "misses").value),
             _interval(misses_ratio(found.rows, name, when)),
-            fine_percent(lacked),
+            percent(value_of(spared_share(found.rows, name, when))),
         )
     return table
 
 
+def _ranks(found: PrefetchStudy) -> Table:
+    groups = ("head", "mid", "tail")
+    headings = [f"{group} AUC>" for group in groups]
+    table = frame("trained with", *headings, "lacked>", tight=True, unbroken=1)
+    for name in recipe_names(found.rows):
+        if name in UNTRAINED:
+            continue
+        areas = [rank_area(found.rows, name, group) for group in groups]
+        lacked = fine_percent(missing_tail(found.rows, name).value)
+        table.add_row(NAMES[name], *(f"{one.value:.3f}" for one in areas), lacked)
+    return table
+
+
 def _memory(found: PrefetchStudy) -> Table:
-    table = frame("rows", "pairs, KiB>", "linear, KiB>", "bank, batch / 8, KiB>", tight=True)
+    table = frame("rows>", "pairs, KiB>", "linear, KiB>", "bank, batch / 8, KiB>", tight=True)
     for one in found.memory:
         sizes = (one.naive_bytes, one.linear_bytes, one.banked_bytes)
         table.add_row(str(one.rows), *(number(size / KIB) for size in sizes))
@@ -80,66 +94,50 @@ def _memory(found: PrefetchStudy) -> Table:
 
 
 def _labelled(found: PrefetchStudy) -> Table:
-    table = frame("trained with", "tail IoU>", "tail AUC>", "mean IoU>", "lacked>", tight=True)
+    headings = ("tail IoU>", "tail AUC>", "mean IoU>", "lacked>")
+    table = frame("trained with", *headings, tight=True, unbroken=1)
     for name in dict.fromkeys(row.recipe for row in found.labelled):
         mine = [row for row in found.labelled if row.recipe == name]
-        lacked = sum(row.missing_tail for row in mine) / len(mine)
-        table.add_row(
-            NAMES[name],
-            *(
-                _interval(tail_difference(found.labelled, name, field), "+.3f")
-                for field in ("tail_iou", "tail_auc", "mean_iou")
-            ),
-            fine_percent(lacked),
-        )
-    return table
-
-
-def _served(served: ServedStudy, when: str) -> Table:
-    arms = list(dict.fromkeys(run.point.arm for run in served.measured))
-    table = frame("batch", *(f"{NAMES[arm]}>" for arm in arms), "prefetch/demand>", tight=True)
-    times = {arm: by_batch(served.measured, arm, when) for arm in arms}
-    ratios = tpot_ratio(served.measured, HANDED_OVER, when)
-    for batch in served.serving.batches:
-        mark = " <- crossover" if batch == served.crossover and when == BEFORE else ""
-        ratio = ratios.get(batch)
-        table.add_row(
-            str(batch),
-            *(seconds(sum(times[arm][batch]) / len(times[arm][batch])) for arm in arms),
-            factor(None if ratio is None else ratio.value) + mark,
-        )
+        differences = [
+            tail_difference(found.labelled, name, field)
+            for field in ("tail_iou", "tail_auc", "mean_iou")
+        ]
+        lacked = fine_percent(sum(row.missing_tail for row in mine) / len(mine))
+        table.add_row(NAMES[name], *(signed_interval(one) for one in differences), lacked)
     return table
 
 
 def _verdicts(found: PrefetchStudy) -> list[str]:
     """Say what follows, whatever the sign."""
-    said = []
-    asked = [name for name in found.task.question.recipes if name != "ce"]
-    if asked:
-        after = {name: misses_ratio(found.rows, name, AFTER) for name in asked}
-        best = min(after, key=lambda name: after[name].value)
-        said.append(
-            f"After the change {NAMES[best]} misses least: {_interval(after[best])} of what plain "
-            f"cross-entropy misses."
-        )
-        if HANDED_OVER in after and best != HANDED_OVER:
-            said[-1] += f" {NAMES[HANDED_OVER]} misses {_interval(after[HANDED_OVER])}."
-        before = [misses_ratio(found.rows, name, BEFORE).value for name in asked]
-        said.append(
-            f"On the traffic that was learned, the others miss {min(before):.2f} to "
-            f"{max(before):.2f} of it: how a predictor is trained matters when traffic changes."
-        )
+    said = _training_words(found)
     if found.served is not None:
-        at = found.served.crossover
-        said.append(
-            "Prefetching is faster than working on demand with the same memory at every batch "
-            "that was served."
-            if at is None
-            else f"From batch {at} on, prefetching is no faster than working on demand with the "
-            f"same memory; the predictor that is handed over is off from "
-            f"{found.served.most_distinct:.1f} expected distinct experts of a layer on."
-        )
+        said += served_words(found.served)
     return said
+
+
+def _training_words(found: PrefetchStudy) -> list[str]:
+    """Say which training misses least, before the change and after, and what to do."""
+    asked = [name for name in found.task.question.recipes if name != "ce"]
+    ratios = {name: [misses_ratio(found.rows, name, when) for when in WHEN] for name in asked}
+    known = {name: (one, two) for name, (one, two) in ratios.items() if one and two}
+    if not known:
+        return []
+    best = min(known, key=lambda name: known[name][1].value)
+    said = (
+        f"After the change {NAMES[best]} misses least: {_interval(known[best][1])} of what plain "
+        f"cross-entropy misses. On the traffic that was learned it misses "
+        f"{_interval(known[best][0])}."
+    )
+    if BANKED in known and best != BANKED:
+        before, after = known[BANKED]
+        said += f" {NAMES[BANKED]}: {_interval(after)} after, {_interval(before)} before."
+    dear = [NAMES[name] for name, (before, _) in known.items() if (before.low or 0.0) > 1.0]
+    costs = (
+        f"Before the change {' and '.join(dear)} misses more than plain cross-entropy."
+        if dear
+        else "Before the change none misses surely more than plain cross-entropy."
+    )
+    return [said, costs]
 
 
 def _assumptions(found: PrefetchStudy) -> list[str]:
@@ -158,7 +156,20 @@ def _assumptions(found: PrefetchStudy) -> list[str]:
     return said
 
 
-def _interval(one: Interval, form: str = ".2f") -> str:
+def _interval(one: Interval | None) -> str:
+    if one is None or one.low is None or one.high is None:
+        return ABSENT if one is None else f"{one.value:.2f}"
+    return f"{one.value:.2f} ({one.low:.2f} to {one.high:.2f})"
+
+
+def signed_interval(one: Interval) -> str:
+    """Write a difference, and half of its interval.
+
+    Examples
+    --------
+    >>> signed_interval(Interval(0.0581, 0.05, 0.066)), signed_interval(Interval(-0.1, None, None))
+    ('+0.058 ±0.008', '-0.100')
+    """
     if one.low is None or one.high is None:
-        return f"{one.value:{form}}"
-    return f"{one.value:{form}} ({one.low:{form}} to {one.high:{form}})"
+        return f"{one.value:+.3f}"
+    return f"{one.value:+.3f} ±{(one.high - one.low) / 2:.3f}"

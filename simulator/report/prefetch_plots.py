@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simulator.report.plots import CURVE_COLOURS, double, drawing
-from simulator.report.prefetch import NAMES
-from simulator.study.prefetch.findings import WHEN, recipe_names
+from simulator.report.prefetch_names import NAMES
+from simulator.study.prefetch.crossover import crossover
+from simulator.study.prefetch.findings import WHEN, recipe_names, served_arms
 from simulator.study.prefetch.memory import Peaks
-from simulator.study.prefetch.served import AFTER, BEFORE, by_batch
+from simulator.study.prefetch.model_run import ServedStudy
+from simulator.study.prefetch.served import AFTER, BEFORE, tpot_ratio
 from simulator.study.prefetch.shift import ON_DEMAND, Row, misses_ratio
-from simulator.study.prefetch.study import PrefetchStudy, ServedStudy
-from simulator.units import KIB, MS
+from simulator.study.prefetch.study import PrefetchStudy
+from simulator.units import KIB
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,25 +92,23 @@ def _draw_memory(axes: Axes, memory: Sequence[Peaks]) -> None:
 
 
 def _draw_served(axes: Axes, served: ServedStudy, when: str) -> None:
-    arms = dict.fromkeys(run.point.arm for run in served.measured)
+    """Draw median TPOT over that on demand, with intervals, and mark where it is no less."""
+    arms = [arm for arm in served_arms(served) if arm != ON_DEMAND]
     for colour, arm in zip(CURVE_COLOURS, arms, strict=False):
-        times = by_batch(served.measured, arm, when)
-        means = [np.mean(times[batch]) / MS for batch in served.serving.batches]
-        axes.plot(served.serving.batches, means, "o-", color=colour, label=NAMES[arm], markersize=3)
-    if served.crossover is not None:
-        axes.axvline(served.crossover, color="#9a9a9a", linewidth=0.8, linestyle=(0, (4, 3)))
-        axes.annotate(
-            "crossover",
-            (served.crossover, 0.02),
-            xycoords=("data", "axes fraction"),
-            xytext=(3, 0),
-            textcoords="offset points",
-            fontsize=8,
-            color="#555555",
-        )
+        found = tpot_ratio(served.measured, arm, when)
+        batches, ratios = list(found), list(found.values())
+        values = np.array([one.value for one in ratios])
+        axes.plot(batches, values, "o-", color=colour, label=NAMES[arm], markersize=3)
+        if all(one.low is not None for one in ratios):
+            bounds = np.array([(one.low, one.high) for one in ratios])
+            axes.fill_between(batches, *bounds.T, color=colour, alpha=0.15, linewidth=0.0)
+        useless = crossover(served.measured, arm, when)
+        if arm in served.serving.predictors and useless is not None:
+            axes.plot(useless, found[useless].value, "x", color=colour, markersize=9, mew=2)
+    axes.axhline(1.0, color="#9a9a9a", linewidth=0.8, linestyle=(0, (4, 3)))
     double(axes)
-    axes.set_ylim(bottom=0.0)
+    axes.set_ylim(bottom=min(axes.get_ylim()[0], 0.85))
     axes.set_xlabel("batch (requests)")
-    axes.set_ylabel("median TPOT (ms)")
-    axes.set_title(f"TPOT {when} the change")
+    axes.set_ylabel("median TPOT over that on demand")
+    axes.set_title(f"Prefetching {when} the change (x: no faster from here on)")
     axes.legend(frameon=False, fontsize=7)

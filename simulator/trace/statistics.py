@@ -107,6 +107,40 @@ def paired_ratio(
     return Interval(math.exp(log.value), _exp(log.low), _exp(log.high))
 
 
+def ratio_of_means(
+    numerators: Sequence[float], denominators: Sequence[float], confidence: float = CONFIDENCE
+) -> Interval | None:
+    """Mean over mean of paired values, with the t interval of its linear form (delta method).
+
+    Other than a mean of ratios it holds where some of the values are zero.
+
+    Parameters
+    ----------
+    numerators, denominators
+        One value per replication, in the same order.
+    confidence
+        Coverage, in (0, 1).
+
+    Returns
+    -------
+    Interval or None
+        ``r = mean(a) / mean(b)`` and the interval of the mean of ``a - r b`` over ``mean(b)``
+        around it; None if all denominators are zero.
+
+    Examples
+    --------
+    >>> ratio_of_means([1.0, 0.0], [2.0, 0.0])
+    Interval(value=0.5, low=0.5, high=0.5)
+    """
+    above, below = (np.asarray(one, dtype=np.float64) for one in (numerators, denominators))
+    mean = float(below.mean())
+    if not mean:
+        return None
+    ratio = float(above.mean()) / mean
+    spread = mean_interval((ratio + (above - ratio * below) / mean).tolist(), confidence)
+    return Interval(ratio, spread.low, spread.high)
+
+
 def paired_difference(
     firsts: Sequence[float | None],
     seconds: Sequence[float | None],

@@ -40,6 +40,13 @@ def test_it_keeps_a_few_items_of_each_tail_class_and_none_of_others():
     for mark in range(6):
         bank.pass_through(sequence(0, 3, mark=float(mark)))
     assert bank.items == 2
+    assert bank.held_bytes == 2 * 2 * (5 * 8 + 4)
+
+
+def test_an_item_that_is_kept_for_two_classes_takes_memory_once():
+    bank = bank_of([2, 3])
+    bank.pass_through(sequence(2, 3))
+    assert bank.items == 2
     assert bank.held_bytes == 2 * (5 * 8 + 4)
 
 
