@@ -44,12 +44,18 @@ def test_slopes_are_those_of_finite_differences(share):
     np.testing.assert_allclose(slopes, found, atol=1e-6)
 
 
-def test_repeating_the_rows_of_one_class_changes_nothing():
-    scores, members = batch(2)
-    rows = members[:, 1]
-    more = np.concatenate([scores, scores[rows], scores[rows]])
-    labels = np.concatenate([members, members[rows], members[rows]])
-    assert auc_square_loss(more, labels)[0] == pytest.approx(auc_square_loss(scores, members)[0])
+@settings(max_examples=25)
+@given(st.integers(0, 10_000), st.integers(0, 3), st.integers(1, 4))
+def test_repeating_the_rows_of_one_class_changes_nothing(seed, one, times):
+    scores, members = batch(seed)
+    rows = np.flatnonzero(members[:, one]).repeat(times)
+    more, labels = (np.concatenate([both, both[rows]]) for both in (scores, members))
+    expected, slopes = auc_square_loss(scores, members)
+    found, spread = auc_square_loss(more, labels)
+    assert found == pytest.approx(expected, rel=1e-10)
+    # The pull on a class is shared by the copies of its rows.
+    kept = ~members[:, one]
+    np.testing.assert_allclose(spread[: len(scores)][kept], slopes[kept], atol=1e-12)
 
 
 def test_layers_compete_apart_from_each_other_and_add_up():

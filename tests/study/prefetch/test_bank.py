@@ -70,6 +70,21 @@ def test_what_is_pasted_shrinks_by_the_resizing():
     assert bank.pass_through(sequence(0, 0, 0, 0)).labels[:, 3].sum() == 2
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_longer_than_a_sequence_is_cut_to_it_with_a_token_of_the_class(seed):
+    bank = bank_of([3], seed=seed)
+    bank.pass_through(sequence(3, 0, 0, 0, 3, 0, 0, 3))
+    filled = bank.pass_through(sequence(0, 1, 0))
+    assert len(filled.labels) == 3
+    assert 1 <= filled.labels[:, 3].sum() <= 2
+
+
+def test_resizing_never_loses_the_class():
+    bank = bank_of([3], BankSettings(per_class=1, retrieved=1.0, resized=0.2))
+    bank.pass_through(sequence(3, 0, 0, 0, 3))  # the token in the middle is of another class
+    assert bank.pass_through(sequence(0, 0, 0, 0, 0)).labels[:, 3].any()
+
+
 def test_batches_lack_tail_classes_more_than_five_times_less_often():
     draws = np.random.default_rng(0)
     shares = 1.0 / np.arange(1, 33) ** 1.2
