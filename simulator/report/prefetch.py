@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.table import Table
 
-from simulator.report.figures import ABSENT, fine_percent, number, percent
+from simulator.report.figures import ABSENT, fine_percent, number, percent, signed_percent
 from simulator.report.prefetch_names import NAMES
 from simulator.report.prefetch_served import next_command, served_words, show_served
 from simulator.report.tables import frame, say, show
@@ -19,7 +20,13 @@ from simulator.study.prefetch.findings import (
     recipe_names,
     tail_difference,
 )
-from simulator.study.prefetch.shift import UNTRAINED, misses_ratio, spared_share
+from simulator.study.prefetch.served import BEFORE
+from simulator.study.prefetch.shift import (
+    UNTRAINED,
+    coverage_difference,
+    misses_ratio,
+    spared_share,
+)
 from simulator.study.prefetch.study import PrefetchStudy
 from simulator.trace.statistics import Interval, value_of
 from simulator.units import KIB
@@ -29,6 +36,9 @@ WIDTH = 78
 
 BANKED = "ce_auc_bank"
 """The recipe that the study is about."""
+
+FEW = 3
+"""Fewer repetitions are said to be few."""
 
 
 def print_prefetch(found: PrefetchStudy, console: Console) -> None:
@@ -55,6 +65,7 @@ def _recipes(found: PrefetchStudy, when: str) -> Table:
         "coverage>",
         "no stall>",
         "misses>",
+        "brought>",
         "over CE>",
         "spared>",
         tight=True,
@@ -62,11 +73,16 @@ def _recipes(found: PrefetchStudy, when: str) -> Table:
     )
     for name in recipe_names(found.rows):
         shares = [figure(found.rows, name, when, field) for field in ("coverage", "no_stall")]
+        misses, prefetched = (
+            figure(found.rows, name, when, field).value for field in ("misses", "prefetched")
+        )
+        plain = name in (*UNTRAINED, "ce")
         table.add_row(
             NAMES[name],
             *(fine_percent(one.value) for one in shares),
-            number(figure(found.rows, name, when, "misses").value),
-            _interval(misses_ratio(found.rows, name, when)),
+            number(misses),
+            number(misses + prefetched),
+            ABSENT if plain else _interval(misses_ratio(found.rows, name, when)),
             percent(value_of(spared_share(found.rows, name, when))),
         )
     return table
@@ -116,44 +132,95 @@ def _verdicts(found: PrefetchStudy) -> list[str]:
 
 
 def _training_words(found: PrefetchStudy) -> list[str]:
-    """Say which training misses least, before the change and after, and what to do."""
-    asked = [name for name in found.task.question.recipes if name != "ce"]
-    ratios = {name: [misses_ratio(found.rows, name, when) for when in WHEN] for name in asked}
-    known = {name: (one, two) for name, (one, two) in ratios.items() if one and two}
+    """Say which training misses least after the change, whether it costs before, and what to do."""
+    names = found.task.question.recipes
+    before, after = (
+        {name: misses_ratio(found.rows, name, when) for name in names} for when in WHEN
+    )
+    known = {name: one for name in names if (one := after[name]) is not None}
     if not known:
-        return []
-    best = min(known, key=lambda name: known[name][1].value)
+        return ["Cross-entropy misses nothing after the change: there is nothing to gain."]
+    best = min(known, key=lambda name: known[name].value)
+    if best == "ce":
+        return ["After the change no training misses less than plain cross-entropy: keep to it."]
+    told = [f"After the change {NAMES[best]} misses least: {_against(known[best])}."]
+    told += [
+        f"{NAMES[name]}: {_interval(known[name])}."
+        for name in (BANKED, "ce_weighted")
+        if name in known and name != best
+    ]
+    said = [" ".join(told), _null_words(found)]
+    helps = {
+        name: (one, before[name]) for name, one in known.items() if (one.high or one.value) < 1.0
+    }
+    return [*said, _advice(helps)]
+
+
+def _against(one: Interval) -> str:
+    return f"{_interval(one)} of what plain cross-entropy misses"
+
+
+def _null_words(found: PrefetchStudy) -> str:
+    """Say how far the others are off cross-entropy where traffic stays as it was learned."""
+    others = [name for name in found.task.question.recipes if name != "ce"]
+    apart = {name: coverage_difference(found.rows, name, BEFORE) for name in others}
+    far = max(apart, key=lambda name: abs(apart[name].value))
     said = (
-        f"After the change {NAMES[best]} misses least: {_interval(known[best][1])} of what plain "
-        f"cross-entropy misses. On the traffic that was learned it misses "
-        f"{_interval(known[best][0])}."
+        f"On the traffic that was learned, coverage differs from that of cross-entropy by at most "
+        f"{signed_interval(apart[far])} ({NAMES[far]})"
     )
-    if BANKED in known and best != BANKED:
-        before, after = known[BANKED]
-        said += f" {NAMES[BANKED]}: {_interval(after)} after, {_interval(before)} before."
-    dear = [NAMES[name] for name, (before, _) in known.items() if (before.low or 0.0) > 1.0]
-    costs = (
-        f"Before the change {' and '.join(dear)} misses more than plain cross-entropy."
-        if dear
-        else "Before the change none misses surely more than plain cross-entropy."
+    if BANKED in apart and far != BANKED:
+        said += f", with {NAMES[BANKED]} by {signed_interval(apart[BANKED])}"
+    return said + "."
+
+
+def _advice(helps: Mapping[str, tuple[Interval, Interval | None]]) -> str:
+    """Say what to do: what helps most after the change, and what helps and costs least before."""
+    if not helps:
+        return (
+            "What to do: no training here surely makes up for a change of workload; train anew on "
+            "the new traffic."
+        )
+    cost = {name: 1.0 if before is None else before.value for name, (_, before) in helps.items()}
+    most = min(helps, key=lambda name: helps[name][0].value)
+    mild = min(helps, key=lambda name: (round(cost[name], 2), helps[name][0].value))
+    said = f"What to do: where the workload will change, {_trade(most, helps[most][0], cost[most])}"
+    if mild != most:
+        said += f"; where it only may, {_trade(mild, helps[mild][0], cost[mild])}"
+    return f"{said}. Best of all, train anew once traffic has changed."
+
+
+def _trade(name: str, after: Interval, before: float) -> str:
+    return (
+        f"{NAMES[name]} ({signed_percent(after.value - 1.0)} misses after, "
+        f"{signed_percent(before - 1.0)} before)"
     )
-    return [said, costs]
 
 
 def _assumptions(found: PrefetchStudy) -> list[str]:
     question = found.task.question
-    said = [
-        f"Assumed: {question.room.resident} experts of a layer stay (the last used) and "
-        f"{question.room.slots} are prefetched; on demand has room for all "
-        f"{sum(question.room)}. Steps of {question.gamma + 1} tokens."
-    ]
+    seeds = question.first_seed, question.first_seed + question.seeds - 1
+    said = (
+        f"Per step and layer; means and 95 % intervals over {question.seeds} repetitions (seeds "
+        f"{seeds[0]} to {seeds[1]}), ratios paired. Brought: missing and prefetched. Spared: of "
+        f"the misses on demand that an oracle would spare. Lacked: tail experts of which a "
+        f"training batch had no token."
+    )
+    if question.seeds < FEW:
+        said += f" {question.seeds} repetitions are too few for intervals to mean much."
+    assumed = (
+        f"Assumed: {question.room.resident} of {question.archetype.experts} experts of a layer "
+        f"stay (the last used) and {question.room.slots} are prefetched; on demand has room for "
+        f"all {sum(question.room)}. Steps of {question.gamma + 1} tokens, all of which are taken "
+        f"to be accepted where experts are concerned."
+    )
     if found.task.trace is None:
-        said[-1] += (
+        assumed += (
             " Routes are drawn; after the change the most popular expert has the place of the "
             "least popular, and so on. A drafter sees a linear code of the experts of its tokens, "
             f"through noise of {question.view_noise:g} times its deviation."
         )
-    return said
+    return [said, assumed]
 
 
 def _interval(one: Interval | None) -> str:

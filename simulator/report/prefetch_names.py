@@ -16,5 +16,6 @@ NAMES = {
     "ce_auc_bank": "CE + AUC + bank",
     "ce_weighted": "class-weighted CE",
     "ce_stratified": "CE, stratified",
+    "ce_adjusted": "CE, adjusted",
 }
 """By arm, or recipe."""

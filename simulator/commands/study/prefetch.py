@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from simulator.errors import ConfigError
 
 if TYPE_CHECKING:
-    from simulator.study.prefetch.shift import Question
+    from simulator.study.prefetch.question import Question
     from simulator.study.prefetch.study import PrefetchStudy
     from simulator.study.prefetch.task import Task
 
@@ -184,8 +184,8 @@ def _question(settings: Settings) -> Question:
     from simulator.models.architecture import experts_of  # noqa: PLC0415
     from simulator.models.catalog import load_architecture  # noqa: PLC0415
     from simulator.study.prefetch.losses import RECIPES  # noqa: PLC0415
+    from simulator.study.prefetch.question import LONG_TAIL, Question  # noqa: PLC0415
     from simulator.study.prefetch.replay import Room  # noqa: PLC0415
-    from simulator.study.prefetch.shift import LONG_TAIL, Question  # noqa: PLC0415
     from simulator.study.prefetch.training import Effort  # noqa: PLC0415
 
     archetype = {key: getattr(settings, key) for key in ("experts", "top_k", "popularity_sd")}

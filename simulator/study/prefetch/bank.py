@@ -3,7 +3,8 @@
 As AUCSeg has it (arXiv 2409.20398): the bank keeps up to S_M items of each tail class. Every
 arriving item (a sequence, an image) is stored under the tail classes that it has, in place of a
 random one where the bank is full. Of the tail classes that it lacks, a share R_S is drawn, and the
-rows of one stored item of each are pasted at a random place, resized by R_R.
+rows of one stored item of each are pasted at a random place, resized by R_R. As in the authors'
+code this goes by item, not by batch, and what is pasted covers what was there, of the tail too.
 
 A row is a token or a pixel, with its features and its labels. Pasting brings both.
 """

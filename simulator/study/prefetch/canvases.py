@@ -1,8 +1,8 @@
 """The task that the method comes from, small: label the pixels of canvases with rare digits.
 
 Canvases hold handwritten digits on an empty background; how often a digit is shown falls with its
-number as a power law. What is held out has the same law, and digits of other writers' pictures. A
-pixel is seen through the patch around it.
+number as a power law. What is held out has the same law, and other pictures. A pixel is seen
+through the patch around it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ EFFORT = Effort(steps=150, batch=4)
 """How long the network is trained."""
 
 AUC_WEIGHT, BANK = 1.0, BankSettings(retrieved=1.0)
-"""``lambda``, R_S and R_R that AUCSeg takes for Cityscapes, whose classes are about as many."""
+"""``lambda`` of the mean over pairs of classes (kind: assumed), and R_S and R_R that AUCSeg takes
+for Cityscapes, whose classes are about as many. (Its ``lambda`` of 1 is of their sum.)"""
 
 
 class Labelled(NamedTuple):
@@ -130,7 +131,7 @@ def _repetition(job: tuple[tuple[str, ...], int, int, Effort]) -> list[Labelled]
     """Train and judge all recipes on the canvases of a seed."""
     names, seed, canvases, effort = job
     streams = Streams(seed)
-    learned, judged = split(load_digit_images(), 0.3, streams.block("writers", 0))
+    learned, judged = split(load_digit_images(), 0.3, streams.block("held out", 0))
     draws = streams.block("canvases", 0)
     items = [draw_canvas(learned, draws) for _ in range(canvases)]
     held = [draw_canvas(judged, draws) for _ in range(HELD_OUT)]

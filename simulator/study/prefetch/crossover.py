@@ -15,10 +15,7 @@ from numpy.typing import NDArray
 from simulator.errors import ConfigError
 from simulator.experts.predictor import ExpertPredictor
 from simulator.streams import Streams
-from simulator.study.prefetch.served import BEFORE, Measured, tpot_ratio
-
-MOST = 256
-"""The largest batch that a search goes on to."""
+from simulator.study.prefetch.served import BEFORE, MOST, Measured, tpot_ratio
 
 _APART = 1.25
 """Ratio of batches beside the crossover at which a search ends."""
@@ -30,10 +27,12 @@ _STEPS = 64
 def crossover(found: Sequence[Measured], arm: str, traffic: str = BEFORE) -> int | None:
     """Return the least batch from which on an arm is no faster than on demand; None: it always is.
 
+    An arm is faster where the whole interval of its paired ratio of medians lies below one.
+
     Parameters
     ----------
     found
-        Runs. Medians of TPOT are compared, paired by replication.
+        Runs.
     arm, traffic
         Which arm, and on what.
 
@@ -48,7 +47,7 @@ def crossover(found: Sequence[Measured], arm: str, traffic: str = BEFORE) -> int
     """
     ratios, useless = tpot_ratio(found, arm, traffic), None
     for batch in sorted(ratios, reverse=True):
-        if ratios[batch].value < 1.0:
+        if (ratios[batch].high or ratios[batch].value) < 1.0:
             break
         useless = batch
     return useless
@@ -91,9 +90,12 @@ def with_switch(
     predictor: ExpertPredictor,
     features: NDArray[np.float64],
     steps: NDArray[np.int64],
+    useful: int | None,
     useless: int | None,
 ) -> ExpertPredictor:
     """Return a predictor that is off where as many experts are expected as at its crossover.
+
+    The switch lies in the middle of what is expected at the two batches beside the crossover.
 
     Parameters
     ----------
@@ -101,15 +103,17 @@ def with_switch(
         Without a switch.
     features, steps
         As in `predicted_distinct`.
+    useful
+        The largest batch below the crossover that was served; None: there is none, and it is off.
     useless
-        Its crossover; None: it has none, and the switch is left out.
+        The crossover; None: there is none, and it is never off.
     """
     if useless is None:
         return predictor
-    if useless == 1:
+    if useful is None:
         return replace(predictor, most_distinct=0.0)
     below, at = (
-        predicted_distinct(predictor, features, steps, batch) for batch in (useless - 1, useless)
+        predicted_distinct(predictor, features, steps, batch) for batch in (useful, useless)
     )
     return replace(predictor, most_distinct=(below + at) / 2.0)
 
@@ -149,6 +153,7 @@ def check_batches(batches: Sequence[int]) -> None:
     ConfigError
         If so.
     """
-    if not batches or min(batches) < 1 or list(batches) != sorted(set(batches)):
+    rising = list(batches) == sorted(set(batches))
+    if not batches or not rising or not 1 <= batches[0] <= batches[-1] <= MOST:
         given = ",".join(map(str, batches))
-        raise ConfigError(f"batches={given} must be whole numbers from 1 on, rising.")
+        raise ConfigError(f"batches={given} must be whole numbers from 1 to {MOST}, rising.")

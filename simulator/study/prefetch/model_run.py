@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from simulator.compose import compose
-from simulator.errors import InvariantError
+from simulator.errors import CapacityError, InvariantError
 from simulator.experts.pool import RoutePool
 from simulator.experts.predictor import ExpertPredictor, load_predictor
 from simulator.experts.recorded import write_routes
+from simulator.experts.residency import lru_misses
 from simulator.models.architecture import Architecture, experts_of
 from simulator.models.catalog import load_architecture
 from simulator.scenario import build
@@ -22,6 +23,8 @@ from simulator.study.prefetch.replay import windows
 from simulator.study.prefetch.served import (
     AFTER,
     BEFORE,
+    MOST,
+    ON_DEMAND,
     RESIDENT,
     SWITCHED,
     TRAFFIC,
@@ -31,7 +34,6 @@ from simulator.study.prefetch.served import (
     by_batch,
     serve,
 )
-from simulator.study.prefetch.shift import Question, train
 from simulator.study.prefetch.task import Task
 from simulator.study.prefetch.theory import (
     Odds,
@@ -88,7 +90,7 @@ class ServedStudy:
         return crossover(self.measured, self.hand_over, BEFORE)
 
 
-def check_served(task: Task, question: Question, model: Architecture) -> None:
+def check_served(task: Task, model: Architecture) -> None:
     """Refuse what the event simulator would refuse, before anything is trained.
 
     Raises
@@ -96,11 +98,29 @@ def check_served(task: Task, question: Question, model: Architecture) -> None:
     SimulatorError
         If GPU, link, model and room for experts do not go together.
     """
-    room = sum(question.room)
-    words = ("experts=offloaded", f"experts.offload.resident_experts={room}")
-    largest = f"workload.concurrency={task.batches[-1]}"
-    scenario = build(compose([*_words(task, model), *words, "experts.fidelity=sampled", largest]))
-    scenario.cluster(question.gamma)
+    _build(task, model, sum(task.question.room))
+
+
+def _build(task: Task, model: Architecture, resident: int) -> None:
+    """Build what serves with so many resident experts at the largest batch."""
+    words = (
+        *_words(task, model),
+        f"speculation.gamma={task.question.gamma}",
+        f"scheduler.max_num_seqs={MOST}",
+        "experts=offloaded",
+        "experts.fidelity=sampled",
+        f"experts.offload.resident_experts={resident}",
+    )
+    build(compose(words)).cluster(task.question.gamma)
+
+
+def _unpredicted(task: Task, model: Architecture) -> tuple[str, ...]:
+    """Return the arms without a predictor; the GPU may be too small for all experts."""
+    try:
+        _build(task, model, experts_of(model).experts)
+    except CapacityError:
+        return (ON_DEMAND,)
+    return UNPREDICTED
 
 
 def recipes_served(task: Task) -> list[str]:
@@ -114,27 +134,28 @@ def served_jobs(task: Task) -> int:
     recipes, layers = len(recipes_served(task)), load_architecture(str(task.model)).moe_layers
     arms = len(UNPREDICTED) + recipes + 1
     runs = arms * len(TRAFFIC) * len(task.batches) * task.replications
+    # Of the recipes that serve, the first repetition is trained before the others.
     return recipes * layers + runs + len(TRAFFIC) * len(task.batches) * recipes
 
 
 def serve_model(
     task: Task,
-    question: Question,
     traces: Traces,
+    trained: Mapping[str, ExpertPredictor],
     model: Architecture,
     folder: Path,
     workers: Workers,
 ) -> ServedStudy:
-    """Write routes, train, serve, find the crossover, and serve with the switch.
+    """Write routes and predictors, serve, find the crossover, and serve with the switch.
 
     Parameters
     ----------
     task
         What is served, and where.
-    question
-        How predictors of the model's shape are trained.
     traces
         Routes of the model.
+    trained
+        Predictors by recipe (`recipes_served`).
     model
         The model.
     folder
@@ -142,17 +163,13 @@ def serve_model(
     workers
         Who does it.
     """
+    question = task.question
     folder.mkdir(parents=True, exist_ok=True)
     routes = {name: folder / f"routes_{name}.parquet" for name in TRAFFIC}
     pools = {BEFORE: traces.before, AFTER: traces.after}
     for name, pool in pools.items():
         write_routes(pool, model.name, routes[name])
-    predictors, files = {}, {}
-    for name in recipes_served(task):
-        predictors[name] = train(
-            question, traces, question.recipe(name), question.first_seed, workers
-        )[0]
-        files[name] = predictors[name].save(folder / f"predictor_{name}.npz")
+    files = {name: one.save(folder / f"predictor_{name}.npz") for name, one in trained.items()}
     serving = Serving(
         words=_words(task, model),
         routes=routes,
@@ -161,11 +178,12 @@ def serve_model(
         experts=experts_of(model).experts,
         gamma=question.gamma,
         replications=task.replications,
+        unpredicted=_unpredicted(task, model),
     )
     measured = search(
         lambda batches: serve(serving, batches, workers), task.batches, task.hand_over
     )
-    switched = _switched(predictors[task.hand_over], traces, question, measured, task.hand_over)
+    switched = _switched(trained[task.hand_over], traces, task, measured)
     path = switched.save(folder / "predictor.npz")
     batches = sorted({one.point.batch for one in measured})
     last = replace(serving, predictors={SWITCHED: path}, unpredicted=())
@@ -179,21 +197,27 @@ def serve_model(
         measured=measured + serve(last, batches, workers),
         odds=odds,
         most_distinct=switched.most_distinct,
-        files={"predictor": path, **{f"routes_{name}": one for name, one in routes.items()}},
+        files={
+            **{f"predictor_{name}": one for name, one in files.items()},
+            **{f"routes_{name}": one for name, one in routes.items()},
+            "predictor": path,
+        },
     )
 
 
 def _switched(
     predictor: ExpertPredictor,
     traces: Traces,
-    question: Question,
+    task: Task,
     measured: Sequence[Measured],
-    name: str,
 ) -> ExpertPredictor:
     """Return the predictor with its switch at the crossover."""
-    steps = windows(traces.learned, question.gamma + 1)
+    steps = windows(traces.learned, task.question.gamma + 1)
     features = predictor.features_of(traces.learned)
-    return with_switch(predictor, features, steps, crossover(measured, name))
+    useless = crossover(measured, task.hand_over)
+    served = {one.point.batch for one in measured}
+    useful = max((batch for batch in served if useless and batch < useless), default=None)
+    return with_switch(predictor, features, steps, useful, useless)
 
 
 def _odds(
@@ -206,8 +230,9 @@ def _odds(
 ) -> list[Odds]:
     """Return what theory says of prefetching on some traffic, batch by batch."""
     tokens, slots = serving.gamma + 1, serving.room.slots
-    steps_s = by_batch(measured, RESIDENT, traffic, "step_s")
-    offload = build(serving.config(RESIDENT, traffic, 1)).step_model.offload
+    arm = RESIDENT if RESIDENT in serving.unpredicted else ON_DEMAND
+    steps_s = by_batch(measured, arm, traffic, "step_s")
+    offload = build(serving.config(ON_DEMAND, traffic)).step_model.offload
     if offload is None:
         raise InvariantError("a scenario with experts in host memory has no price for them.")
     jobs = [
@@ -220,13 +245,17 @@ def _odds(
     found = []
     for batch, times_s in steps_s.items():
         chances = step_chances(pool, tokens, batch)
+        step_s = float(np.mean(times_s))
+        if arm == ON_DEMAND:  # less what it waits for experts
+            missing = lru_misses(chances, sum(serving.room))
+            step_s = max(step_s - pool.layers * float(missing) * offload.expert_s, 0.0)
         found.append(
             Odds(
                 batch=batch,
                 distinct=float(chances.sum(axis=1).mean()),
                 alike=distinct_alike(pool.experts, pool.top_k, tokens * batch),
                 kept=kept_hits(chances, serving.room),
-                exposed=exposed_share(*link, float(np.mean(times_s))),
+                exposed=exposed_share(*link, step_s),
                 hits={arm: next(hits) for arm in serving.predictors},
             )
         )

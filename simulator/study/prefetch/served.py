@@ -11,7 +11,7 @@ Arms serve the same closed loop on recorded routes, at equal memory for experts 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +45,9 @@ UNPREDICTED = (ON_DEMAND, RESIDENT)
 
 BEFORE, AFTER = TRAFFIC = ("before", "after")
 """Traffic as learned, and after the change."""
+
+MOST = 256
+"""The largest batch that is served."""
 
 _PER_USER, _LEAST = 8, 48
 """Requests of a user in a run, and of a run: so long that prompts and the first steps weigh little,
@@ -128,8 +131,8 @@ class Serving:
         """All arms."""
         return (*self.unpredicted, *self.predictors)
 
-    def config(self, arm: str, traffic: str, batch: int) -> Config:
-        """Return the configuration of an arm."""
+    def config(self, arm: str, traffic: str) -> Config:
+        """Return the configuration of an arm, for `of_batch`."""
         rooms = {ON_DEMAND: sum(self.room), RESIDENT: self.experts}
         words = [
             *self.words,
@@ -138,9 +141,7 @@ class Serving:
             "experts.fidelity=sampled",
             "routing=recorded",
             f"routing.path='{self.routes[traffic]}'",
-            f"workload.concurrency={batch}",
-            f"scheduler.max_num_seqs={batch}",
-            f"run.requests={max(_PER_USER * batch, _LEAST)}",
+            f"scheduler.max_num_seqs={MOST}",
             f"experts.offload.resident_experts={rooms.get(arm, self.room.resident)}",
         ]
         if arm in self.predictors:
@@ -165,12 +166,11 @@ def serve(serving: Serving, batches: Sequence[int], workers: Workers) -> list[Me
         Who runs them.
     """
     jobs = [
-        (arm, traffic, batch, serving)
+        (arm, traffic, tuple(batches), serving)
         for traffic in serving.routes
-        for batch in batches
         for arm in serving.arms
     ]
-    found = workers.run(_run, jobs, units=serving.replications)
+    found = workers.run(_run, jobs, units=len(batches) * serving.replications)
     return [one for runs in found for one in runs]
 
 
@@ -184,15 +184,29 @@ class _Rows:
         """Keep them."""
 
 
-def _run(job: tuple[str, str, int, Serving]) -> list[Measured]:
-    """Serve an arm at a batch, all replications, which share what the scenario has counted."""
-    arm, traffic, batch, serving = job
-    scenario = build(serving.config(arm, traffic, batch))
-    points = (Point(arm, traffic, batch, number) for number in range(serving.replications))
-    return [_measure(scenario, point) for point in points]
+def _run(job: tuple[str, str, tuple[int, ...], Serving]) -> list[Measured]:
+    """Serve an arm at all batches, whose runs share what the scenario has counted and priced."""
+    arm, traffic, batches, serving = job
+    scenario = build(serving.config(arm, traffic))
+    return [
+        _measure(scenario, Point(arm, traffic, batch, number))
+        for batch in batches
+        for number in range(serving.replications)
+    ]
+
+
+def of_batch(config: Config, batch: int) -> Config:
+    """Return a configuration with so many users."""
+    requests = max(_PER_USER * batch, _LEAST)
+    return replace(
+        config,
+        workload=replace(config.workload, concurrency=batch),
+        run=replace(config.run, requests=requests),
+    )
 
 
 def _measure(scenario: Scenario, point: Point) -> Measured:
+    scenario = scenario.under(of_batch(scenario.config, point.batch))
     config, requests, iterations = scenario.config, _Rows(), _Rows()
     Cluster(
         scenario.cluster(config.speculation.gamma),
@@ -203,9 +217,9 @@ def _measure(scenario: Scenario, point: Point) -> Measured:
         requests_trace=requests,
         iterations_trace=iterations,
     ).run()
+    served = _columns(requests.rows, REQUESTS)
     # The first request of each user meets an empty cluster.
-    served = _columns(requests.rows[point.batch :], REQUESTS)
-    tpot_s = happened(times_s(served)["tpot_s"])
+    tpot_s = happened(times_s(served)["tpot_s"][served["request_id"] >= point.batch])
     steps = _columns(iterations.rows, ITERATIONS)
     plain = (steps["prefill_tokens"] == 0) & (steps["decode_requests"] == point.batch)
     return Measured(

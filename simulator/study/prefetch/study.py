@@ -18,12 +18,15 @@ from simulator.study.prefetch.memory import Peaks, measure_memory
 from simulator.study.prefetch.model_run import (
     ServedStudy,
     check_served,
+    recipes_served,
     serve_model,
     served_jobs,
 )
-from simulator.study.prefetch.shift import Question, Row, compare, comparisons, traces_of
+from simulator.study.prefetch.question import Question
+from simulator.study.prefetch.shift import Row, compare, comparisons, traces_of
 from simulator.study.prefetch.task import Task
 from simulator.study.prefetch.traces import Recorded, check_recorded
+from simulator.study.prefetch.trainer import train
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,15 +86,20 @@ def study(task: Task, folder: Path, advance: Callable[[int], None]) -> PrefetchS
     question, recorded, model = task.question, None, None
     if task.model is not None:
         model = load_architecture(task.model)
-        check_served(task, question, model)
+        check_served(task, model)
         recorded = _recorded(task, model)
     with open_executor("processes") as executor:
         workers = Workers(executor, task.workers, advance)
-        rows = compare(question, workers, recorded)
-        served = None
+        traces, trained, served = None, {}, None
         if model is not None:
             traces = traces_of(question, recorded, question.first_seed)
-            served = serve_model(task, question, traces, model, folder, workers)
+            for name in recipes_served(task):
+                chosen = question.recipe(name)
+                trained[name] = train(question, traces, chosen, question.first_seed, workers)
+        rows = compare(question, workers, recorded, trained)
+        if model is not None and traces is not None:
+            predictors = {name: one.predictor for name, one in trained.items()}
+            served = serve_model(task, traces, predictors, model, folder, workers)
         labelled = []
         if task.canvases:
             labelled = label_pixels(CANVAS_RECIPES, _seeds(question), workers)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from simulator.errors import ConfigError
 from simulator.study.prefetch.crossover import check_batches
-from simulator.study.prefetch.shift import Question
+from simulator.study.prefetch.question import Question
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,6 +71,8 @@ def test_layers_compete_apart_from_each_other_and_add_up():
 def test_a_perfect_ranking_costs_nothing_and_a_class_alone_has_no_rival():
     members = np.eye(3, dtype=bool)[[0, 0, 1, 2]]
     assert auc_square_loss(members.astype(float), members)[0] == 0.0
+    several = np.random.default_rng(0).random((40, 6)) < 0.4
+    assert auc_square_loss(several.astype(float), several)[0] == pytest.approx(0.0, abs=1e-12)
     loss, slopes = auc_square_loss(np.array([[0.3, 0.1]]), np.array([[True, False]]))
     assert loss == 0.0
     assert not slopes.any()
@@ -88,4 +90,4 @@ def test_memory_is_linear_where_that_of_pairs_is_not():
     few, many = measure_memory((512, 4096))
     assert many.linear_bytes / few.linear_bytes < 1.1 * 8
     assert many.naive_bytes / few.naive_bytes > 3 * 8
-    assert many.banked_bytes < many.linear_bytes
+    assert many.banked_bytes / few.banked_bytes < 1.1 * 8

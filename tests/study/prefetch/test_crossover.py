@@ -9,16 +9,16 @@ from simulator.errors import ConfigError
 from simulator.experts.drafts import DraftView
 from simulator.experts.predictor import ExpertPredictor
 from simulator.study.prefetch.crossover import (
-    MOST,
     check_batches,
     crossover,
     predicted_distinct,
     search,
     with_switch,
 )
+from simulator.study.prefetch.question import LONG_TAIL
 from simulator.study.prefetch.replay import windows
-from simulator.study.prefetch.served import AFTER
-from simulator.study.prefetch.shift import LONG_TAIL, ON_DEMAND
+from simulator.study.prefetch.served import AFTER, MOST
+from simulator.study.prefetch.shift import ON_DEMAND
 from simulator.study.prefetch.traces import drawn_traces
 from tests.helpers.prefetch import runs
 
@@ -46,6 +46,16 @@ def clear():
 def test_the_crossover_is_where_it_stops_being_faster_for_good(times, expected):
     found = ON_DEMAND_RUNS + runs("ce", times) + runs("ce", dict.fromkeys(times, 99.0), AFTER)
     assert crossover(found, "ce") == expected
+
+
+def test_what_is_faster_by_chance_is_not_faster():
+    found = []
+    for replication, times in enumerate(
+        ({1: 0.9, 2: 0.97}, {1: 0.92, 2: 1.01}, {1: 0.91, 2: 0.95})
+    ):
+        found += runs(ON_DEMAND, dict.fromkeys(times, 1.0), replication=replication)
+        found += runs("ce", times, replication=replication)
+    assert crossover(found, "ce") == 2
 
 
 @pytest.mark.parametrize("useless", [1, 2, 3, 7, 23, 100, 255])
@@ -87,12 +97,12 @@ def test_a_predictor_expects_more_distinct_experts_of_more_requests(clear):
 
 def test_the_switch_lies_between_what_is_expected_below_the_crossover_and_at_it(clear):
     below, at = (predicted_distinct(*clear, batch) for batch in (3, 4))
-    assert below < with_switch(*clear, 4).most_distinct < at
-    assert with_switch(*clear, 1).most_distinct == 0.0
-    assert with_switch(*clear, None).most_distinct == math.inf
+    assert with_switch(*clear, 3, 4).most_distinct == pytest.approx((below + at) / 2)
+    assert with_switch(*clear, None, 1).most_distinct == 0.0
+    assert with_switch(*clear, 4, None).most_distinct == math.inf
 
 
-@pytest.mark.parametrize("batches", [(), (0, 1), (2, 1), (1, 1)])
+@pytest.mark.parametrize("batches", [(), (0, 1), (2, 1), (1, 1), (1, 512)])
 def test_batches_must_rise(batches):
     with pytest.raises(ConfigError, match="rising"):
         check_batches(batches)

@@ -8,8 +8,8 @@ import pytest
 from simulator.experts.drafts import DraftView, memberships
 from simulator.experts.pool import RoutePool
 from simulator.experts.predictor import ExpertPredictor
+from simulator.study.prefetch.question import LONG_TAIL
 from simulator.study.prefetch.replay import Arm, Room, ranking, replay, windows
-from simulator.study.prefetch.shift import LONG_TAIL
 from simulator.study.prefetch.traces import drawn_traces
 
 TRACES = drawn_traces(LONG_TAIL, 1, 32, 32, 0)

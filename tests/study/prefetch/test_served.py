@@ -6,9 +6,18 @@ import pytest
 from simulator.experts.drafts import DraftView
 from simulator.experts.predictor import ExpertPredictor
 from simulator.experts.recorded import write_routes
+from simulator.study.prefetch.question import LONG_TAIL
 from simulator.study.prefetch.replay import Room
-from simulator.study.prefetch.served import AFTER, BEFORE, RESIDENT, Serving, by_batch, tpot_ratio
-from simulator.study.prefetch.shift import LONG_TAIL, ON_DEMAND
+from simulator.study.prefetch.served import (
+    AFTER,
+    BEFORE,
+    RESIDENT,
+    Serving,
+    by_batch,
+    of_batch,
+    tpot_ratio,
+)
+from simulator.study.prefetch.shift import ON_DEMAND
 from simulator.study.prefetch.traces import drawn_traces
 from tests.helpers.prefetch import runs
 
@@ -25,12 +34,13 @@ def test_arms_have_equal_room_and_all_resident_has_all(tmp_path):
         words=words, routes={BEFORE: routes}, predictors={"ce": saved}, room=Room(8, 4), experts=32
     )
     assert serving.arms == (ON_DEMAND, RESIDENT, "ce")
-    found = {arm: serving.config(arm, BEFORE, 8) for arm in serving.arms}
+    found = {arm: serving.config(arm, BEFORE) for arm in serving.arms}
     rooms = [config.experts.offload for config in found.values()]
     assert [room.slots for room in rooms] == [12, 32, 12]
     assert [room.prefetch for room in rooms] == ["none", "none", "learned"]
-    assert found["ce"].workload.concurrency == 8
-    assert found["ce"].run.requests == 64
+    few, many = (of_batch(found["ce"], batch) for batch in (1, 32))
+    assert (few.workload.concurrency, few.run.requests) == (1, 48)
+    assert (many.workload.concurrency, many.run.requests) == (32, 256)
 
 
 def test_arms_are_compared_within_replications():

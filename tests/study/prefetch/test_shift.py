@@ -13,18 +13,16 @@ from simulator.study.prefetch.losses import (
     recipe,
     recipe_loss,
 )
+from simulator.study.prefetch.question import LONG_TAIL, Question
 from simulator.study.prefetch.replay import Replayed, Room
 from simulator.study.prefetch.shift import (
-    LONG_TAIL,
     ON_DEMAND,
     ORACLE,
-    Question,
     Row,
     compare,
     coverage_difference,
     misses_ratio,
     spared_share,
-    train,
 )
 from simulator.study.prefetch.traces import (
     Recorded,
@@ -34,6 +32,7 @@ from simulator.study.prefetch.traces import (
     split_traces,
     swapped,
 )
+from simulator.study.prefetch.trainer import train
 from simulator.study.prefetch.training import Effort
 from tests.helpers.prefetch import here
 
