@@ -67,7 +67,7 @@ class DraftView:
             code[:, layer] = members @ directions[layer]
         code /= np.sqrt(pool.top_k)
         # Routes have noise of their own: that of training never comes back where they are served.
-        own = zlib.crc32(np.ascontiguousarray(pool.chosen).tobytes())
+        own = zlib.crc32(np.sort(pool.chosen, axis=-1).tobytes())  # whatever order a token's have
         noise = streams.block("draft noise", own).standard_normal(code.shape)
         return (code + self.noise_sd * noise).reshape(tokens, -1)
 

@@ -108,6 +108,14 @@ def read_routes(path: Path | str, arch: Architecture) -> RoutePool:
     return RoutePool(experts, narrow.reshape(arch.moe_layers, len(token), -1), lengths, features)
 
 
+def brings_features(path: Path | str) -> bool:
+    """Tell whether a file of routes has what a drafter saw; no, where it cannot be read."""
+    try:
+        return FEATURES in pq.read_schema(path).names
+    except (OSError, pa.ArrowException):
+        return False
+
+
 def _features(table: pa.Table, rows: Ints, path: Path | str) -> NDArray[np.float64] | None:
     """Return what a drafter saw of each token, shape (tokens, d); None without the column."""
     if FEATURES not in table.column_names:

@@ -28,7 +28,7 @@ from simulator.study.prefetch.shift import (
     spared_share,
 )
 from simulator.study.prefetch.study import PrefetchStudy
-from simulator.trace.statistics import Interval, value_of
+from simulator.trace.statistics import Interval, upper, value_of
 from simulator.units import KIB
 
 WIDTH = 78
@@ -150,9 +150,7 @@ def _training_words(found: PrefetchStudy) -> list[str]:
         if name in known and name != best
     ]
     said = [" ".join(told), _null_words(found)]
-    helps = {
-        name: (one, before[name]) for name, one in known.items() if (one.high or one.value) < 1.0
-    }
+    helps = {name: (one, before[name]) for name, one in known.items() if upper(one) < 1.0}
     return [*said, _advice(helps)]
 
 
@@ -203,8 +201,8 @@ def _assumptions(found: PrefetchStudy) -> list[str]:
     said = (
         f"Per step and layer; means and 95 % intervals over {question.seeds} repetitions (seeds "
         f"{seeds[0]} to {seeds[1]}), ratios paired. Brought: missing and prefetched. Spared: of "
-        f"the misses on demand that an oracle would spare. Lacked: tail experts of which a "
-        f"training batch had no token."
+        f"the misses on demand that an oracle would spare. Lacked: tail experts (the rarer half) "
+        f"of which a training batch had no token."
     )
     if question.seeds < FEW:
         said += f" {question.seeds} repetitions are too few for intervals to mean much."
@@ -224,9 +222,10 @@ def _assumptions(found: PrefetchStudy) -> list[str]:
 
 
 def _interval(one: Interval | None) -> str:
+    """Write a ratio, and half of its interval."""
     if one is None or one.low is None or one.high is None:
         return ABSENT if one is None else f"{one.value:.2f}"
-    return f"{one.value:.2f} ({one.low:.2f} to {one.high:.2f})"
+    return f"{one.value:.2f} ±{(one.high - one.low) / 2:.2f}"
 
 
 def signed_interval(one: Interval) -> str:

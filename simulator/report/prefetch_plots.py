@@ -110,5 +110,5 @@ def _draw_served(axes: Axes, served: ServedStudy, when: str) -> None:
     axes.set_ylim(bottom=min(axes.get_ylim()[0], 0.85))
     axes.set_xlabel("batch (requests)")
     axes.set_ylabel("median TPOT over that on demand")
-    axes.set_title(f"Prefetching {when} the change (x: no faster from here on)")
-    axes.legend(frameon=False, fontsize=7)
+    axes.set_title(f"Prefetching {when} the change (x: not faster from here on)")
+    axes.legend(frameon=False, fontsize=7, loc="center right")

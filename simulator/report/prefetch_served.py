@@ -31,7 +31,7 @@ def show_served(served: ServedStudy, console: Console) -> None:
         title = f"Time per output token (ms), p50 / p99, {when} the change"
         show(console, title, _times(served, when))
     for when in WHEN:
-        title = f"Median TPOT over that on demand, {when} the change (*: no faster from here)"
+        title = f"Median TPOT over that on demand, {when} the change (*: not faster from here)"
         show(console, title, _ratios(served, when))
     show(console, "Batch from which on prefetching is useless", _crossovers(served))
     for when in WHEN:
@@ -113,14 +113,18 @@ def served_words(served: ServedStudy) -> list[str]:
     alike = foretold_bound(served, BEFORE, alike=True)
     bound = foretold_bound(served, BEFORE, alike=False)
     said = [
+        "Prefetches are hidden behind a whole step, its drafting included, as of who prefetches "
+        "while drafts are drawn.",
         f"h is the chance that what slots keep on demand is needed, w the share of prefetches that "
         f"is not hidden, q the share of prefetched experts that is needed: prefetching pays where "
         f"q - h > w. As the N distinct experts of a step grow to {served.serving.experts}, h goes "
         f"to one. If experts were all alike, h would be N / {served.serving.experts}, and a "
         f"predictor that never errs would be useless from batch {_from(served, alike)} on; with "
         f"their popularity as it is, from {_from(served, bound)} on; {name}, which errs, from "
-        f"{_from(served, own)} on."
+        f"{_from(served, own)} on.",
     ]
+    if RESIDENT not in served.serving.unpredicted:
+        said.append("The GPU is too small for all experts: they are nowhere all resident.")
     if at is None:
         said.append(
             f"Prefetching by {name} is faster than working on demand with the same memory at every "
@@ -131,8 +135,8 @@ def served_words(served: ServedStudy) -> list[str]:
     if at == served.batches[0]:
         return [*said, _never(served)]
     said.append(
-        f"Measured, {name} is no faster than working on demand with the same memory from batch "
-        f"{at} on. The predictor that is handed over switches itself off from "
+        f"Measured, {name} is not surely faster than working on demand with the same memory from "
+        f"batch {at} on. The predictor that is handed over switches itself off from "
         f"{served.most_distinct:.1f} expected distinct experts of a layer on, and its slots keep "
         f"the last used then."
     )
@@ -149,7 +153,8 @@ def _never(served: ServedStudy) -> str:
         else "what was used last is needed as often as what it expects"
     )
     return (
-        f"Prefetching by {NAMES[served.hand_over]} loses at every batch that was served: {why}. "
+        f"Prefetching by {NAMES[served.hand_over]} is surely faster at no batch that was served: "
+        f"{why}. "
         f"The predictor that is handed over is off; keep the last used instead "
         f"(experts.offload.prefetch=none with resident_experts={sum(served.serving.room)})."
     )

@@ -46,6 +46,17 @@ def value_of(interval: Interval | None) -> float | None:
     return None if interval is None else interval.value
 
 
+def upper(interval: Interval) -> float:
+    """Return the upper bound, or the estimate where a single replication gives none.
+
+    Examples
+    --------
+    >>> upper(Interval(1.0, 0.8, 1.2)), upper(Interval(1.0, None, None))
+    (1.2, 1.0)
+    """
+    return interval.value if interval.high is None else interval.high
+
+
 def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
     """Mean of independent values with Student's t interval, m -+ t(n - 1) s / sqrt(n).
 

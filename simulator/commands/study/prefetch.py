@@ -66,8 +66,12 @@ class Settings:
         default=None, metadata={"help": "drawn sequences to learn from (default: 256)"}
     )
     tokens: int | None = field(default=None, metadata={"help": "tokens of each (default: 32)"})
-    view_size: int = field(default=16, metadata={"help": "features that a drafter sees a layer"})
-    view_noise: float = field(default=1.5, metadata={"help": "noise on each (assumed)"})
+    view_size: int | None = field(
+        default=None, metadata={"help": "features that a drafter sees a layer (default: 16)"}
+    )
+    view_noise: float | None = field(
+        default=None, metadata={"help": "noise on each (default: 1.5, assumed)"}
+    )
     recipes: tuple[str, ...] = field(
         default=(), metadata={"help": "what is compared, with ce (default: all six)"}
     )
@@ -159,9 +163,17 @@ def run(settings: Settings, folder: Path) -> None:
 
 def _task(settings: Settings) -> Task:
     """Put the settings where they belong, which checks them."""
+    from simulator.experts.recorded import brings_features  # noqa: PLC0415
     from simulator.study.prefetch.task import Task  # noqa: PLC0415
 
     question = _question(settings)
+    if settings.trace is not None and brings_features(settings.trace):
+        for key in ("view_size", "view_noise"):
+            if getattr(settings, key) is not None:
+                raise ConfigError(
+                    f"{key}={getattr(settings, key)} has no effect with trace={settings.trace}, "
+                    f"which brings features; leave it out."
+                )
     served = {
         "hardware": settings.hardware,
         "batches": settings.batches or None,
@@ -190,7 +202,8 @@ def _question(settings: Settings) -> Question:
 
     archetype = {key: getattr(settings, key) for key in ("experts", "top_k", "popularity_sd")}
     bank = {"per_class": settings.bank_per_class, "retrieved": settings.bank_retrieved}
-    more = {key: getattr(settings, key) for key in ("sequences", "tokens", "auc_weight")}
+    keys = ("sequences", "tokens", "auc_weight", "view_size", "view_noise")
+    more = {key: getattr(settings, key) for key in keys}
     if settings.model is not None:
         model = load_architecture(settings.model)
         moe = experts_of(model)
@@ -200,8 +213,6 @@ def _question(settings: Settings) -> Question:
     return replace(
         base,
         archetype=replace(LONG_TAIL, **_given(archetype)),
-        view_size=settings.view_size,
-        view_noise=settings.view_noise,
         gamma=settings.gamma,
         room=Room(settings.resident, settings.slots),
         recipes=settings.recipes or RECIPES,

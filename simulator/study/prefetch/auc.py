@@ -28,8 +28,7 @@ def auc_square_loss(scores: Floats, members: Mask) -> tuple[float, Floats]:
     Parameters
     ----------
     scores
-        ``f``, shape (N, K), or (N, layers, K): classes of a layer compete among themselves, and
-        layers add up.
+        ``f``, shape (N, K).
     members
         Whether each row belongs to each class, the same shape.
 
@@ -60,15 +59,15 @@ def auc_square_loss(scores: Floats, members: Mask) -> tuple[float, Floats]:
 
 
 def ordered_pairs(members: Mask) -> int:
-    """Return how many ordered pairs of classes have rows, over all layers.
+    """Return how many ordered pairs of classes have rows.
 
     Examples
     --------
     >>> ordered_pairs(np.array([[True, False, False], [False, False, True]]))
     2
     """
-    present = members.any(axis=0).sum(axis=-1)
-    return int((present * (present - 1)).sum())
+    present = int(members.any(axis=0).sum())
+    return present * (present - 1)
 
 
 def pairwise_auc_loss(scores: Floats, members: Mask) -> float:
@@ -77,7 +76,7 @@ def pairwise_auc_loss(scores: Floats, members: Mask) -> float:
     Parameters
     ----------
     scores, members
-        As in `auc_square_loss`, of one layer.
+        As in `auc_square_loss`.
     """
     total, classes = 0.0, range(scores.shape[1])
     for positive in classes:

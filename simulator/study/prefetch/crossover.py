@@ -16,6 +16,7 @@ from simulator.errors import ConfigError
 from simulator.experts.predictor import ExpertPredictor
 from simulator.streams import Streams
 from simulator.study.prefetch.served import BEFORE, MOST, Measured, tpot_ratio
+from simulator.trace.statistics import upper
 
 _APART = 1.25
 """Ratio of batches beside the crossover at which a search ends."""
@@ -47,7 +48,7 @@ def crossover(found: Sequence[Measured], arm: str, traffic: str = BEFORE) -> int
     """
     ratios, useless = tpot_ratio(found, arm, traffic), None
     for batch in sorted(ratios, reverse=True):
-        if (ratios[batch].high or ratios[batch].value) < 1.0:
+        if upper(ratios[batch]) < 1.0:
             break
         useless = batch
     return useless

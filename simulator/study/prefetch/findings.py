@@ -171,7 +171,7 @@ def write_records(found: PrefetchStudy, folder: Path) -> dict[str, Path]:
         {"recipe": row.recipe, "seed": row.seed, "when": when}
         | getattr(row, when)._asdict()
         | {f"auc_{group}": row.ranks.get(group) for group in ("head", "mid", "tail")}
-        | {"missing_tail": row.missing_tail}
+        | {"missing_tail": None if row.recipe in UNTRAINED else row.missing_tail}
         for row in found.rows
         for when in WHEN
     ]

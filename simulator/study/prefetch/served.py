@@ -221,7 +221,9 @@ def _measure(scenario: Scenario, point: Point) -> Measured:
     # The first request of each user meets an empty cluster.
     tpot_s = happened(times_s(served)["tpot_s"][served["request_id"] >= point.batch])
     steps = _columns(iterations.rows, ITERATIONS)
-    plain = (steps["prefill_tokens"] == 0) & (steps["decode_requests"] == point.batch)
+    plain = steps["prefill_tokens"] == 0
+    full = plain & (steps["decode_requests"] == point.batch)
+    plain = full if full.any() else plain  # a cache may be too small for so many at once
     return Measured(
         point,
         *(float(value) for value in np.quantile(tpot_s, (0.5, 0.99))),

@@ -87,7 +87,7 @@ class Recorded(NamedTuple):
 
 
 def split_traces(recorded: Recorded, seed: int | None = None) -> Traces:
-    """Learn from one half of the sequences, serve the other.
+    """Learn from one half of the sequences, serve the other; then one half of those after.
 
     Parameters
     ----------
@@ -104,7 +104,10 @@ def split_traces(recorded: Recorded, seed: int | None = None) -> Traces:
     learned, before = pool.of(np.sort(order[:half])), pool.of(np.sort(order[half:]))
     after = recorded.after
     if after is None:
-        after = swapped(before, expert_copies(learned))
+        return Traces(learned, before, swapped(before, expert_copies(learned)))
+    if seed is not None:  # a sample of it in each repetition
+        order = Streams(seed).block("halves of a trace", 1).permutation(len(after.lengths))
+        after = after.of(np.sort(order[: max(len(order) // 2, 1)]))
     return Traces(learned, before, after)
 
 

@@ -58,7 +58,7 @@ def train(
         view = DraftView(pool.features.shape[1], 0.0, seed)
     features = view.features(pool) if pool.features is None else pool.features
     mean, deviation = features.mean(axis=0), features.std(axis=0)
-    deviation[deviation == 0.0] = 1.0
+    deviation[deviation <= 1e-9 * np.abs(mean)] = 1.0  # constants, but for rounding
     jobs = [
         (items, chosen, question.effort, seed, layer)
         for layer, items in enumerate(items_of(pool, (features - mean) / deviation))

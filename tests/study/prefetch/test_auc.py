@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from simulator.study.prefetch.auc import (
     auc_square_loss,
     class_aucs,
-    ordered_pairs,
     pairwise_auc_loss,
 )
 from simulator.study.prefetch.memory import measure_memory
@@ -56,16 +55,6 @@ def test_repeating_the_rows_of_one_class_changes_nothing(seed, one, times):
     # The pull on a class is shared by the copies of its rows.
     kept = ~members[:, one]
     np.testing.assert_allclose(spread[: len(scores)][kept], slopes[kept], atol=1e-12)
-
-
-def test_layers_compete_apart_from_each_other_and_add_up():
-    first, second = batch(3), batch(4, share=0.3)
-    scores, members = (np.stack(both, axis=1) for both in zip(first, second, strict=True))
-    loss, slopes = auc_square_loss(scores, members)
-    alone = [auc_square_loss(*one) for one in (first, second)]
-    assert loss == pytest.approx(sum(value for value, _ in alone))
-    np.testing.assert_allclose(slopes, np.stack([slope for _, slope in alone], axis=1))
-    assert ordered_pairs(members) == ordered_pairs(first[1]) + ordered_pairs(second[1])
 
 
 def test_a_perfect_ranking_costs_nothing_and_a_class_alone_has_no_rival():
