@@ -28,7 +28,7 @@ EXAMPLES = (
     "study prefetch",
     "study prefetch seeds=10 gamma=5 resident=6 slots=4",
     "study prefetch model=gpt_oss_20b slots=4",
-    "study prefetch model=gpt_oss_20b slots=4 trace=before.parquet shifted=after.parquet",
+    "study prefetch model=gpt_oss_20b slots=4 trace=mine.parquet",
     "study prefetch canvases=true",
 )
 

@@ -14,6 +14,7 @@ from simulator.experts.pool import RoutePool
 from simulator.experts.predictor import ExpertPredictor, load_predictor
 from simulator.experts.recorded import write_routes
 from simulator.experts.residency import lru_misses
+from simulator.hardware.gpu import load_gpu
 from simulator.models.architecture import Architecture, experts_of
 from simulator.models.catalog import load_architecture
 from simulator.scenario import build
@@ -98,6 +99,7 @@ def check_served(task: Task, model: Architecture) -> None:
     SimulatorError
         If GPU, link, model and room for experts do not go together.
     """
+    load_gpu(task.hardware)  # names the nearest
     _build(task, model, sum(task.question.room))
 
 
