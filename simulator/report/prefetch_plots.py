@@ -17,6 +17,7 @@ from simulator.study.prefetch.model_run import ServedStudy
 from simulator.study.prefetch.served import AFTER, BEFORE, tpot_ratio
 from simulator.study.prefetch.shift import ON_DEMAND, Row, misses_ratio
 from simulator.study.prefetch.study import PrefetchStudy
+from simulator.trace.statistics import upper
 from simulator.units import KIB
 
 if TYPE_CHECKING:
@@ -51,20 +52,15 @@ def _draw_misses(axes: Axes, rows: Sequence[Row]) -> None:
     names = [name for name in recipe_names(rows) if name not in (ON_DEMAND, "ce")][::-1]
     places = np.arange(len(names))
     for offset, when in zip((0.12, -0.12), WHEN, strict=True):
-        found = [misses_ratio(rows, name, when) for name in names]
-        values = np.array([one.value for one in found])
-        low, high = (
-            np.array(
-                [
-                    one.value if bound is None else bound
-                    for one, bound in zip(found, bounds, strict=True)
-                ]
-            )
-            for bounds in ([one.low for one in found], [one.high for one in found])
-        )
-        reach = np.maximum([values - low, high - values], 0.0)
+        told = {
+            place + offset: one
+            for place, name in enumerate(names)
+            if (one := misses_ratio(rows, name, when)) is not None
+        }
+        values = np.array([one.value for one in told.values()])
+        high = np.array([upper(one) for one in told.values()])  # as far below as above
         axes.errorbar(
-            values, places + offset, xerr=reach, fmt="o", color=_COLOURS[when], label=when
+            values, list(told), xerr=high - values, fmt="o", color=_COLOURS[when], label=when
         )
     axes.axvline(1.0, color="#9a9a9a", linewidth=0.8, linestyle=(0, (4, 3)))
     axes.set_yticks(places, [NAMES[name] for name in names])
@@ -99,9 +95,10 @@ def _draw_served(axes: Axes, served: ServedStudy, when: str) -> None:
         batches, ratios = list(found), list(found.values())
         values = np.array([one.value for one in ratios])
         axes.plot(batches, values, "o-", color=colour, label=NAMES[arm], markersize=3)
-        if all(one.low is not None for one in ratios):
-            bounds = np.array([(one.low, one.high) for one in ratios])
-            axes.fill_between(batches, *bounds.T, color=colour, alpha=0.15, linewidth=0.0)
+        half = np.array([upper(one) for one in ratios]) - values
+        axes.fill_between(
+            batches, values - half, values + half, color=colour, alpha=0.15, linewidth=0.0
+        )
         useless = crossover(served.measured, arm, when)
         if arm in served.serving.predictors and useless is not None:
             axes.plot(useless, found[useless].value, "x", color=colour, markersize=9, mew=2)

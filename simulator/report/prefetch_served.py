@@ -20,7 +20,8 @@ from simulator.study.prefetch.findings import (
     served_arms,
 )
 from simulator.study.prefetch.model_run import ServedStudy
-from simulator.study.prefetch.served import AFTER, BEFORE, ON_DEMAND, RESIDENT, by_batch, tpot_ratio
+from simulator.study.prefetch.served import AFTER, BEFORE, RESIDENT, by_batch, tpot_ratio
+from simulator.study.prefetch.shift import ON_DEMAND
 from simulator.trace.statistics import Interval
 from simulator.units import MS
 

@@ -6,6 +6,7 @@ is then needed anyway, and a predictor has nothing to add (`study.prefetch.theor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -84,7 +85,8 @@ def _next(served: Sequence[int], useless: int | None) -> int | None:
     below = max((batch for batch in served if batch < useless), default=useless)
     if useless - below <= 1 or useless <= _APART * below:
         return None
-    return min(max(round((below * useless) ** 0.5), below + 1), useless - 1)
+    middle = round(math.sqrt(below * useless))
+    return min(max(middle, below + 1), useless - 1)
 
 
 def with_switch(

@@ -18,14 +18,14 @@ class Workers(NamedTuple):
     ----------
     executor
         Keeps processes while the study lasts.
-    count
+    processes
         How many.
     advance
         Told how many units of work a job was when it is done.
     """
 
     executor: Executor
-    count: int
+    processes: int
     advance: Callable[[int], None]
 
     def run(
@@ -43,7 +43,7 @@ class Workers(NamedTuple):
             Of work in each job.
         """
         found: dict[int, Result] = {}
-        for position, result in self.executor.run(function, jobs, self.count):
+        for position, result in self.executor.run(function, jobs, self.processes):
             found[position] = result
             self.advance(units)
         return [found[position] for position in range(len(jobs))]

@@ -25,7 +25,6 @@ from simulator.study.prefetch.served import (
     AFTER,
     BEFORE,
     MOST,
-    ON_DEMAND,
     RESIDENT,
     SWITCHED,
     TRAFFIC,
@@ -35,6 +34,7 @@ from simulator.study.prefetch.served import (
     by_batch,
     serve,
 )
+from simulator.study.prefetch.shift import ON_DEMAND
 from simulator.study.prefetch.task import Task
 from simulator.study.prefetch.theory import (
     Odds,
@@ -274,7 +274,7 @@ def _words(task: Task, model: Architecture) -> tuple[str, ...]:
     link = task.link_bytes_per_s
     return (
         f"model={model.name}",
-        f"hardware={task.hardware}",
+        f"hardware.gpu='{task.hardware}'",
         "hardware.tensor_parallel=1",
         "slo=none",
         "speculation=chat",

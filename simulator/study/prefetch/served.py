@@ -224,9 +224,11 @@ def _measure(scenario: Scenario, point: Point) -> Measured:
     plain = steps["prefill_tokens"] == 0
     full = plain & (steps["decode_requests"] == point.batch)
     plain = full if full.any() else plain  # a cache may be too small for so many at once
+    p50_s, p99_s = np.quantile(tpot_s, (0.5, 0.99)).tolist()
     return Measured(
         point,
-        *(float(value) for value in np.quantile(tpot_s, (0.5, 0.99))),
+        p50_s,
+        p99_s,
         float(steps["duration_s"][plain].mean()),
         float(steps["active_experts"][plain].mean()),
     )

@@ -130,7 +130,7 @@ def misses_ratio(rows: Sequence[Row], name: str, when: str) -> Interval | None:
 
     None where cross-entropy misses nothing.
     """
-    return ratio_of_means(*(figures(rows, one, when, "misses") for one in (name, "ce")))
+    return ratio_of_means(figures(rows, name, when, "misses"), figures(rows, "ce", when, "misses"))
 
 
 def spared_share(rows: Sequence[Row], name: str, when: str) -> Interval | None:
