@@ -19,3 +19,20 @@ NAMES = {
     "ce_adjusted": "CE, adjusted",
 }
 """By arm, or recipe."""
+
+SHORT = {
+    RESIDENT: "resident",
+    SWITCHED: "switched",
+    "ce_bank": "bank",
+    "ce_auc": "AUC",
+    "ce_auc_bank": "AUC+bank",
+    "ce_weighted": "weighted",
+    "ce_stratified": "stratified",
+    "ce_adjusted": "adjusted",
+}
+"""At the head of narrow columns, where these are other names."""
+
+
+def short(name: str) -> str:
+    """Return the name of an arm at the head of a column."""
+    return SHORT.get(name, NAMES[name])

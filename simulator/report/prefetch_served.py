@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from simulator.report.figures import ABSENT, number
-from simulator.report.prefetch_names import NAMES
+from simulator.report.prefetch_names import NAMES, short
 from simulator.report.tables import frame, show
 from simulator.study.prefetch.crossover import crossover
 from simulator.study.prefetch.findings import (
@@ -29,7 +29,7 @@ from simulator.units import MS
 def show_served(served: ServedStudy, console: Console) -> None:
     """Print tables of times, of ratios to work on demand, of crossovers, and of what is behind."""
     for when in WHEN:
-        title = f"Time per output token (ms), p50 / p99, {when} the change"
+        title = f"Time per output token (ms), p50/p99, {when} the change"
         show(console, title, _times(served, when))
     for when in WHEN:
         title = f"Median TPOT over that on demand, {when} the change (*: not faster from here)"
@@ -41,15 +41,14 @@ def show_served(served: ServedStudy, console: Console) -> None:
 
 def _times(served: ServedStudy, when: str) -> Table:
     arms = served_arms(served)
-    table = frame("batch>", *(f"{NAMES[arm]}>" for arm in arms), tight=True)
+    table = frame("batch>", *(f"{short(arm)}>" for arm in arms), tight=True)
     times = {
         arm: [by_batch(served.measured, arm, when, f"tpot_{label}_s") for label in ("p50", "p99")]
         for arm in arms
     }
     for batch in served.batches:
         cells = [
-            " / ".join(number(float(np.mean(one[batch])) / MS) for one in times[arm])
-            for arm in arms
+            "/".join(number(float(np.mean(one[batch])) / MS) for one in times[arm]) for arm in arms
         ]
         table.add_row(str(batch), *cells)
     return table
@@ -57,7 +56,7 @@ def _times(served: ServedStudy, when: str) -> Table:
 
 def _ratios(served: ServedStudy, when: str) -> Table:
     arms = [arm for arm in served_arms(served) if arm not in (ON_DEMAND, RESIDENT)]
-    table = frame("batch>", *(f"{NAMES[arm]}>" for arm in arms), tight=True)
+    table = frame("batch>", *(f"{short(arm)}>" for arm in arms), tight=True)
     ratios = {arm: tpot_ratio(served.measured, arm, when) for arm in arms}
     useless = {arm: crossover(served.measured, arm, when) for arm in served.serving.predictors}
     for batch in served.batches:
@@ -92,9 +91,15 @@ def _from(served: ServedStudy, batch: float | None) -> str:
     return f"> {served.batches[-1]}" if batch is None else str(math.ceil(batch))
 
 
+def _useless(served: ServedStudy, batch: float | None) -> str:
+    if batch is None:
+        return f"at no batch up to {served.batches[-1]}"
+    return f"from batch {math.ceil(batch)} on"
+
+
 def _odds(served: ServedStudy, when: str) -> Table:
     arms = list(served.serving.predictors)
-    named = (f"q, {NAMES[arm]}>" for arm in arms)
+    named = (f"q, {short(arm)}>" for arm in arms)
     table = frame("batch>", "N>", "N if alike>", "h>", "w>", *named, tight=True)
     for one in served.odds[when]:
         shares = (one.kept, one.exposed, *(one.hits[arm] for arm in arms))
@@ -118,11 +123,11 @@ def served_words(served: ServedStudy) -> list[str]:
         "while drafts are drawn.",
         f"h is the chance that what slots keep on demand is needed, w the share of prefetches that "
         f"is not hidden, q the share of prefetched experts that is needed: prefetching pays where "
-        f"q - h > w. As the N distinct experts of a step grow to {served.serving.experts}, h goes "
-        f"to one. If experts were all alike, h would be N / {served.serving.experts}, and a "
-        f"predictor that never errs would be useless from batch {_from(served, alike)} on; with "
-        f"their popularity as it is, from {_from(served, bound)} on; {name}, which errs, from "
-        f"{_from(served, own)} on.",
+        f"q - h > w. As the N distinct experts of a step go to {served.serving.experts}, h goes "
+        f"to one. A predictor that never errs would be useless {_useless(served, alike)} if "
+        f"experts were all alike (h = N / {served.serving.experts}), and "
+        f"{_useless(served, bound)} with their popularity as it is; {name}, which errs, is "
+        f"foretold to be {_useless(served, own)}.",
     ]
     if RESIDENT not in served.serving.unpredicted:
         said.append("The GPU is too small for all experts: they are nowhere all resident.")
