@@ -42,7 +42,7 @@ from simulator.study.prefetch.replay import Asked, Room, windows
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-STEPS, WARM = 100, 20
+STEPS, WARM = 60, 15
 """Steps that hits of prefetches are counted in, and those before that fill the room."""
 
 
