@@ -83,7 +83,7 @@ def run_page(folder: Path) -> Page:
     ]
     return Page(
         kind=RUN,
-        title=str(scenario.get("title") or "A run of moesim simulate"),
+        title=run_title(scenario) if scenario.get("title") else "A run of moesim simulate",
         facts=list(_facts(scenario)),
         verdict=answer,
         tone=tone,
