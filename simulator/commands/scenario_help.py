@@ -144,5 +144,5 @@ def _written(value: Any) -> str:
     if isinstance(value, list):
         return f"[{','.join(map(_written, value))}]"
     if isinstance(value, dict):
-        return "{%s}" % ",".join(f"{key}:{_written(item)}" for key, item in value.items())
+        return "{" + ",".join(f"{key}:{_written(item)}" for key, item in value.items()) + "}"
     return str(value)

@@ -23,7 +23,7 @@ class Comment(NamedTuple):
 
 
 def comments(text: str) -> dict[str, Comment]:
-    """Return the comments of a YAML mapping by dotted key; what heads the file under ``""``.
+    r"""Return the comments of a YAML mapping by dotted key; what heads the file under ``""``.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def comments(text: str) -> dict[str, Comment]:
 
     Examples
     --------
-    >>> said = comments("# Drafts.\\ngamma: 3 # length\\ntree:\\n  # by depth\\n  widths: []")
+    >>> said = comments("# Drafts.\ngamma: 3 # length\ntree:\n  # by depth\n  widths: []")
     >>> {key: comment.text for key, comment in said.items()}
     {'': 'Drafts.', 'gamma': 'length', 'tree.widths': 'by depth'}
     """

@@ -191,8 +191,9 @@ def _rate_note(summary: Json) -> Iterable[str]:
         return
     if abs(came / mean - 1) > _FAR_FROM_THE_MEAN:
         yield (
-            f"Requests come at {number(came)}/s in this stretch, against a mean of {number(mean)}/s: "
-            "the rate fluctuates slowly. A longer run (run.requests) comes closer to its mean."
+            f"Requests come at {number(came)}/s in this stretch, against a mean of "
+            f"{number(mean)}/s: the rate fluctuates slowly. A longer run (run.requests) comes "
+            "closer to its mean."
         )
 
 
