@@ -64,14 +64,14 @@ def proposals(line: str) -> list[str]:
     >>> proposals("moesim plan gpus=l40,h20")[5:8]
     ['gpus=l40,gb300', 'gpus=l40,h100_sxm', 'gpus=l40,h200_sxm']
     """
-    _, command, *words = [*line.split(), *([""] if line[-1:].isspace() else [])]
+    command, *words = [*line.split()[1:], *([""] if line[-1:].isspace() else [])] or [""]
     current = words[-1] if words else ""
     if command in SUBJECT_COMMANDS and len(words) < 2:
         return [*_subjects(command), "--help"]
     schema = _schema(command, words)
     key, equals, given = current.partition("=")
     if not equals:
-        named = _names("workload") if words[0] == "describe" else ()
+        named = _names("workload") if words[:1] == ["describe"] else ()
         return [*named, *_keys(schema, current), "--help"]
     before = "".join(given.rpartition(",")[:2])
     return [f"{key}={before}{value}" for value in _values(schema, key)]
