@@ -17,7 +17,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from simulator.commands import completion
+from simulator.commands import completion, simulate_help
 from simulator.errors import ConfigError, InvariantError, SimulatorError
 
 _GROUPS = "pkg://simulator.conf"
@@ -42,6 +42,9 @@ def main(arguments: list[str]) -> int:
         return _completion(options.overrides)
     points = _Points()
     with _hydra_environment(options, arguments), _errors_of_composing(options):
+        if options.help and simulate_help.covers(options):
+            sys.stdout.write(simulate_help.help_text(options) + "\n")
+            return 0
         hydra.main(version_base="1.3", config_path=_GROUPS, config_name="config")(points.job)()
     if not (options.cfg or options.info or options.shell_completion):
         points.conclude()

@@ -8,7 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 import pytest
 import yaml
 
-from simulator.commands import job
+from simulator.commands import job, simulate_help
 from simulator.commands.simulate import _Points
 from simulator.errors import InvariantError
 
@@ -129,6 +129,13 @@ def test_help_names_groups_settings_and_examples(moesim):
     assert code == 0
     for text in ("scheduler: small_batch, vllm", "max_num_seqs: 256", "moesim simulate -m"):
         assert text in out
+
+
+def test_help_is_that_of_hydra(moesim, monkeypatch):
+    words = "simulate", "--help", "model=mixtral_8x7b"
+    ours = moesim(*words)
+    monkeypatch.setattr(simulate_help, "covers", lambda options: False)
+    assert moesim(*words) == ours
 
 
 def test_info_answers(executable):
