@@ -9,7 +9,7 @@ from simulator.mlp import Mlp
 from simulator.serving.tenants.clients import Pictures
 from simulator.serving.tenants.config import AttackConfig, TenantsConfig
 from simulator.serving.tenants.defended import Defended
-from simulator.serving.tenants.session import Session
+from simulator.serving.tenants.session import Session, margins
 from simulator.serving.tenants.tenancy import Tenancy
 from simulator.streams import Streams
 
@@ -40,7 +40,7 @@ def attacked(
         picture = int(known.targets[generator.integers(len(known.targets))])
         session = Session(config, known.pixels[picture], int(known.labels[picture]), generator)
         while session.points is not None:
-            session.take(defended.scores(session.points))
+            session.take(margins(defended.scores(session.points), session.label).tolist())
         found.append(session)
     return found
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from array import array
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from simulator.serving.tenants.balls import distance
 from simulator.serving.tenants.config import TenantsConfig
 from simulator.serving.tenants.endpoint import Door
 from simulator.serving.tenants.query import ATTACK, BENIGN, Query
-from simulator.serving.tenants.session import Session
+from simulator.serving.tenants.session import Session, margin
 from simulator.streams import Streams
 
 Floats = NDArray[np.float64]
@@ -66,7 +67,7 @@ class SessionRow(NamedTuple):
 
 
 class Burst:
-    """Queries that are asked together, and their replies.
+    """Queries that are asked together, and what is learned from their replies.
 
     Parameters
     ----------
@@ -74,23 +75,22 @@ class Burst:
         The SimPy environment.
     queries
         How many.
+    label
+        The right class of them all.
     """
 
-    def __init__(self, env: simpy.Environment, queries: int) -> None:
-        self._scores: list[Floats | None] = [None] * queries
+    def __init__(self, env: simpy.Environment, queries: int, label: int) -> None:
+        self._label = label
+        self.margins = [math.nan] * queries
+        """In the order of the queries; all there once `answered` has happened."""
         self._missing = queries
         self.answered = env.event()
         """Happens when the last reply has come."""
         self.gpu_s = 0.0
 
-    @property
-    def scores(self) -> Floats:
-        """Replies in the order of the queries, shape (n, k), once all have come."""
-        return np.array(self._scores)
-
-    def take(self, query: Query, scores: Floats, now_s: float) -> None:
+    def take(self, query: Query, scores: Sequence[float], now_s: float) -> None:
         """Take the reply to one of the queries."""
-        self._scores[query.place] = scores
+        self.margins[query.place] = margin(scores, self._label)
         self.gpu_s += query.gpu_s
         self._missing -= 1
         if not self._missing:
@@ -162,7 +162,7 @@ class Attacker:
         while session.points is not None:
             if env.now >= config.horizon_s:
                 return HORIZON
-            burst = Burst(env, len(session.points))
+            burst = Burst(env, len(session.points), session.label)
             for place, point in enumerate(session.points):
                 query = Query(next(self._numbers), self._traits, point, burst, place)
                 while wait_s := self._door.send(query):
@@ -172,7 +172,7 @@ class Attacker:
                     yield env.timeout(wait_s)
             yield burst.answered
             self._gpu_s += burst.gpu_s
-            session.take(burst.scores)
+            session.take(burst.margins)
             if config.think_s:
                 yield env.timeout(config.think_s)
         return HIT if session.hit else BUDGET
@@ -228,10 +228,10 @@ class Users:
         """Queries that were answered with the right class."""
         env.process(self._ask())
 
-    def take(self, query: Query, scores: Floats, now_s: float) -> None:
+    def take(self, query: Query, scores: Sequence[float], now_s: float) -> None:
         """Take a reply."""
         self.latency_s.append(now_s - query.arrival_s)
-        self.right += int(scores.argmax()) == self._pictures.labels[query.place]
+        self.right += scores.index(max(scores)) == self._pictures.labels[query.place]
 
     def _ask(self) -> Generator[simpy.Event, Any, None]:
         env, config, pictures = self._env, self._config, self._pictures

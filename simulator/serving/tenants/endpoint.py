@@ -87,7 +87,7 @@ class Server:
 
     def _answer(self, batch: Sequence[Query], work_s: float) -> None:
         """Ask the model, and hand out what it says; a query's part of a batch is an equal one."""
-        scores = self._defended.scores(np.array([query.point for query in batch]))
+        scores = self._defended.scores(np.array([query.point for query in batch])).tolist()
         self.outstanding -= len(batch)
         self.batches += 1
         part_s, now_s = work_s / len(batch), self._env.now

@@ -35,6 +35,7 @@ class Gate:
         self._interval_s = 1.0 / limits.rate_per_s
         self._ahead_s = (limits.burst - 1) * self._interval_s + _EARLY_S
         self._quota = math.inf if limits.quota is None else limits.quota
+        self._open = limits.rate_per_s == self._quota == math.inf
         self._full_s: dict[int, float] = {}
         self._sent: dict[int, int] = {}
 
@@ -46,6 +47,8 @@ class Gate:
         float
             0 if it is admitted, which counts; infinity where the quota is spent.
         """
+        if self._open:
+            return 0.0
         sent = self._sent.get(tenant, 0)
         if sent >= self._quota:
             return math.inf

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.serving.tenants.attacks import ATTACKS, Attack, Reach, Search
-from simulator.serving.tenants.balls import LINF, project
+from simulator.serving.tenants.balls import LINF
 
 Floats = NDArray[np.float64]
 
@@ -17,6 +18,9 @@ FIRST_SHARE = 0.05
 
 HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 """Shares of the budget after which squares have half as many pixels (1912.00049, section 3)."""
+
+DRAWS = 256
+"""Squares that are drawn at once."""
 
 
 def side_pixels(asked: int, budget: int, pixels: int) -> int:
@@ -45,22 +49,20 @@ def square_search(start: Floats, reach: Reach, generator: np.random.Generator) -
     remembered, not asked again. Pictures are square.
     """
     width = math.isqrt(start.size)
-    bounds = [
-        project(start + sign * reach.radius, start, reach.radius, LINF).reshape(width, width)
-        for sign in (-1.0, 1.0)
-    ]
+    ball = reach.ball(start)
+    bounds = [bound.reshape(width, width) for bound in (ball.bottom, ball.top)]
     point = np.where(generator.random(width) < 0.5, *bounds)
     (best,) = yield point.reshape(1, -1)
-    asked = 1
+    asked, draws = 1, _triples(generator)
     changes, side = [0.0, *(share * reach.budget for share in HALVINGS), math.inf], 1
     while True:
         if asked > changes[0]:
             changes, side = changes[1:], side_pixels(asked, reach.budget, start.size)
-        across, down, which = generator.random(3)
+        across, down, which = next(draws)
         row, column = int(down * (width - side + 1)), int(across * (width - side + 1))
         patch = np.s_[row : row + side, column : column + side]
         changed = bounds[int(which * 2)][patch]
-        if (point[patch] == changed).all():
+        if point[patch].tobytes() == changed.tobytes():
             continue  # it is so already: nothing to ask
         tried = point.copy()
         tried[patch] = changed
@@ -68,6 +70,12 @@ def square_search(start: Floats, reach: Reach, generator: np.random.Generator) -
         asked += 1
         if margin < best:
             point, best = tried, margin
+
+
+def _triples(generator: np.random.Generator) -> Iterator[list[float]]:
+    """Draw three uniforms at a time, from blocks of them."""
+    while True:
+        yield from generator.random((DRAWS, 3)).tolist()
 
 
 @ATTACKS.register("square")

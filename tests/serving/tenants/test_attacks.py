@@ -8,7 +8,7 @@ from helpers.tenants import PIXELS, attacked, line, pictures
 
 from simulator.errors import ConfigError
 from simulator.serving.tenants.attacks import ATTACKS
-from simulator.serving.tenants.balls import distance, project
+from simulator.serving.tenants.balls import Ball, distance
 from simulator.serving.tenants.config import AttackConfig
 from simulator.serving.tenants.square import side_pixels
 
@@ -38,7 +38,7 @@ def test_an_attack_descends_a_line_within_its_ball(kind: str, norm: str) -> None
         sizes.add(len(points))
         points = search.send(margins)
     assert sizes == {KINDS[kind]}
-    down = project(start - 10.0 * SLOPE / np.abs(SLOPE), start, 0.1, "linf") @ SLOPE
+    down = Ball(start, 0.1, "linf").project(start - 10.0 * np.sign(SLOPE)) @ SLOPE
     share = (first - points[0] @ SLOPE) / (start @ SLOPE - down)
     assert share > (0.5 if norm == "linf" else 0.1)
 

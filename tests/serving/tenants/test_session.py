@@ -7,19 +7,20 @@ import pytest
 from helpers.tenants import attacked, line, pictures
 
 from simulator.serving.tenants.config import AttackConfig
-from simulator.serving.tenants.session import Session, margins
+from simulator.serving.tenants.session import Session, margin, margins
 
 PICTURE = np.full(16, 0.5)
-RIGHT, WRONG = [1.0, 0.0], [0.0, 1.0]
+RIGHT, WRONG = 1.0, -1.0
+"""Margins of replies."""
 
 
 def session(**settings: object) -> Session:
     return Session(AttackConfig(**settings), PICTURE, 0, np.random.default_rng(1))
 
 
-def answer(one: Session, scores: list[float]) -> None:
+def answer(one: Session, margin: float) -> None:
     assert one.points is not None
-    one.take(np.tile(scores, (len(one.points), 1)))
+    one.take([margin] * len(one.points))
 
 
 @pytest.mark.parametrize("kind", ["nes", "zo_sign", "simba", "square", "random_search"])
@@ -29,7 +30,7 @@ def test_queries_never_exceed_the_budget_by_a_whole_step(kind: str, eot: int) ->
     generator = np.random.default_rng(2)
     while one.points is not None:
         step = max(step, len(one.points))
-        one.take(generator.normal([1.5, 0.0], 1.0, (len(one.points), 2)))
+        one.take(generator.normal(1.5, 1.5, len(one.points)).tolist())
     assert one.queries < 100 + step
 
 
@@ -40,9 +41,7 @@ def test_averaging_asks_every_point_so_often_and_takes_the_mean() -> None:
     assert four.points.shape == (4 * len(one.points), 16)
     assert (four.points[::4] == one.points).all()
     # Of the first point's four replies three are right by 1, one is wrong by 2: right on average.
-    scores = np.tile(RIGHT, (len(four.points), 1))
-    scores[0] = [0.0, 2.0]
-    four.take(scores)
+    four.take([-2.0] + [RIGHT] * (len(four.points) - 1))
     assert four.first_hit == 0
     assert four.points is not None
 
@@ -59,11 +58,11 @@ def test_a_hit_is_verified_by_most_of_the_repeats_else_the_attack_goes_on() -> N
     assert one.points is not None
     assert one.points.shape == (5, 16)
     assert (one.points == one.candidate).all()
-    one.take(np.array([WRONG, WRONG, RIGHT, RIGHT, RIGHT]))
+    one.take([WRONG, WRONG, RIGHT, RIGHT, RIGHT])
     assert one.points is not None
     assert one.points.shape == (31, 16)
     answer(one, WRONG)
-    one.take(np.array([WRONG, WRONG, WRONG, RIGHT, RIGHT]))
+    one.take([WRONG, WRONG, WRONG, RIGHT, RIGHT])
     assert (one.points, one.hit, one.queries, one.first_hit) == (None, True, 72, 31)
 
 
@@ -99,3 +98,9 @@ def test_a_first_hit_that_is_noise_looks_like_success() -> None:
 def test_margins_are_told_by_row_too() -> None:
     scores = np.array([[3.0, 1.0], [3.0, 1.0]])
     assert margins(scores, np.array([0, 1])).tolist() == [2.0, -2.0]
+
+
+def test_the_margin_of_one_reply_is_that_of_many_to_the_bit() -> None:
+    scores, labels = np.random.default_rng(3).normal(size=(50, 10)), np.arange(50) % 10
+    one_by_one = [margin(row, label) for row, label in zip(scores.tolist(), labels, strict=True)]
+    assert one_by_one == margins(scores, labels).tolist()

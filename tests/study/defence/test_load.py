@@ -36,7 +36,7 @@ class Found:
     @staticmethod
     def _wrong(judge: Defended, session: Session) -> bool:
         replies = judge.scores(np.repeat(session.candidate[None], 51, axis=0))
-        return bool((margins(replies, session._label) < 0.0).mean() > 0.5)
+        return bool((margins(replies, session.label) < 0.0).mean() > 0.5)
 
 
 @lru_cache
