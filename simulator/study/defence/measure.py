@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import simpy
@@ -21,8 +20,9 @@ from simulator.serving.tenants.tenancy import Tenancy
 from simulator.streams import Streams
 from simulator.study.defence.models import trained
 from simulator.study.defence.question import Case, Question, scenario_beside
+from simulator.trace.in_memory import DroppedRows, KeptRows
 from simulator.trace.latencies import times_s
-from simulator.trace.schema import REQUESTS, row_columns
+from simulator.trace.schema import REQUESTS
 
 Floats = NDArray[np.float64]
 
@@ -114,24 +114,11 @@ def clean_accuracy(case: Case, seed: int) -> float:
     return float((np.stack(replies) == held_out.labels).mean())
 
 
-class _Rows:
-    """Takes the rows of a table in memory (`trace.writer.RowSink`), and keeps them or not."""
-
-    def __init__(self, *, kept: bool) -> None:
-        self.rows: list[tuple[Any, ...]] = []
-        self._kept = kept
-
-    def flush(self) -> None:
-        """Drop them, unless they are kept."""
-        if not self._kept:
-            self.rows.clear()
-
-
 def _serve_beside(
     scenario: Scenario, tenancy: Tenancy, streams: Streams
 ) -> dict[str, float | None]:
     """Run the cluster with the endpoint beside it; return latencies of the cluster."""
-    requests = _Rows(kept=True)
+    requests = KeptRows(REQUESTS)
     Cluster(
         scenario.cluster(scenario.config.speculation.gamma),
         scenario.router(),
@@ -139,13 +126,11 @@ def _serve_beside(
         scenario.acceptance,
         streams,
         requests_trace=requests,
-        iterations_trace=_Rows(kept=False),
+        iterations_trace=DroppedRows(),
         neighbours=tenancy,
     ).run()
-    table = np.array(requests.rows, dtype=np.float64)
-    columns = {name: table[:, index] for index, name in enumerate(row_columns(REQUESTS))}
     found: dict[str, float | None] = {}
-    times = times_s(columns)
+    times = times_s(requests.columns())
     for latency in ("ttft", "tpot"):
         for label, value in _percentiles(times[f"{latency}_s"]).items():
             found[f"llm_{latency}_{label}_s"] = value

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,9 @@ from simulator.streams import Streams
 from simulator.study.executors import open_executor
 from simulator.study.prefetch.replay import Room
 from simulator.study.prefetch.shift import ON_DEMAND
+from simulator.trace.in_memory import DroppedRows, KeptRows
 from simulator.trace.latencies import happened, times_s
-from simulator.trace.schema import REQUESTS, row_columns
+from simulator.trace.schema import REQUESTS
 
 RESIDENT = "resident"
 """The arm with all experts on the GPU."""
@@ -169,19 +170,9 @@ def serve(
     return [found[position] for position in range(len(jobs))]
 
 
-class _Rows:
-    """Takes the rows of a table in memory (`trace.writer.RowSink`)."""
-
-    def __init__(self) -> None:
-        self.rows: list[tuple[Any, ...]] = []
-
-    def flush(self) -> None:
-        """Keep them."""
-
-
 def _run(job: tuple[Point, Config]) -> Measured:
     point, config = job
-    scenario, requests = build(config), _Rows()
+    scenario, requests = build(config), KeptRows(REQUESTS)
     Cluster(
         scenario.cluster(config.speculation.gamma),
         scenario.router(),
@@ -189,12 +180,10 @@ def _run(job: tuple[Point, Config]) -> Measured:
         scenario.acceptance,
         Streams(config.run.seed, point.replication),
         requests_trace=requests,
-        iterations_trace=_Rows(),
+        iterations_trace=DroppedRows(),
     ).run()
     # The first request of each user meets an empty cluster.
-    table = np.array(requests.rows[point.batch :], dtype=np.float64)
-    columns = {name: table[:, index] for index, name in enumerate(row_columns(REQUESTS))}
-    tpot_s = happened(times_s(columns)["tpot_s"])
+    tpot_s = happened(times_s(requests.columns())["tpot_s"][point.batch :])
     return Measured(point, *(float(value) for value in np.quantile(tpot_s, (0.5, 0.99))))
 
 
