@@ -2,8 +2,8 @@
 
 An attack yields the points of a step, shape (n, d), all to be asked together, and is sent their
 *margins*, n of them: the score of the right class less the best of the others, so that a point is
-misclassified where its margin is negative. Row 0 is always the point that the attack would submit,
-the *candidate*. An attack never ends by itself.
+misclassified where its margin is negative. Row 0 is always a point that the attack may submit, the
+*candidate*: where it is now, or what it tries. An attack never ends by itself.
 
 Points that probe may leave the ball, and the range of pixels, by their perturbation; candidates
 never do.
@@ -40,7 +40,7 @@ class Reach(NamedTuple):
     step
         Length of a step down an estimated gradient, in the norm.
     budget
-        Queries that the attack reckons with.
+        Points that the attack reckons with.
     """
 
     mu: float
@@ -66,11 +66,18 @@ class Attack(NamedTuple):
         Norms for which it is made.
     uses
         Which of ``mu``, ``samples`` and ``step`` it looks at.
+    points
+        Of a step, from ``samples``.
+    perturbed
+        How many of the two points that it compares lie a normal perturbation of size mu away, 1 or
+        2; 0 if it compares otherwise.
     """
 
     search: Callable[[Floats, Reach, np.random.Generator], Search]
     norms: tuple[str, ...]
-    uses: frozenset[str]
+    uses: frozenset[str] = frozenset()
+    points: Callable[[int], int] = lambda samples: 1
+    perturbed: int = 0
 
 
 ATTACKS: Registry[Callable[[], Attack]] = Registry("attack")
@@ -144,13 +151,13 @@ _GRADIENT = frozenset({"mu", "samples", "step"})
 @ATTACKS.register("nes")
 def nes() -> Attack:
     """Return the attack of `nes_search`."""
-    return Attack(nes_search, _BOTH, _GRADIENT)
+    return Attack(nes_search, _BOTH, _GRADIENT, lambda samples: 2 * samples + 1, 2)
 
 
 @ATTACKS.register("zo_sign")
 def zo_sign() -> Attack:
     """Return the attack of `zo_sign_search`."""
-    return Attack(zo_sign_search, (LINF,), _GRADIENT)
+    return Attack(zo_sign_search, (LINF,), _GRADIENT, lambda samples: samples + 1, 1)
 
 
 @ATTACKS.register("simba")
@@ -162,4 +169,4 @@ def simba() -> Attack:
 @ATTACKS.register("random_search")
 def by_random_search() -> Attack:
     """Return the attack of `random_search`."""
-    return Attack(random_search, _BOTH, frozenset({"mu"}))
+    return Attack(random_search, _BOTH, frozenset({"mu"}), lambda samples: 2, 1)

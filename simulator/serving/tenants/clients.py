@@ -12,9 +12,10 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
+from simulator.errors import InvariantError
 from simulator.serving.request import Traits
-from simulator.serving.tenants.balls import distance
 from simulator.serving.tenants.config import TenantsConfig
+from simulator.serving.tenants.defended import Classifier
 from simulator.serving.tenants.endpoint import Door
 from simulator.serving.tenants.query import ATTACK, BENIGN, Query
 from simulator.serving.tenants.session import Session, margin
@@ -35,12 +36,29 @@ class Pictures(NamedTuple):
     pixels, labels
         Shapes (n, d) and (n,).
     targets
-        Rows that attackers choose from: those that the model classifies rightly without noise.
+        Row that is attacked where a row is drawn, shape (n,): itself if the model classifies it
+        rightly without noise, else the next that it does. So attacks on several models are on the
+        same pictures, but for those few.
     """
 
     pixels: Floats
     labels: NDArray[np.int64]
     targets: NDArray[np.int64]
+
+    @classmethod
+    def seen_by(cls, model: Classifier, pixels: Floats, labels: NDArray[np.int64]) -> Pictures:
+        """Return pictures with the targets of a model.
+
+        Raises
+        ------
+        InvariantError
+            If the model is right about none.
+        """
+        right = np.flatnonzero(model.outputs(pixels).argmax(axis=1) == labels)
+        if not right.size:
+            raise InvariantError("the model classifies no picture rightly; there is none to attack")
+        following = np.searchsorted(right, np.arange(len(labels))) % right.size
+        return cls(pixels, labels, right[following])
 
 
 class SessionRow(NamedTuple):
@@ -53,7 +71,7 @@ class SessionRow(NamedTuple):
     ended_s: float
     outcome: str
     queries: int
-    """Replies that it had."""
+    """Replies to whole steps that it had."""
     refused: int
     """Queries that a limit turned away; each was sent again."""
     first_hit_queries: int
@@ -63,7 +81,7 @@ class SessionRow(NamedTuple):
     gpu_s: float
     """What its queries took of the GPU."""
     candidate: Floats
-    """What the attacker would submit, shape (d,)."""
+    """What it asked last as a picture to submit, shape (d,)."""
 
 
 class Burst:
@@ -87,6 +105,12 @@ class Burst:
         self.answered = env.event()
         """Happens when the last reply has come."""
         self.gpu_s = 0.0
+
+    def cut(self, sent: int) -> None:
+        """Expect replies to those that have been sent only."""
+        self._missing -= len(self.margins) - sent
+        if not self._missing:
+            self.answered.succeed()
 
     def take(self, query: Query, scores: Sequence[float], now_s: float) -> None:
         """Take the reply to one of the queries."""
@@ -168,19 +192,21 @@ class Attacker:
                 while wait_s := self._door.send(query):
                     self._refused += 1
                     if env.now + wait_s >= config.horizon_s:
+                        burst.cut(place)
+                        yield burst.answered
+                        self._gpu_s += burst.gpu_s
                         return QUOTA if wait_s == np.inf else HORIZON
                     yield env.timeout(wait_s)
             yield burst.answered
             self._gpu_s += burst.gpu_s
             session.take(burst.margins)
-            if config.think_s:
+            if config.think_s and session.points is not None:
                 yield env.timeout(config.think_s)
         return HIT if session.hit else BUDGET
 
     def _write(
         self, session: Session, number: int, picture: int, start_s: float, outcome: str
     ) -> None:
-        norm = self._config.attack.norm
         self._rows.append(
             SessionRow(
                 tenant=self._tenant,
@@ -192,7 +218,7 @@ class Attacker:
                 queries=session.queries,
                 refused=self._refused,
                 first_hit_queries=session.first_hit,
-                distortion=float(distance(session.candidate, session.picture, norm)),
+                distortion=session.distortion,
                 gpu_s=self._gpu_s,
                 candidate=session.candidate,
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
@@ -53,8 +53,8 @@ class Server:
         """Queries waiting or in service."""
         self.batches = 0
         """Batches served so far."""
-        self.gpu_s = [0.0, 0.0]
-        """What they took alone, by traffic class."""
+        self.gpu_s: defaultdict[int, float] = defaultdict(float)
+        """What they took alone, by tenant."""
         env.process(self._serve())
 
     @property
@@ -93,7 +93,7 @@ class Server:
         part_s, now_s = work_s / len(batch), self._env.now
         for query, row in zip(batch, scores, strict=True):
             query.gpu_s = part_s
-            self.gpu_s[query.traits.traffic_class] += part_s
+            self.gpu_s[query.traits.tenant] += part_s
             query.left = True
             query.asker.take(query, row, now_s)
 
@@ -116,9 +116,9 @@ class Door:
     ) -> None:
         self._env, self._servers = env, servers
         self._router, self._gate = router, gate
-        self.admitted = [0, 0]
-        """Queries so far, by traffic class."""
-        self.refused = [0, 0]
+        self.admitted: Counter[int] = Counter()
+        """Queries so far, by tenant."""
+        self.refused: Counter[int] = Counter()
         """Those turned away."""
 
     def send(self, query: Query) -> float:
@@ -129,12 +129,12 @@ class Door:
         float
             0 if it was sent; else when its tenant may send again, s from now, infinite for never.
         """
-        traits, now_s = query.traits, self._env.now
-        wait_s = self._gate.wait_s(traits.tenant, now_s)
+        tenant, now_s = query.traits.tenant, self._env.now
+        wait_s = self._gate.wait_s(tenant, now_s)
         if wait_s:
-            self.refused[traits.traffic_class] += 1
+            self.refused[tenant] += 1
             return wait_s
-        self.admitted[traits.traffic_class] += 1
+        self.admitted[tenant] += 1
         query.arrival_s = now_s
         self._servers[self._router.choose(self._servers, query)].submit(query)
         return 0.0

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from simulator.errors import ConfigError
 from simulator.serving.tenants.attacks import ATTACKS
+from simulator.serving.tenants.balls import distance
 from simulator.serving.tenants.config import AttackConfig
 
 Floats = NDArray[np.float64]
@@ -57,7 +59,7 @@ class Session:
     is negative. With ``stop: first_hit`` that ends the session; with ``verified`` the candidate is
     asked ``repeats`` times more, and the session ends if most of these replies are wrong, else
     the attack goes on. Nothing more is asked when the budget is spent, not even to verify, so that
-    queries are less than budget plus one step.
+    queries are less than the budget plus one step, or one verification.
 
     Parameters
     ----------
@@ -79,7 +81,7 @@ class Session:
         """Margins of a step whose candidate is being verified."""
         self.picture, self.label = picture, label
         self.candidate = self._burst[0]
-        """What the attack would submit now."""
+        """What the attack asked last as a picture to submit, kept or not."""
         self.queries = 0
         """Replies so far."""
         self.first_hit = 0
@@ -119,12 +121,36 @@ class Session:
         if self.queries >= self._config.budget:
             self._end(hit=False)
             return
-        self._burst = self._search.send(averaged)
+        try:
+            self._burst = self._search.send(averaged)
+        except StopIteration:
+            raise ConfigError(
+                f"attack={self._config.kind} ended by itself after {self.queries} queries; an "
+                "attack goes on for as long as it is sent replies."
+            ) from None
         self.points = self._repeated()
 
     def _repeated(self) -> Floats:
         eot = self._config.eot
         return np.repeat(self._burst, eot, axis=0) if eot > 1 else self._burst
+
+    @property
+    def distortion(self) -> float:
+        """Distance of the candidate from the picture, in the norm of the attack.
+
+        Raises
+        ------
+        ConfigError
+            If the attack has left its ball.
+        """
+        config = self._config
+        found = float(distance(self.candidate, self.picture, config.norm))
+        if found > config.radius * (1.0 + 1e-9):
+            raise ConfigError(
+                f"attack={config.kind} would submit a picture at a distance of {found:g}, but "
+                f"radius={config.radius:g} (norm={config.norm})."
+            )
+        return found
 
     def _end(self, *, hit: bool) -> None:
         self.hit, self.points = hit, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
+from typing import NamedTuple
 
 import simpy
 
@@ -17,6 +18,19 @@ from simulator.serving.tenants.gate import Gate
 from simulator.serving.tenants.shared_gpu import SharedGpu
 from simulator.serving.tick import Tick
 from simulator.streams import Streams
+
+
+class TenantRow(NamedTuple):
+    """What a tenant had of the endpoint."""
+
+    tenant: int
+    attacks: bool
+    queries: int
+    """Served by the end of the run."""
+    refused: int
+    """Turned away by a limit."""
+    gpu_s: float
+    """GPU-seconds that its queries took, as if the endpoint were alone."""
 
 
 class Tenancy:
@@ -40,6 +54,11 @@ class Tenancy:
         self._gpus: list[SharedGpu] = []
         self.sessions: list[SessionRow] = []
         """Sessions that have ended, in the order in which they did."""
+
+    @property
+    def horizon_s(self) -> float:
+        """When clients send their last."""
+        return self._config.horizon_s
 
     def move_in(self, env: simpy.Environment) -> None:
         """Set up servers and clients in an environment."""
@@ -70,9 +89,19 @@ class Tenancy:
                 rows=self.sessions,
             )
 
-    def gpu_s(self, traffic_class: int) -> float:
-        """Return the GPU-seconds that a traffic class of the endpoint took, as if alone."""
-        return sum(server.gpu_s[traffic_class] for server in self.servers)
+    def tenants(self) -> list[TenantRow]:
+        """Return what each tenant had, attackers first."""
+        attackers, door = self._config.attackers, self.door
+        return [
+            TenantRow(
+                tenant,
+                tenant < attackers,
+                door.admitted[tenant],
+                door.refused[tenant],
+                sum(server.gpu_s[tenant] for server in self.servers),
+            )
+            for tenant in range(attackers + self._config.benign_tenants)
+        ]
 
     def follower(self, index: int) -> Follower | None:
         """Return what waits out the steps of an LLM replica; None if it has its GPUs to itself."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from helpers.tenants import PIXELS, attacked, line, pictures
@@ -65,6 +67,15 @@ def test_settings_that_an_attack_does_not_have_are_refused() -> None:
         AttackConfig(kind="nez")
     with pytest.raises(ConfigError, match="budget=0 must be at least 1"):
         AttackConfig(budget=0)
+    with pytest.raises(ConfigError, match="mu=inf must be more than 0, and finite"):
+        AttackConfig(mu=math.inf)
+
+
+@pytest.mark.parametrize(("kind", "eot", "step"), [("nes", 1, 31), ("zo_sign", 4, 64)])
+def test_a_budget_that_the_first_step_spends_is_refused(kind: str, eot: int, step: int) -> None:
+    with pytest.raises(ConfigError, match=f"budget={step} is spent before.*takes {step} queries"):
+        AttackConfig(kind=kind, eot=eot, budget=step)
+    AttackConfig(kind=kind, eot=eot, budget=step + 1)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from helpers.tenants import attacked, line, pictures
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from simulator.serving.tenants.config import AttackConfig
 from simulator.serving.tenants.session import Session, margin, margins
@@ -14,8 +15,8 @@ RIGHT, WRONG = 1.0, -1.0
 """Margins of replies."""
 
 
-def session(**settings: object) -> Session:
-    return Session(AttackConfig(**settings), PICTURE, 0, np.random.default_rng(1))
+def session(**given: object) -> Session:
+    return Session(AttackConfig(**given), PICTURE, 0, np.random.default_rng(1))
 
 
 def answer(one: Session, margin: float) -> None:
@@ -23,15 +24,30 @@ def answer(one: Session, margin: float) -> None:
     one.take([margin] * len(one.points))
 
 
-@pytest.mark.parametrize("kind", ["nes", "zo_sign", "simba", "square", "random_search"])
-@pytest.mark.parametrize("eot", [1, 3])
-def test_queries_never_exceed_the_budget_by_a_whole_step(kind: str, eot: int) -> None:
-    one, step = session(kind=kind, budget=100, eot=eot, repeats=7), 0
-    generator = np.random.default_rng(2)
+@settings(max_examples=60, deadline=None)
+@given(
+    kind=st.sampled_from(["nes", "zo_sign", "simba", "square", "random_search"]),
+    budget=st.integers(100, 400),
+    eot=st.integers(1, 3),
+    repeats=st.integers(1, 30) | st.none(),
+    mean=st.floats(-0.5, 3.0),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_queries_never_exceed_the_budget_by_a_whole_step(
+    kind: str, budget: int, eot: int, repeats: int | None, mean: float, seed: int
+) -> None:
+    stop = "first_hit" if repeats is None else "verified"
+    one = session(kind=kind, budget=budget, eot=eot, repeats=repeats, stop=stop)
+    generator = np.random.default_rng(seed)
     while one.points is not None:
-        step = max(step, len(one.points))
-        one.take(generator.normal(1.5, 1.5, len(one.points)).tolist())
-    assert one.queries < 100 + step
+        assert one.queries < budget
+        one.take(generator.normal(mean, 1.0, len(one.points)).tolist())
+    points = {"nes": 31, "zo_sign": 16, "random_search": 2}.get(kind, 1)
+    assert one.queries < budget + max(points * eot, repeats or 0)
+    assert one.first_hit <= one.queries
+    assert one.distortion <= 0.15 + 1e-12
+    if not one.hit:
+        assert one.queries >= budget
 
 
 def test_averaging_asks_every_point_so_often_and_takes_the_mean() -> None:
@@ -52,6 +68,13 @@ def test_the_first_misclassified_candidate_ends_a_session_that_stops_at_it() -> 
     assert (one.points, one.hit, one.queries, one.first_hit) == (None, True, 31, 31)
 
 
+def test_averaging_does_not_multiply_the_replies_that_verify() -> None:
+    one = session(eot=3, repeats=5)
+    answer(one, WRONG)
+    assert one.points is not None
+    assert len(one.points) == 5
+
+
 def test_a_hit_is_verified_by_most_of_the_repeats_else_the_attack_goes_on() -> None:
     one = session(repeats=5)
     answer(one, WRONG)
@@ -67,9 +90,10 @@ def test_a_hit_is_verified_by_most_of_the_repeats_else_the_attack_goes_on() -> N
 
 
 def test_a_hit_that_no_budget_is_left_to_verify_does_not_count() -> None:
-    one = session(budget=31, repeats=5)
+    one = session(budget=62, repeats=5)
+    answer(one, RIGHT)
     answer(one, WRONG)
-    assert (one.points, one.hit, one.queries, one.first_hit) == (None, False, 31, 31)
+    assert (one.points, one.hit, one.queries, one.first_hit) == (None, False, 62, 62)
 
 
 def test_a_budget_spent_on_verifying_ends_a_session() -> None:
