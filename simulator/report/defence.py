@@ -141,8 +141,8 @@ def _words(frontier: Frontier) -> list[str]:
 
 
 def _half_width(tried: Tried) -> float:
-    interval = tried.share("majority")
-    return max(interval.high - interval.value, interval.value - interval.low)
+    found = tried.share("majority")
+    return max(abs(end - found.value) for end in (found.low, found.high) if end is not None)
 
 
 def _case(found: Measured) -> str:

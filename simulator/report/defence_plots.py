@@ -166,11 +166,10 @@ def _values(
     means, below, above = [], [], []
     for given in intervals:
         interval = given or Interval(math.nan, None, None)
-        known = interval.low is not None and interval.high is not None
-        low, high = (interval.low, interval.high) if known else (interval.value, interval.value)
-        means.append(scale * interval.value)
-        below.append(scale * (interval.value - low))
-        above.append(scale * (high - interval.value))
+        mean, low, high = interval.value, interval.low, interval.high
+        means.append(scale * mean)
+        below.append(0.0 if low is None else scale * (mean - low))
+        above.append(0.0 if high is None else scale * (high - mean))
     return means, [below, above]
 
 

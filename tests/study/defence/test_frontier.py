@@ -12,7 +12,6 @@ import pytest
 from rich.console import Console
 
 from simulator.report.defence import print_defence
-from simulator.report.defence_plots import plot_defence
 from simulator.serving.tenants.config import AttackConfig, EndpointConfig, TenantsConfig
 from simulator.study.defence.advice import advice
 from simulator.study.defence.findings import summary, write_sessions, write_tenants
@@ -139,18 +138,12 @@ def test_the_summary_has_intervals_and_is_json(found: Frontier) -> None:
     assert told["metrics"]["benign_p95_s_attacked_over_peace"] > 1.0
 
 
-def test_tables_words_and_picture(found: Frontier, tmp_path: Path) -> None:
+def test_tables_and_words_are_of_what_was_found(found: Frontier) -> None:
     console = Console(width=80, record=True, file=StringIO())
-    sentence = advice(found, accuracy_loss=0.05)
-    print_defence(found, sentence, console)
-    lines = console.export_text(clear=False).splitlines()
-    assert max(map(len, lines)) <= 80
+    print_defence(found, advice(found, accuracy_loss=0.05), console)
     text = " ".join(console.export_text().split())
     assert "rnd 0.1, 5/s" in text
-    assert "…" not in text
-    assert "refused accuracy" in text
     assert "Assumed: 4 ms a batch and 0.5 ms a query" in text
-    assert plot_defence(found, tmp_path / "defence.png").stat().st_size > 10_000
 
 
 @pytest.mark.slow
