@@ -6,9 +6,9 @@ import numpy as np
 import simpy
 
 from simulator.mlp import Mlp
-from simulator.serving.tenants.clients import Pictures
 from simulator.serving.tenants.config import AttackConfig, TenantsConfig
 from simulator.serving.tenants.defended import Defended
+from simulator.serving.tenants.pictures import Pictures
 from simulator.serving.tenants.session import Session, margins
 from simulator.serving.tenants.tenancy import Tenancy, TenantRow
 from simulator.streams import Streams

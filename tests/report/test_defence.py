@@ -15,8 +15,9 @@ from rich.console import Console
 from simulator.report.defence import print_defence
 from simulator.report.defence_plots import _values, plot_defence
 from simulator.serving.tenants.config import AttackConfig, EndpointConfig, TenantsConfig
+from simulator.study.defence.figures import FIGURES
 from simulator.study.defence.frontier import Flips, Frontier, Measured
-from simulator.study.defence.measure import FIGURES, Outcome
+from simulator.study.defence.measure import Outcome
 from simulator.study.defence.question import PEACE, Case, Question
 from simulator.study.defence.variants import Tried, variant_jobs
 from simulator.trace.statistics import Interval

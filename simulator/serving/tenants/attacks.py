@@ -131,7 +131,7 @@ def simba_search(start: Floats, reach: Reach, generator: np.random.Generator) ->
                     break
 
 
-def random_search(start: Floats, reach: Reach, generator: np.random.Generator) -> Search:
+def local_search(start: Floats, reach: Reach, generator: np.random.Generator) -> Search:
     """Try normal steps of size mu; go where the margin is smaller, both asked anew each step.
 
     ``h(x) = f(x + mu u) - f(x) < 0`` accepts: two queries a step, the textbook's rule.
@@ -167,6 +167,6 @@ def simba() -> Attack:
 
 
 @ATTACKS.register("random_search")
-def by_random_search() -> Attack:
-    """Return the attack of `random_search`."""
-    return Attack(random_search, _BOTH, frozenset({"mu"}), lambda samples: 2, 1)
+def random_search() -> Attack:
+    """Return the attack of `local_search`."""
+    return Attack(local_search, _BOTH, frozenset({"mu"}), lambda samples: 2, 1)

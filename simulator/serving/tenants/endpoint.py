@@ -13,8 +13,8 @@ from simulator.serving.request import Request
 from simulator.serving.router import Router
 from simulator.serving.tenants.config import EndpointConfig
 from simulator.serving.tenants.defended import Defended
-from simulator.serving.tenants.gate import Gate
 from simulator.serving.tenants.query import Query
+from simulator.serving.tenants.rate_limiter import RateLimiter
 
 
 class Server:
@@ -98,7 +98,7 @@ class Server:
             query.asker.take(query, row, now_s)
 
 
-class Door:
+class Gateway:
     """The router of the endpoint: limits by tenant first, then one of its servers.
 
     Parameters
@@ -107,15 +107,19 @@ class Door:
         The SimPy environment, and who serves.
     router
         Chooses among the servers, as among replicas.
-    gate
+    limiter
         Limits.
     """
 
     def __init__(
-        self, env: simpy.Environment, servers: Sequence[Server], router: Router, gate: Gate
+        self,
+        env: simpy.Environment,
+        servers: Sequence[Server],
+        router: Router,
+        limiter: RateLimiter,
     ) -> None:
         self._env, self._servers = env, servers
-        self._router, self._gate = router, gate
+        self._router, self._limiter = router, limiter
         self.admitted: Counter[int] = Counter()
         """Queries so far, by tenant."""
         self.refused: Counter[int] = Counter()
@@ -130,7 +134,7 @@ class Door:
             0 if it was sent; else when its tenant may send again, s from now, infinite for never.
         """
         tenant, now_s = query.traits.tenant, self._env.now
-        wait_s = self._gate.wait_s(tenant, now_s)
+        wait_s = self._limiter.wait_s(tenant, now_s)
         if wait_s:
             self.refused[tenant] += 1
             return wait_s

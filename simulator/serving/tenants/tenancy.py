@@ -10,12 +10,14 @@ import simpy
 from simulator.serving.cluster_config import AffinityConfig
 from simulator.serving.replica import Follower
 from simulator.serving.router import ROUTERS, uniforms
-from simulator.serving.tenants.clients import Attacker, Pictures, SessionRow, Users
+from simulator.serving.tenants.attacker import Attacker, SessionRow
 from simulator.serving.tenants.config import TenantsConfig
 from simulator.serving.tenants.defended import Defended
-from simulator.serving.tenants.endpoint import Door, Server
-from simulator.serving.tenants.gate import Gate
+from simulator.serving.tenants.endpoint import Gateway, Server
+from simulator.serving.tenants.pictures import Pictures
+from simulator.serving.tenants.rate_limiter import RateLimiter
 from simulator.serving.tenants.shared_gpu import SharedGpu
+from simulator.serving.tenants.users import Users
 from simulator.serving.tick import Tick
 from simulator.streams import Streams
 
@@ -72,15 +74,15 @@ class Tenancy:
             for index, compute in enumerate([gpu.server.follow for gpu in self._gpus] or own)
         ]
         router = ROUTERS.get("least_outstanding")(AffinityConfig(), uniforms(streams, "router"))
-        self.door = Door(env, self.servers, router, Gate(config.limits))
+        self.gateway = Gateway(env, self.servers, router, RateLimiter(config.limits))
         numbers, pictures = count(), self._pictures
         self.users = Users(
-            env, self.door, config=config, pictures=pictures, streams=streams, numbers=numbers
+            env, self.gateway, config=config, pictures=pictures, streams=streams, numbers=numbers
         )
         for tenant in range(config.attackers):
             Attacker(
                 env,
-                self.door,
+                self.gateway,
                 tenant,
                 config=config,
                 pictures=pictures,
@@ -91,13 +93,13 @@ class Tenancy:
 
     def tenants(self) -> list[TenantRow]:
         """Return what each tenant had, attackers first."""
-        attackers, door = self._config.attackers, self.door
+        attackers, gateway = self._config.attackers, self.gateway
         return [
             TenantRow(
                 tenant,
                 tenant < attackers,
-                door.admitted[tenant],
-                door.refused[tenant],
+                gateway.admitted[tenant],
+                gateway.refused[tenant],
                 sum(server.gpu_s[tenant] for server in self.servers),
             )
             for tenant in range(attackers + self._config.benign_tenants)

@@ -10,9 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from simulator.serving.tenants.clients import HIT
+from simulator.serving.tenants.attacker import HIT
+from simulator.study.defence.figures import FIGURES
 from simulator.study.defence.frontier import Frontier, Measured
-from simulator.study.defence.measure import FIGURES, Outcome
+from simulator.study.defence.measure import Outcome
 from simulator.study.defence.question import PEACE
 from simulator.study.defence.variants import Tried
 from simulator.trace.json_file import Json
@@ -49,7 +50,7 @@ SESSIONS = pa.schema(
         ("gpu_s", pa.float64()),
     ]
 )
-"""Columns of a session (`serving.tenants.clients.SessionRow`), its case and its judgement."""
+"""Columns of a session (`serving.tenants.attacker.SessionRow`), its case and its judgement."""
 
 TENANTS = pa.schema(
     [

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from simulator.mlp import one_thread
 from simulator.serving.tenants.session import margins
 from simulator.streams import Streams
+from simulator.study.defence.figures import SHARES
 from simulator.study.defence.laws import Probe, counted_flips, flip_probability
-from simulator.study.defence.measure import SHARES, Outcome, measure, without_attack
+from simulator.study.defence.measure import Outcome, measure, without_attack
 from simulator.study.defence.models import NONE, trained
 from simulator.study.defence.question import BARE, PEACE, Case, Question
 from simulator.study.defence.variants import Tried, try_out, variant_jobs
@@ -54,7 +55,7 @@ class Measured:
     outcomes: Sequence[Outcome]
 
     def values(self, figure: str) -> list[float | None]:
-        """Return a figure of `measure.FIGURES`, one a replication; None where there is none."""
+        """Return a figure of `figures.FIGURES`, one a replication; None where there is none."""
         return [outcome.figures.get(figure) for outcome in self.outcomes]
 
     def mean(self, figure: str) -> Interval | None:

@@ -13,9 +13,9 @@ import numpy as np
 from scipy.stats import binomtest
 
 from simulator.mlp import one_thread
-from simulator.serving.tenants.clients import Pictures
 from simulator.serving.tenants.config import FIRST_HIT, VERIFIED, AttackConfig
 from simulator.serving.tenants.defended import Defended
+from simulator.serving.tenants.pictures import Pictures
 from simulator.serving.tenants.session import Session, margins
 from simulator.streams import Streams
 from simulator.study.defence.measure import misleads
@@ -46,7 +46,7 @@ class Tried:
     sessions
         How many, all to their end.
     first_hit, believed, majority
-        Sessions, as in `measure.FIGURES`.
+        Sessions, as in `figures.FIGURES`.
     queries_per_session
         Mean replies.
     """

@@ -54,6 +54,26 @@ def test_nes_and_forward_differences_point_down_the_slope() -> None:
         assert (np.sign(moved) == -np.sign(SLOPE)).mean() > 0.9
 
 
+def test_nes_moves_by_antithetic_pairs_and_zo_sign_by_forward_differences() -> None:
+    # On a curved function they differ: a pair cancels the curvature, a forward difference does not.
+    start, mu, step = np.full(PIXELS, 0.5), 0.4, 0.01
+
+    def margin(points: np.ndarray) -> np.ndarray:
+        return points @ SLOPE + 3.0 * ((points - 0.5) ** 2).sum(axis=-1)
+
+    moved = {}
+    for kind in ("nes", "zo_sign"):
+        reach = AttackConfig(kind=kind, samples=4, mu=mu, step=step).reach
+        search = ATTACKS.get(kind)().search(start, reach, np.random.default_rng(3))
+        moved[kind] = search.send(margin(next(search)).tolist())[0]
+    directions = np.random.default_rng(3).standard_normal((4, PIXELS))
+    ahead, behind = margin(start + mu * directions), margin(start - mu * directions)
+    pairs, forward = (ahead - behind) @ directions, (ahead - margin(start)) @ directions
+    assert (moved["nes"] == start - step * np.sign(pairs)).all()
+    assert (moved["zo_sign"] == start - step * np.sign(forward)).all()
+    assert (moved["nes"] != moved["zo_sign"]).any()
+
+
 def test_squares_shrink_with_the_budget_spent() -> None:
     sides = [side_pixels(asked, 1000, 64) for asked in range(0, 1001, 50)]
     assert sides == sorted(sides, reverse=True)

@@ -49,7 +49,7 @@ def test_what_waits_is_served_together_up_to_the_largest_batch() -> None:
     )
     found, _ = run(config)
     (server,) = found.servers
-    served = found.door.admitted.total()
+    served = found.gateway.admitted.total()
     assert served / 4 < server.batches < 0.6 * served
     # Alone a query would take 11 ms, 2.2 times what comes; batches keep up.
     assert np.quantile(found.users.latency_s, 0.99) < 0.1
@@ -61,7 +61,7 @@ def test_a_step_and_a_batch_cost_few_events_whatever_the_queries(kind: str) -> N
     config = TenantsConfig(attackers=5, horizon_s=10.0, gap_s=0.5, attack=attack)
     found, events = run(config)
     (server,) = found.servers
-    queries, users = found.door.admitted.total(), len(found.users.latency_s)
+    queries, users = found.gateway.admitted.total(), len(found.users.latency_s)
     steps = (queries - users) / attack.step_queries
     assert len(found.sessions) >= 5
     # An event when a step is answered, one as a batch ends, one that wakes a server, one a user.

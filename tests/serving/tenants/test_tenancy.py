@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers.tenants import alone, had
 
-from simulator.serving.tenants.clients import BUDGET, HIT, HORIZON, QUOTA
+from simulator.serving.tenants.attacker import BUDGET, HIT, HORIZON, QUOTA
 from simulator.serving.tenants.config import (
     AttackConfig,
     EndpointConfig,
@@ -50,7 +50,7 @@ def test_a_step_is_asked_together_and_the_next_waits_for_its_last_answer() -> No
 def test_batches_and_seconds_of_the_gpu_add_up() -> None:
     found = alone(config(attackers=3, benign_rate_per_s=20.0))
     (server,) = found.servers
-    queries = found.door.admitted.total()
+    queries = found.gateway.admitted.total()
     assert sum(server.gpu_s.values()) == pytest.approx(0.01 * server.batches + 0.001 * queries)
     assert server.outstanding == 0
     assert had(found, attacks=False).queries == len(found.users.latency_s)

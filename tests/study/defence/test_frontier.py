@@ -14,10 +14,10 @@ from rich.console import Console
 from simulator.report.defence import print_defence
 from simulator.serving.tenants.config import AttackConfig, EndpointConfig, TenantsConfig
 from simulator.study.defence.advice import advice
+from simulator.study.defence.figures import FIGURES, SHARES
 from simulator.study.defence.findings import summary, write_sessions, write_tenants
 from simulator.study.defence.frontier import Frontier, explore, job_count
 from simulator.study.defence.laws import flip_probability
-from simulator.study.defence.measure import FIGURES, SHARES
 from simulator.study.defence.question import BARE, PEACE, Case, Question, words_beside
 from simulator.trace.json_file import json_safe
 

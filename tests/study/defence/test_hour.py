@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import simpy
 
-from simulator.serving.tenants.clients import BUDGET, HIT, Pictures
+from simulator.serving.tenants.attacker import BUDGET, HIT
 from simulator.serving.tenants.config import TenantsConfig
 from simulator.serving.tenants.defended import Defended
+from simulator.serving.tenants.pictures import Pictures
 from simulator.serving.tenants.tenancy import Tenancy
 from simulator.streams import Streams
 from simulator.study.defence.models import trained
@@ -22,7 +23,7 @@ def test_a_hundred_attackers_for_an_hour_take_less_than_an_event_a_query() -> No
     env = simpy.Environment()
     tenancy.move_in(env)
     env.run()
-    queries = tenancy.door.admitted.total()
+    queries = tenancy.gateway.admitted.total()
     assert queries > 800_000
     assert next(env._eid) < 0.5 * queries  # steps of 31 queries, in batches
     assert len({row.tenant for row in tenancy.sessions}) > 95  # a gap may last the hour

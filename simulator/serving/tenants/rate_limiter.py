@@ -10,7 +10,7 @@ _EARLY_S = 1e-9
 """A client that waited as long as it was told is not refused for the last bits of its clock."""
 
 
-class Gate:
+class RateLimiter:
     """A token bucket and a quota for every tenant.
 
     The bucket is kept as the time at which it is full again (the generic cell rate algorithm of
@@ -24,10 +24,10 @@ class Gate:
 
     Examples
     --------
-    >>> gate = Gate(LimitsConfig(rate_per_s=2.0, burst=2))
-    >>> [gate.wait_s(tenant=7, now_s=0.0) for _ in range(3)]
+    >>> limiter = RateLimiter(LimitsConfig(rate_per_s=2.0, burst=2))
+    >>> [limiter.wait_s(tenant=7, now_s=0.0) for _ in range(3)]
     [0.0, 0.0, 0.5]
-    >>> gate.wait_s(tenant=8, now_s=0.0), gate.wait_s(tenant=7, now_s=0.5)
+    >>> limiter.wait_s(tenant=8, now_s=0.0), limiter.wait_s(tenant=7, now_s=0.5)
     (0.0, 0.0)
     """
 

@@ -10,8 +10,9 @@ from helpers.tenants import alone, line, pictures
 from simulator.errors import ConfigError, InvariantError
 from simulator.serving.request import Traits
 from simulator.serving.tenants.attacks import ATTACKS, Attack
-from simulator.serving.tenants.clients import Burst, Pictures
+from simulator.serving.tenants.burst import Burst
 from simulator.serving.tenants.config import AttackConfig, TenantsConfig
+from simulator.serving.tenants.pictures import Pictures
 from simulator.serving.tenants.query import Query
 
 

@@ -1,10 +1,8 @@
-"""Who asks the endpoint: attackers in closed loop, and ordinary users."""
+"""Attackers: tenants in closed loop, one session after another."""
 
 from __future__ import annotations
 
-import math
-from array import array
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -12,13 +10,13 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
-from simulator.errors import InvariantError
 from simulator.serving.request import Traits
+from simulator.serving.tenants.burst import Burst
 from simulator.serving.tenants.config import TenantsConfig
-from simulator.serving.tenants.defended import Classifier
-from simulator.serving.tenants.endpoint import Door
-from simulator.serving.tenants.query import ATTACK, BENIGN, Query
-from simulator.serving.tenants.session import Session, margin
+from simulator.serving.tenants.endpoint import Gateway
+from simulator.serving.tenants.pictures import Pictures
+from simulator.serving.tenants.query import ATTACK, Query
+from simulator.serving.tenants.session import Session
 from simulator.streams import Streams
 
 Floats = NDArray[np.float64]
@@ -26,39 +24,6 @@ Floats = NDArray[np.float64]
 HIT, BUDGET, HORIZON, QUOTA = "hit", "budget", "horizon", "quota"
 """How a session ends: the attacker believes that it has won, its budget is spent, the run is over,
 or its tenant may send no more."""
-
-
-class Pictures(NamedTuple):
-    """What clients send.
-
-    Parameters
-    ----------
-    pixels, labels
-        Shapes (n, d) and (n,).
-    targets
-        Row that is attacked where a row is drawn, shape (n,): itself if the model classifies it
-        rightly without noise, else the next that it does. So attacks on several models are on the
-        same pictures, but for those few.
-    """
-
-    pixels: Floats
-    labels: NDArray[np.int64]
-    targets: NDArray[np.int64]
-
-    @classmethod
-    def seen_by(cls, model: Classifier, pixels: Floats, labels: NDArray[np.int64]) -> Pictures:
-        """Return pictures with the targets of a model.
-
-        Raises
-        ------
-        InvariantError
-            If the model is right about none.
-        """
-        right = np.flatnonzero(model.outputs(pixels).argmax(axis=1) == labels)
-        if not right.size:
-            raise InvariantError("the model classifies no picture rightly; there is none to attack")
-        following = np.searchsorted(right, np.arange(len(labels))) % right.size
-        return cls(pixels, labels, right[following])
 
 
 class SessionRow(NamedTuple):
@@ -84,43 +49,6 @@ class SessionRow(NamedTuple):
     """What it asked last as a picture to submit, shape (d,)."""
 
 
-class Burst:
-    """Queries that are asked together, and what is learned from their replies.
-
-    Parameters
-    ----------
-    env
-        The SimPy environment.
-    queries
-        How many.
-    label
-        The right class of them all.
-    """
-
-    def __init__(self, env: simpy.Environment, queries: int, label: int) -> None:
-        self._label = label
-        self.margins = [math.nan] * queries
-        """In the order of the queries; all there once `answered` has happened."""
-        self._missing = queries
-        self.answered = env.event()
-        """Happens when the last reply has come."""
-        self.gpu_s = 0.0
-
-    def cut(self, sent: int) -> None:
-        """Expect replies to those that have been sent only."""
-        self._missing -= len(self.margins) - sent
-        if not self._missing:
-            self.answered.succeed()
-
-    def take(self, query: Query, scores: Sequence[float], now_s: float) -> None:
-        """Take the reply to one of the queries."""
-        self.margins[query.place] = margin(scores, self._label)
-        self.gpu_s += query.gpu_s
-        self._missing -= 1
-        if not self._missing:
-            self.answered.succeed()
-
-
 class Attacker:
     """A tenant that attacks one picture after another: one SimPy process.
 
@@ -129,7 +57,7 @@ class Attacker:
 
     Parameters
     ----------
-    env, door
+    env, gateway
         The SimPy environment, and whom it asks.
     tenant
         Its number.
@@ -144,7 +72,7 @@ class Attacker:
     def __init__(
         self,
         env: simpy.Environment,
-        door: Door,
+        gateway: Gateway,
         tenant: int,
         *,
         config: TenantsConfig,
@@ -153,7 +81,7 @@ class Attacker:
         numbers: count[int],
         rows: list[SessionRow],
     ) -> None:
-        self._env, self._door, self._config = env, door, config
+        self._env, self._gateway, self._config = env, gateway, config
         self._tenant, self._traits = tenant, Traits(ATTACK, tenant)
         self._pictures = pictures
         self._streams = streams.within(f"attacker {tenant}")
@@ -189,7 +117,7 @@ class Attacker:
             burst = Burst(env, len(session.points), session.label)
             for place, point in enumerate(session.points):
                 query = Query(next(self._numbers), self._traits, point, burst, place)
-                while wait_s := self._door.send(query):
+                while wait_s := self._gateway.send(query):
                     self._refused += 1
                     if env.now + wait_s >= config.horizon_s:
                         burst.cut(place)
@@ -223,52 +151,3 @@ class Attacker:
                 candidate=session.candidate,
             )
         )
-
-
-class Users:
-    """Ordinary users of the endpoint, in open loop: one SimPy process for all of them.
-
-    A query that is refused is not sent again.
-
-    Parameters
-    ----------
-    env, door, config, pictures, streams, numbers
-        As for `Attacker`; tenants are numbered from ``config.attackers`` on.
-    """
-
-    def __init__(
-        self,
-        env: simpy.Environment,
-        door: Door,
-        *,
-        config: TenantsConfig,
-        pictures: Pictures,
-        streams: Streams,
-        numbers: count[int],
-    ) -> None:
-        self._env, self._door, self._config = env, door, config
-        self._pictures, self._streams, self._numbers = pictures, streams, numbers
-        self.latency_s = array("d")
-        """Of every query that was answered."""
-        self.right = 0
-        """Queries that were answered with the right class."""
-        env.process(self._ask())
-
-    def take(self, query: Query, scores: Sequence[float], now_s: float) -> None:
-        """Take a reply."""
-        self.latency_s.append(now_s - query.arrival_s)
-        self.right += scores.index(max(scores)) == self._pictures.labels[query.place]
-
-    def _ask(self) -> Generator[simpy.Event, Any, None]:
-        env, config, pictures = self._env, self._config, self._pictures
-        for block in count():
-            generator = self._streams.block("users", block)
-            gaps_s = generator.exponential(1.0 / config.benign_rate_per_s, 1024).tolist()
-            tenants = generator.integers(config.benign_tenants, size=1024).tolist()
-            rows = generator.integers(len(pictures.labels), size=1024).tolist()
-            for gap_s, tenant, row in zip(gaps_s, tenants, rows, strict=True):
-                yield env.timeout(gap_s)
-                if env.now >= config.horizon_s:
-                    return
-                traits = Traits(BENIGN, config.attackers + tenant)
-                self._door.send(Query(next(self._numbers), traits, pictures.pixels[row], self, row))
