@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import simpy
 
-from simulator.serving.tenants.clients import BUDGET, HIT, Pictures
+from simulator.serving.tenants.attacker import BUDGET, HIT
 from simulator.serving.tenants.config import TenantsConfig
 from simulator.serving.tenants.defended import Defended
+from simulator.serving.tenants.pictures import Pictures
 from simulator.serving.tenants.tenancy import Tenancy
 from simulator.streams import Streams
 from simulator.study.defence.models import trained
@@ -17,14 +17,13 @@ from simulator.study.defence.models import trained
 @pytest.mark.slow
 def test_a_hundred_attackers_for_an_hour_take_less_than_an_event_a_query() -> None:
     model, held_out = trained("none", 0)
-    right = model.outputs(held_out.pixels).argmax(axis=1) == held_out.labels
-    pictures = Pictures(held_out.pixels, held_out.labels, np.flatnonzero(right))
+    pictures = Pictures.seen_by(model, *held_out)
     config = TenantsConfig(attackers=100, horizon_s=3600.0, gap_s=600.0)
     tenancy = Tenancy(config, Defended(model, 0.1, Streams(0)), pictures, Streams(0))
     env = simpy.Environment()
     tenancy.move_in(env)
     env.run()
-    queries = sum(tenancy.door.admitted)
+    queries = tenancy.gateway.admitted.total()
     assert queries > 800_000
     assert next(env._eid) < 0.5 * queries  # steps of 31 queries, in batches
     assert len({row.tenant for row in tenancy.sessions}) > 95  # a gap may last the hour
