@@ -129,4 +129,4 @@ def test_a_folder_that_cannot_be_written_is_refused(calibrate, tmp_path):
     (tmp_path / "run").write_text("in the way")
     code, _, err = calibrate(server(100, (60,)))
     assert code == 2
-    assert "cannot write into" in err
+    assert "is a file; choose another folder" in err
