@@ -11,7 +11,7 @@ from simulator.hardware.gpu import Gpu
 from simulator.kernels.fits import ExpertFit, ExpertShape
 from simulator.kernels.loggrid import LogGrid
 from simulator.kernels.schema import Rows
-from simulator.kernels.timing import Timing
+from simulator.kernels.timing import Timing, weaker
 
 
 class BalancedCurve:
@@ -47,9 +47,8 @@ class BalancedCurve:
         memory = self._at(self._memory, spread, self._ends[2:])
         total = self._at(self._measured, tokens, self._ends[:2])
         base = self._at(self._memory, min(tokens, self._knee), self._ends[2:])
-        return (memory + total)._replace(
-            seconds=memory.seconds + max(0.0, total.seconds - base.seconds)
-        )
+        seconds = memory.seconds + max(0.0, total.seconds - base.seconds)
+        return Timing(seconds, weaker(memory.kind, total.kind))
 
     def _at(self, grid: LogGrid, tokens: float, ends: tuple[float, ...]) -> Timing:
         if self._first <= tokens <= self._last:

@@ -109,7 +109,7 @@ def test_what_weakens_the_figures_is_said(calibrate):
     ("words", "said"),
     [
         ([], "metrics=FILE is missing"),
-        (["metrics=nowhere.txt"], "'nowhere.txt' cannot be read"),
+        (["metrics=nowhere.txt"], "'nowhere.txt' not found. Save one: curl"),
         (["metric=a.txt"], "Did you mean 'metrics'?"),
         (["metrics=page.txt", "model=n"], "unknown model 'n' in page.txt"),
     ],

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from helpers.suites import some
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import TableError
@@ -137,7 +137,6 @@ def test_gemm_rows_come_back():
         assert timing.kind == "measured"
 
 
-@settings(deadline=None)
 @given(st.floats(0.1, 50000), st.integers(8, 200000), st.integers(8, 70000))
 def test_gemm_times_are_finite_and_bounded_by_the_hardware(m, n, k):
     timing = A100.gemm(m, n, k, "bfloat16")
@@ -203,7 +202,6 @@ def test_latent_decode_holds_the_absorb_products():
     )
 
 
-@settings(deadline=None)
 @given(st.floats(1, 256), st.floats(64, 30000), st.integers(2, 9), st.sampled_from([16, 64, 128]))
 def test_latent_verification_costs_at_least_a_decode(batch, context, queries, heads):
     h100 = KernelTables.load(load_gpu("h100_sxm"))
