@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from simulator.report.plots import CURVE_COLOURS, drawing, legend_above
 from simulator.study.defence.frontier import Frontier, Measured
 from simulator.study.defence.models import ADVERSARIAL, NOISE, NONE, TUNED
+from simulator.study.defence.variants import Tried
 from simulator.trace.statistics import Interval
 
 if TYPE_CHECKING:
@@ -27,10 +28,11 @@ _PANELS = (
 """Figure, title and factor of each panel of the frontier."""
 
 _VARIANTS = (
-    ("believed", "variants: attackers believe in success (%)"),
-    ("majority", "variants: success by majority (%)"),
+    ("believed", "variants: success as believed (%)", 100.0),
+    ("majority", "variants: success by majority (%)", 100.0),
+    ("queries_per_session", "variants: queries per session", 1.0),
 )
-"""Figures of the panels of variants."""
+"""Figure, title and factor of each panel of variants."""
 
 _MOST = {"majority": 102.0, "believed": 102.0}
 """Where axes end that do not end by themselves."""
@@ -105,24 +107,18 @@ def _draw_frontier(axes: Axes, frontier: Frontier, name: str, scale: float) -> N
 
 
 def _draw_variants(panels: Sequence[Axes], frontier: Frontier) -> None:
-    """Draw variants of the attack on the first defence, and their legend in a panel of its own."""
+    """Draw variants of the attack on the first defence, with a legend of their own."""
     defence = frontier.question.defences[0]
-    noises = [(NONE, 0.0) if defence == NOISE else (defence, 0.0)]
+    noises = [(NONE if defence == NOISE else defence, 0.0)]
     noises += [(defence, nu) for nu in frontier.question.nus]
     names = dict.fromkeys(one.variant for one in frontier.tried)
-    figures = [*_VARIANTS, ("queries_per_session", "variants: queries per session")]
-    for axes, (figure, title) in zip(panels, figures, strict=True):
+    tried = [one for noise in noises for one in frontier.tried_on(*noise)]
+    for axes, (figure, title, scale) in zip(panels, _VARIANTS, strict=True):
         for number, (colour, name) in enumerate(zip(cycle(CURVE_COLOURS[2:]), names, strict=False)):
-            line = [one for noise in noises for one in frontier.tried_on(*noise)]
-            line = [one for one in line if one.variant == name]
-            if figure == "queries_per_session":
-                values = [Interval(one.queries_per_session, None, None) for one in line]
-                scale = 1.0
-            else:
-                values, scale = [one.share(figure) for one in line], 100.0
+            line = [one for one in tried if one.variant == name]
             axes.errorbar(
                 _apart([one.nu for one in line], number, frontier),
-                *_values(values, scale),
+                *_values([_figure_tried(one, figure) for one in line], scale),
                 color=colour,
                 marker="s",
                 markersize=3.5,
@@ -130,7 +126,7 @@ def _draw_variants(panels: Sequence[Axes], frontier: Frontier) -> None:
                 elinewidth=0.7,
                 label=name,
             )
-        axes.set_title(f"{title}, {defence}" if defence != NOISE else title)
+        axes.set_title(f"{title}, {defence}")
         axes.set_ylim(0.0, _MOST.get(figure))
     panels[0].legend(frameon=False, fontsize=7)
 
@@ -157,6 +153,12 @@ def _line(frontier: Frontier, defence: str, limit: tuple[float, int | None]) -> 
 
 def _figure(found: Measured, name: str) -> Interval | None:
     return Interval(found.accuracy, None, None) if name == "accuracy" else found.mean(name)
+
+
+def _figure_tried(tried: Tried, name: str) -> Interval:
+    if name == "queries_per_session":
+        return Interval(tried.queries_per_session, None, None)
+    return tried.share(name)
 
 
 def _values(

@@ -27,8 +27,9 @@ EXAMPLES = (
     "study defence",
     "study defence attack=square defences=rnd,rnd_at limits=inf",
     "study defence defences=rnd nus=0.05,0.1,0.2 mu=0.1 stop=first_hit",
-    "study defence limits=inf,5,1 quota=5000 benign_tenants=500",
-    "study defence share=null llm_rate=0 attackers=100 horizon_s=3600 gap_s=600",
+    "study defence defences=rnd nus=0.1 limits=inf,2 quota=1000 benign_tenants=500",
+    "study defence share=null llm_rate=0 attackers=100 horizon_s=3600 gap_s=600 "
+    "defences=rnd nus=0.1 limits=inf replications=1 sessions=0",
 )
 
 _SCENARIO = {"help": "as for moesim simulate"}

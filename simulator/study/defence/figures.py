@@ -42,7 +42,10 @@ FIGURES = {
 """What is measured of a case."""
 
 SHARES = ("unfinished", "first_hit", "believed", "majority", "benign_refused", "benign_right")
-"""Figures that may be 0, which have differences but no ratios."""
+"""Figures from 0 to 1."""
+
+WITHOUT_RATIO = (*SHARES, "successes_per_h")
+"""Figures that may well be 0: they have differences, but no ratios that mean something."""
 
 _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 

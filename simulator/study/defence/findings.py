@@ -11,59 +11,16 @@ from typing import Any
 import pyarrow as pa
 
 from simulator.serving.tenants.attacker import HIT
+from simulator.study.defence.columns import SESSIONS, TENANTS
 from simulator.study.defence.figures import FIGURES
 from simulator.study.defence.frontier import Frontier, Measured
 from simulator.study.defence.measure import Outcome
+from simulator.study.defence.models import NONE
 from simulator.study.defence.question import PEACE
 from simulator.study.defence.variants import Tried
 from simulator.trace.json_file import Json
 from simulator.trace.parquet import ParquetStream
 from simulator.trace.statistics import Interval, value_of
-
-_OF_CASE = (
-    ("defence", pa.string()),
-    ("nu", pa.float64()),
-    ("rate_limit_per_s", pa.float64()),
-    ("quota", pa.int64()),
-    ("attacked", pa.bool_()),
-    ("replication", pa.int32()),
-)
-"""Columns that say which run a row is of."""
-
-SESSIONS = pa.schema(
-    [
-        *_OF_CASE,
-        ("tenant", pa.int32()),
-        ("session", pa.int32()),
-        ("picture", pa.int32()),
-        ("started_s", pa.float64()),
-        ("ended_s", pa.float64()),
-        ("wall_s", pa.float64()),
-        ("outcome", pa.string()),
-        ("queries", pa.int64()),
-        ("refused", pa.int64()),
-        ("first_hit_queries", pa.int64()),
-        ("success_first", pa.bool_()),
-        ("success_believed", pa.bool_()),
-        ("success_majority", pa.bool_()),
-        ("distortion", pa.float64()),
-        ("gpu_s", pa.float64()),
-    ]
-)
-"""Columns of a session (`serving.tenants.attacker.SessionRow`), its case and its judgement."""
-
-TENANTS = pa.schema(
-    [
-        *_OF_CASE,
-        ("tenant", pa.int32()),
-        ("attacks", pa.bool_()),
-        ("queries", pa.int64()),
-        ("queries_per_s", pa.float64()),
-        ("refused", pa.int64()),
-        ("gpu_s", pa.float64()),
-    ]
-)
-"""Columns of a tenant (`serving.tenants.tenancy.TenantRow`) and its case."""
 
 
 def write_sessions(frontier: Frontier, path: Path) -> Path:
@@ -92,12 +49,19 @@ def write_tenants(frontier: Frontier, path: Path) -> Path:
 
 
 def summary(frontier: Frontier) -> Json:
-    """Return what ``summary.json`` says: metrics of bare attacks, and every case."""
+    """Return what ``summary.json`` says: metrics of bare attacks and of noises, and every case."""
     bare, peace = frontier.bare, frontier.peace
     metrics = {name: value_of(bare.mean(name)) for name in FIGURES if name not in _OF_USERS}
     metrics |= {"clean_accuracy": bare.accuracy}
     for name in ("benign_p50_s", "benign_p95_s", "benign_p99_s", "benign_goodput_per_s"):
         metrics[f"{name}_attacked_over_peace"] = value_of(bare.ratio(name, peace))
+    for found in frontier.measured:
+        case = found.case
+        if case.attacked and not case.limited and case.defence != NONE:
+            of = f"{case.defence}_nu_{case.nu:g}"
+            metrics[f"clean_accuracy_{of}"] = found.accuracy
+            for name in _OF_NOISES:
+                metrics[f"{name}_{of}"] = value_of(found.mean(name))
     return {
         "metrics": metrics,
         "figures": FIGURES,
@@ -106,6 +70,9 @@ def summary(frontier: Frontier) -> Json:
         "flips": [asdict(one) for one in frontier.flips],
     }
 
+
+_OF_NOISES = ("majority", "successes_per_h", "queries_per_session", "attack_gpu_s_per_h")
+"""Metrics that are told of every noise without a limit."""
 
 _OF_USERS = {name for name in FIGURES if name.startswith(("benign", "llm"))}
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from simulator.mlp import one_thread
 from simulator.serving.tenants.session import margins
 from simulator.streams import Streams
-from simulator.study.defence.figures import SHARES
+from simulator.study.defence.figures import WITHOUT_RATIO
 from simulator.study.defence.laws import Probe, counted_flips, flip_probability
 from simulator.study.defence.measure import Outcome, measure, without_attack
 from simulator.study.defence.models import NONE, trained
@@ -71,11 +71,11 @@ class Measured:
         return _mean([None if mine is None or its is None else mine - its for mine, its in pairs])
 
     def ratio(self, figure: str, before: Measured) -> Interval | None:
-        """Return the geometric mean of paired ratios to another case; None for `SHARES`.
+        """Return the geometric mean of paired ratios to another case; None for `WITHOUT_RATIO`.
 
         Pairs with a zero have no ratio; to leave them out would bias what may be zero.
         """
-        if figure in SHARES:
+        if figure in WITHOUT_RATIO:
             return None
         return paired_ratio(self.values(figure), before.values(figure))
 
@@ -175,12 +175,10 @@ def _each(
     function: Callable[[Job], Found], jobs: Sequence[Job], workers: int, advance: Advance
 ) -> list[Found]:
     """Call a function on all jobs; return results in their order."""
-    found = []
-    for result in (
-        in_processes(function, jobs, workers, _ready, ())
-        if workers > 1 and jobs
-        else map(function, jobs)
-    ):
+    found, results = [], map(function, jobs)
+    if workers > 1 and jobs:
+        results = in_processes(function, jobs, workers, _ready, ())
+    for result in results:
         found.append(result)
         advance(1)
     return found

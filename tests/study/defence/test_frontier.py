@@ -89,7 +89,10 @@ def test_figures_are_those_that_are_documented_and_pair_by_replication(found: Fr
 def test_every_session_is_a_row_with_its_case_and_judgement(
     found: Frontier, tmp_path: Path
 ) -> None:
-    rows = pq.read_table(write_sessions(found, tmp_path / "sessions.parquet")).to_pylist()
+    table = pq.read_table(write_sessions(found, tmp_path / "sessions.parquet"))
+    assert all(field.metadata[b"description"] for field in table.schema)
+    assert table.schema.field("wall_s").metadata[b"unit"] == b"s"
+    rows = table.to_pylist()
     assert len(rows) == sum(len(out.sessions) for one in found.measured for out in one.outcomes)
     assert {(row["defence"], row["nu"]) for row in rows} == {("none", 0.0), ("rnd", 0.1)}
     step = 2 * 5 + 1
@@ -136,6 +139,10 @@ def test_the_summary_has_intervals_and_is_json(found: Frontier) -> None:
     assert peace["figures"]["majority"] is None
     assert peace["rate_limit_per_s"] is None
     assert told["metrics"]["benign_p95_s_attacked_over_peace"] > 1.0
+    noisy = found.of(Case("rnd", 0.1, math.inf))
+    assert told["metrics"]["clean_accuracy_rnd_nu_0.1"] == noisy.accuracy
+    queries = told["metrics"]["queries_per_session_rnd_nu_0.1"]
+    assert queries == noisy.mean("queries_per_session").value > 0
 
 
 def test_tables_and_words_are_of_what_was_found(found: Frontier) -> None:
