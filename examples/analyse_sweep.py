@@ -39,9 +39,11 @@ else:
 axes = ", ".join(f'"{axis}"' for axis in AXES)
 
 # %% Which points failed, and why
+print("Failed, and why")
 print(ask(f"SELECT {axes}, reason FROM points WHERE status = 'failed'"))
 
 # %% The speedup of the median time per output token, best first
+print("Speedup of the median time per output token, with 95 % intervals")
 print(
     ask(
         f"SELECT {axes}, {SPEEDUP} AS speedup, {LOW} AS low, {HIGH} AS high "
@@ -50,9 +52,11 @@ print(
 )
 
 # %% Where speculation costs: the whole interval lies below 1
+print("Where speculation costs")
 print(ask(f"SELECT {axes}, {SPEEDUP} AS speedup FROM points WHERE {HIGH} < 1 ORDER BY speedup"))
 
 # %% What the first token pays for it (below 1: it comes later), and what drafts yield
+print("Speedup of the median time to first token, and tokens a round")
 print(
     ask(
         f'SELECT {axes}, round("speedup.ttft_p50.value", 3) AS ttft, '

@@ -158,9 +158,7 @@ def read_data_file(path: Path | str, what: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        near = nearest(file.name, _neighbours(file.parent))
-        hint = f" Did you mean {str(file.with_name(near))!r}?" if near else ""
-        raise TableError(f"{what} {str(path)!r} not found.{hint}") from None
+        raise TableError(missing_file(what, file)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise TableError(f"{what} {str(path)!r} cannot be read: {error}.") from error
     except yaml.YAMLError as error:
@@ -171,5 +169,16 @@ def read_data_file(path: Path | str, what: str) -> dict[str, Any]:
     return dict(content)
 
 
-def _neighbours(folder: Path) -> list[str]:
-    return [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+def missing_file(what: str, path: Path) -> str:
+    """Compose the message for a file that is not there: its path, and the nearest one beside it.
+
+    Examples
+    --------
+    >>> missing_file("plan", Path("/nowhere/plan.yaml"))
+    "plan '/nowhere/plan.yaml' not found: there is no folder '/nowhere'."
+    """
+    if not path.parent.is_dir():
+        return f"{what} {str(path)!r} not found: there is no folder {str(path.parent)!r}."
+    close = nearest(path.name, [entry.name for entry in path.parent.iterdir()])
+    hint = f" Did you mean {str(path.with_name(close))!r}?" if close else ""
+    return f"{what} {str(path)!r} not found.{hint}"

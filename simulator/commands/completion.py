@@ -7,12 +7,7 @@ from dataclasses import fields
 
 from simulator.commands import COMMANDS
 from simulator.commands.arguments import Parser
-from simulator.commands.calibrate import SUBJECTS as CALIBRATE
 from simulator.commands.plan import Settings as PlanSettings
-from simulator.commands.show import SUBJECTS as SHOW
-from simulator.commands.study import SUBJECTS as STUDY
-from simulator.commands.validate import SUBJECTS as VALIDATE
-from simulator.commands.workload import SUBJECTS as WORKLOAD
 
 BASH = r"""\
 _moesim_complete() {
@@ -30,31 +25,23 @@ _moesim_complete() {
         replies="--help --batch --context --picture --json"
     elif [[ "$command" == export && "$current" == -* ]]; then
         replies="--perfetto --help"
-    elif [[ "$command" =~ ^(simulate|explain|plan|sweep)$ ]]; then
+    elif [[ "$command" == list ]]; then
+        replies="models gpus topologies drafters acceptance workloads formats"
+        replies+=" scenarios engines tables parts"
+    elif [[ "$command" == kernels ]]; then
+        replies="import"
+    elif [[ "$command" == completion ]]; then
+        replies="bash"
+    elif [[ "$command" =~ ^(validate|calibrate|show|study|workload|export|compare|report)$ ||
+        "$current" == *.*=* || ( "$command" =~ ^(sweep|plan)$ && "$current" == *=* ) ]]; then
+        replies="$("${COMP_WORDS[0]}" completion words "$line" 2>/dev/null)"
+    fi
+    if [[ "$replies" == "" && "$command" =~ ^(simulate|explain|plan|sweep)$ ]]; then
         # Hydra answers; it wants the line without our sub-command.
         line="${line#*"$command"}"
         replies="$(COMP_LINE="moesim$line" "${COMP_WORDS[0]}" simulate -sc query=bash 2>/dev/null)"
         [[ "$command" == plan && "$current" != *=* ]] && replies+=" @PLAN@"
         [[ "$command" == sweep && "$current" != *=* ]] && replies+=" executor= workers= address="
-    elif [[ "$command" == validate ]]; then
-        replies="@VALIDATE@ --help"
-    elif [[ "$command" == calibrate ]]; then
-        replies="@CALIBRATE@ --help"
-    elif [[ "$command" == show ]]; then
-        replies="@SHOW@ --help"
-    elif [[ "$command" == study ]]; then
-        replies="@STUDY@ --help"
-    elif [[ "$command" == workload ]]; then
-        replies="@WORKLOAD@ --help"
-    elif [[ "$command" == list ]]; then
-        replies="models gpus topologies drafters acceptance workloads formats"
-        replies+=" scenarios engines tables parts"
-    elif [[ "$command" == report ]]; then
-        replies="pictures=png pictures=svg hydra.run.dir= --help"
-    elif [[ "$command" == kernels ]]; then
-        replies="import"
-    elif [[ "$command" == completion ]]; then
-        replies="bash"
     fi
     local IFS=$' \t\n'
     COMPREPLY=($(compgen -W "$replies" -- "$current"))
@@ -75,17 +62,18 @@ def main(arguments: list[str]) -> int:
         prog="moesim completion",
         description='Print a completion script; use it with: eval "$(moesim completion bash)"',
     )
-    parser.add_argument("shell", choices=["bash"])
-    parser.parse_args(arguments)
+    parser.add_argument("shell", choices=["bash", "words"], help="words: used by the script")
+    parser.add_argument("line", nargs="?", default="", help="for words: the line to complete")
+    options = parser.parse_args(arguments)
+    if options.shell == "words":
+        from simulator.commands.proposals import proposals  # noqa: PLC0415 - slow
+
+        sys.stdout.write("\n".join(proposals(options.line)) + "\n")
+        return 0
     script = BASH
     for mark, names in (
         ("COMMANDS", list(COMMANDS)),
         ("PLAN", [f"{field.name}=" for field in fields(PlanSettings)]),
-        ("VALIDATE", list(VALIDATE)),
-        ("CALIBRATE", list(CALIBRATE)),
-        ("SHOW", list(SHOW)),
-        ("STUDY", list(STUDY)),
-        ("WORKLOAD", list(WORKLOAD)),
     ):
         script = script.replace(f"@{mark}@", " ".join(names))
     sys.stdout.write(script)

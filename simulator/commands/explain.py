@@ -97,6 +97,7 @@ def figures(explanation: Explanation) -> dict[str, Any]:
         "rejection_s": explanation.rejection_s,
         "decomposition": asdict(terms) | {"best_gamma": best.gamma, "best_speedup": best.speedup},
         "levers": [lever._asdict() for lever in explanation.levers],
+        "draft_lengths": asdict(explanation.lengths) | {"best": explanation.lengths.best},
     }
 
 

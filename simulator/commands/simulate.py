@@ -18,6 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from simulator.commands import completion
+from simulator.commands.scenario_help import scenario_help
 from simulator.errors import ConfigError, InvariantError, SimulatorError
 
 _GROUPS = "pkg://simulator.conf"
@@ -40,6 +41,10 @@ def main(arguments: list[str]) -> int:
     options = _parse(arguments)
     if options.shell_completion and options.overrides != ["query=bash"]:
         return _completion(options.overrides)
+    if options.help:
+        with _errors_of_composing(options):
+            sys.stdout.write(scenario_help(options))
+        return 0
     points = _Points()
     with _hydra_environment(options, arguments), _errors_of_composing(options):
         hydra.main(version_base="1.3", config_path=_GROUPS, config_name="config")(points.job)()
@@ -75,9 +80,12 @@ class _Points:
         overrides: Any = OmegaConf.to_container(point.overrides.task)  # may hold "${...}": as is
         self._seen.append(overrides)
         try:
-            from simulator.commands.job import run  # noqa: PLC0415 - slow, and help does without
+            # Slow, and help does without.
+            from simulator.commands.job import run  # noqa: PLC0415
+            from simulator.report.own_options import own_options  # noqa: PLC0415
 
-            run(composed, Path(point.runtime.output_dir), overrides)
+            words = [*own_options(point.runtime.config_sources), *overrides]
+            run(composed, Path(point.runtime.output_dir), words)
         except Exception as error:
             if os.getpid() != self._home:  # a launcher's worker: Hydra carries it home
                 raise

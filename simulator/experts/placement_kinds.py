@@ -49,16 +49,19 @@ PLACEMENTS: Registry[Callable[[Asked], Placement]] = Registry("placement")
 
 @PLACEMENTS.register(CONTIGUOUS)
 def _contiguous(asked: Asked) -> Placement:
+    """Experts in their order, equally many on each rank."""
     return contiguous(asked.experts, asked.ranks)
 
 
 @PLACEMENTS.register("round_robin")
 def _round_robin(asked: Asked) -> Placement:
+    """Experts dealt out to the ranks in turn."""
     return round_robin(asked.experts, asked.ranks)
 
 
 @PLACEMENTS.register(LOAD_AWARE)
 def _load_aware(asked: Asked) -> Placement:
+    """Experts packed by their loads, hot ones replicated, after DeepSeek's EPLB."""
     return load_aware(asked.loads, asked.ranks, asked.redundant, asked.groups, asked.nodes)
 
 

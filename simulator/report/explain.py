@@ -16,6 +16,7 @@ from simulator.report.figures import ABSENT, factor, number, percent, seconds
 from simulator.report.parts import in_order, part_name
 from simulator.report.terminal import print_pairs
 from simulator.report.verdict import verdict
+from simulator.study.draft_lengths import DraftLengths
 from simulator.study.explain import Explanation, Step
 from simulator.units import MS
 
@@ -50,6 +51,7 @@ def print_explanation(explanation: Explanation, console: Console) -> None:
         console.print(Text(note, style="dim"))
     if explanation.levers:
         console.print(_levers(explanation))
+    console.print(_lengths(explanation.lengths))
     console.print(Text(" ".join(verdict(explanation)), style="bold"))
 
 
@@ -159,4 +161,14 @@ def _levers(explanation: Explanation) -> Table:
     table.columns[1].justify = "left"
     for lever in explanation.levers:
         table.add_row(lever.meaning, lever.change, factor(lever.speedup))
+    return table
+
+
+def _lengths(lengths: DraftLengths) -> Table:
+    """Return the speedup by draft length and batch, and the best length of each batch."""
+    table = _table("Speedup at a batch of", *map("{:,}".format, lengths.batches))
+    for gamma, speedups in lengths.speedups.items():
+        table.add_row(f"gamma {gamma}", *map(factor, speedups))
+    table.add_section()
+    table.add_row("best gamma", *(str(gamma) if gamma else "off" for gamma in lengths.best))
     return table

@@ -128,6 +128,8 @@ def _verdict(rows: Sequence[Row], rank: str) -> list[str]:
         pays = f"Speculation gains at {gaining} of {len(rows)} points; one replication has no "
         return [explained, f"{pays}interval. More: run.replications=5."]
     pays = f"Speculation pays at {better} of {len(rows)} points, costs at {worse}"
+    if better + worse == len(rows):
+        return [explained, f"{pays}."]
     return [explained, f"{pays}; at the others 1 lies in the interval, or there is none."]
 
 

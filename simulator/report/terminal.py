@@ -41,6 +41,9 @@ _OF_A_POLICY = ("speculation.schedule=", "speculation.threshold=", "speculation.
 _KEEP_THE_SCENARIO = ("scenario=", "title=", "run.", "hydra.")
 """Overrides under which a run is still the one that its title names."""
 
+_FAR_FROM_THE_MEAN = 0.05
+"""Relative difference of the rate that came from the workload's mean from which on it is said."""
+
 
 def print_summary(summary: Json, console: Console) -> None:
     """Print the result of a paired run: what ran, the table, why, caveats, advice, files.
@@ -74,10 +77,7 @@ def print_summary(summary: Json, console: Console) -> None:
 
 def _print_header(scenario: Json, console: Console) -> None:
     if scenario.get("title"):
-        given = scenario.get("overrides") or []
-        changed = any(not item.lstrip("'").startswith(_KEEP_THE_SCENARIO) for item in given)
-        title = str(scenario["title"]) + (", with settings of yours" if changed else "")
-        console.print(Text(title, style="bold"))
+        console.print(Text(run_title(scenario), style="bold"))
     rows = [(key, str(scenario[key])) for key in _HEADER if scenario.get(key)]
     if scenario.get("requests") and scenario.get("replications"):
         runs = f"{scenario['requests']:,} requests x {scenario['replications']} replications"
@@ -85,6 +85,27 @@ def _print_header(scenario: Json, console: Console) -> None:
         rows.append(("runs", runs if seed is None else f"{runs}, seed {seed}"))
     if rows:
         print_pairs(rows, console)
+
+
+def run_title(scenario: Json) -> str:
+    """Name a run: the title of its scenario, or what serves what where settings were changed.
+
+    A title of the user's own stays.
+
+    Examples
+    --------
+    >>> scenario = {"title": "Chat on one H100", "model": "Mixtral-8x7B", "hardware": "2 x H100"}
+    >>> run_title(scenario)
+    'Chat on one H100'
+    >>> run_title(scenario | {"overrides": ["model=mixtral_8x7b"]})
+    'Mixtral-8x7B on 2 x H100'
+    """
+    given = [item.lstrip("'+") for item in scenario.get("overrides") or []]
+    named = any(item.startswith("title=") for item in given)
+    changed = any(not item.startswith(_KEEP_THE_SCENARIO) for item in given)
+    if changed and not named and scenario.get("model"):
+        return f"{scenario['model']} on {scenario['hardware']}"
+    return str(scenario["title"])
 
 
 def result_table(summary: Json) -> Table:
@@ -148,6 +169,7 @@ def result_notes(summary: Json) -> Iterable[str]:
         )
     if _is_carried(summary):
         yield "Output tokens/s is the load that arrives: neither arm is at its limit."
+    yield from _rate_note(summary)
     yield from dispatch_notes(summary)
     terms = summary.get("decomposition")
     if terms and terms.get("speedup") is not None and terms.get("gamma"):
@@ -158,6 +180,20 @@ def result_notes(summary: Json) -> Iterable[str]:
             f"({terms['draft_ratio']:.2f} draft + {terms['verify_ratio']:.2f} verify + "
             f"{terms['rejection_ratio']:.2f} rejection), {factor(terms['speedup'])} at equal batch."
             f"{_feedback(summary)}"
+        )
+
+
+def _rate_note(summary: Json) -> Iterable[str]:
+    """Say that the requests that came are not the mean that was asked for."""
+    mean = (summary.get("scenario") or {}).get("mean_rate_per_s")
+    came = summary[ARMS[0]].get("requests_per_s")
+    if not mean or not came or any(summary[arm]["saturated"] for arm in ARMS) or misses(summary):
+        return
+    if abs(came / mean - 1) > _FAR_FROM_THE_MEAN:
+        yield (
+            f"Requests come at {number(came)}/s in this stretch, against a mean of "
+            f"{number(mean)}/s: the rate fluctuates slowly. A longer run (run.requests) comes "
+            "closer to its mean."
         )
 
 

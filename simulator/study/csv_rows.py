@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simulator.errors import DataError, nearest
+from simulator.quantities import missing_file
 from simulator.units import MS, US
 
 SECONDS = {"_s": 1.0, "_ms": MS, "_us": US}
@@ -100,17 +101,11 @@ def read_lines(path: Path, *, what: str) -> list[Line]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return list(_lines(path, file, what))
     except FileNotFoundError:
-        near = nearest(path.name, [p.name for p in path.parent.iterdir()] if _folder(path) else [])
-        hint = f" Did you mean {str(path.with_name(near))!r}?" if near else ""
-        raise DataError(f"{what} {str(path)!r} not found.{hint}") from None
+        raise DataError(missing_file(what, path)) from None
     except OSError as error:
         raise DataError(f"{what} {str(path)!r} cannot be read: {error.strerror}.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is no CSV file in UTF-8: {error}.") from error
-
-
-def _folder(path: Path) -> bool:
-    return path.parent.is_dir()
 
 
 def _lines(path: Path, file: Iterable[str], what: str) -> Iterator[Line]:

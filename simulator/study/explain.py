@@ -9,7 +9,6 @@ from typing import NamedTuple
 from simulator.costs.forward import ForwardCost, Parts, PartTime, total_s
 from simulator.costs.step import StepModel, StepShape
 from simulator.costs.work import Load, Work, operator_work
-from simulator.errors import CapacityError, ConfigError
 from simulator.experts.laws import distinct_experts
 from simulator.hardware.gpu import Gpu
 from simulator.models.operators import (
@@ -20,6 +19,8 @@ from simulator.speculation.acceptance import ACCEPTANCE, Acceptance
 from simulator.speculation.config import SpeculationConfig
 from simulator.speculation.theory import speedup
 from simulator.study.decomposition import Decomposition, best_draft_length, decompose
+from simulator.study.draft_lengths import DraftLengths, draft_lengths
+from simulator.study.operating_point import can_run, check_point
 
 RATED = ("iid", "heterogeneous")
 """Acceptance models that look at ``speculation.alpha``."""
@@ -103,6 +104,8 @@ class Explanation:
         Terms of the closed form at the operating point, and at the draft length it prefers there.
     levers
         Changes worth a look.
+    lengths
+        Speedups by draft length, at this batch and at others.
     """
 
     scenario: dict[str, str]
@@ -113,6 +116,7 @@ class Explanation:
     decomposition: Decomposition
     best: Decomposition
     levers: list[Lever]
+    lengths: DraftLengths
 
     @property
     def steps(self) -> dict[str, Step]:
@@ -148,7 +152,7 @@ def explain(scenario: Scenario, batch: int, context_tokens: int) -> Explanation:
     >>> max(taken_apart.plain.parts, key=taken_apart.plain.share)
     'experts'
     """
-    _check_point(scenario, batch, context_tokens)
+    check_point(scenario, batch, context_tokens)
     model, gamma = scenario.step_model, scenario.config.speculation.gamma
     plain = StepShape(batch, 1, context_tokens)
     verify = model.verify_shape(batch, gamma, context_tokens)
@@ -168,6 +172,7 @@ def explain(scenario: Scenario, batch: int, context_tokens: int) -> Explanation:
         decomposition=here,
         best=best,
         levers=[*_other_points(scenario, here, best), *_other_terms(scenario, here)],
+        lengths=draft_lengths(scenario, batch, context_tokens),
     )
 
 
@@ -197,35 +202,6 @@ def _step(
     return Step(parts, done, experts, active, each, missing)
 
 
-def _check_point(scenario: Scenario, batch: int, context_tokens: int) -> None:
-    """Refuse an operating point that a replica cannot run at."""
-    config = scenario.config
-    for name, value in (("batch", batch), ("context", context_tokens)):
-        if value < 1:
-            raise ConfigError(f"{name} {value} must be at least 1.")
-    deployment = scenario.deployment(config.speculation.gamma)
-    if batch > deployment.limits.max_num_seqs:
-        groups = scenario.parallelism.data
-        each = f" in each of {groups} attention groups" if groups > 1 else ""
-        raise ConfigError(
-            f"batch {batch} exceeds scheduler.max_num_seqs={config.scheduler.max_num_seqs}{each}, "
-            f"the most requests that a replica runs at once; lower it or raise "
-            f"scheduler.max_num_seqs."
-        )
-    limit = config.model.max_context_tokens
-    if context_tokens > limit:
-        raise ConfigError(
-            f"context {context_tokens} exceeds the {limit} tokens of {config.model.title}."
-        )
-    capacity = deployment.kv_capacity_tokens
-    if batch * context_tokens > capacity:
-        raise CapacityError(
-            f"batch {batch} at context {context_tokens} needs {batch * context_tokens} tokens of "
-            f"KV cache; a replica holds {capacity}, so context {capacity // batch} at most at this "
-            f"batch. More GPUs hold more (hardware.tensor_parallel)."
-        )
-
-
 def _header(scenario: Scenario) -> dict[str, str]:
     """Return what was explained, in words."""
     speculation, spread = scenario.config.speculation, scenario.parallelism
@@ -252,9 +228,7 @@ def _other_points(scenario: Scenario, here: Decomposition, best: Decomposition) 
         yield Lever(f"speculation.gamma={best.gamma}", "the best draft length here", best.speedup)
     batch, context = int(here.batch), int(here.context_tokens)
     for other in (batch // BATCH_FACTOR, batch * BATCH_FACTOR) if here.gamma else ():
-        try:
-            _check_point(scenario, other, context)
-        except ConfigError:
+        if not can_run(scenario, other, context):
             continue
         point = decompose(scenario.step_model, scenario.acceptance, other, context, here.gamma)
         size = "smaller" if other < batch else "larger"

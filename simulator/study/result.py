@@ -114,7 +114,8 @@ def _scenario(scenario: Scenario) -> Json:
         "policy": config.speculation.policy,
         "longest_gamma": longest_proposed(scenario.step_model, scenario.acceptance),
         "replicas_setting": _replicas_setting(config.cluster),
-        "requests": config.run.requests,
+        "requests": scenario.workload.requests,
+        "mean_rate_per_s": scenario.workload.mean_rate,
         "replications": config.run.replications,
         "seed": config.run.seed,
     }

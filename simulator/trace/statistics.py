@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
+import scipy
 
 CONFIDENCE = 0.95
 """Probability that an interval covers the true value."""
@@ -78,7 +78,7 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> In
     if count == 1:
         return Interval(mean, None, None)
     # scipy.special has Student's quantile without the second that importing scipy.stats takes.
-    quantile = float(stdtrit(count - 1, 0.5 + confidence / 2))
+    quantile = float(scipy.special.stdtrit(count - 1, 0.5 + confidence / 2))
     half = quantile * float(sample.std(ddof=1)) / math.sqrt(count)
     return Interval(mean, mean - half, mean + half)
 
@@ -225,7 +225,7 @@ def welch_difference(
         return Interval(value, value, value)
     parts = zip(squares, samples, strict=True)
     freedom = total**2 / sum(square**2 / (sample.size - 1) for square, sample in parts)
-    half = float(stdtrit(freedom, 0.5 + confidence / 2)) * math.sqrt(total)
+    half = float(scipy.special.stdtrit(freedom, 0.5 + confidence / 2)) * math.sqrt(total)
     return Interval(value, value - half, value + half)
 
 

@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from concurrent.futures.process import BrokenProcessPool
@@ -127,8 +128,33 @@ def test_cfg_prints_the_composed_configuration(moesim):
 def test_help_names_groups_settings_and_examples(moesim):
     code, out, _ = moesim("simulate", "--help")
     assert code == 0
-    for text in ("scheduler: small_batch, vllm", "max_num_seqs: 256", "moesim simulate -m"):
+    for text in ("scheduler     small_batch, vllm", "max_num_seqs=256", "moesim simulate -m"):
         assert text in out
+
+
+def test_help_says_what_settings_are(moesim):
+    _, out, _ = moesim("simulate", "--help", "speculation=code", "run.seed=7")
+    assert "speculation=code  Drafting on code." in out
+    assert "speculation.gamma=4               draft length, vLLM's num_spec" in out  # of the usual
+    assert "speculation.alpha=0.8             MoESD (arXiv" in out  # its own
+    assert "run.seed=7                        root of all randomness" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_help_of_a_model_of_ones_own(moesim, tmp_path, monkeypatch):
+    (tmp_path / "model").mkdir()
+    text = "# A toy." + TOY.replace("layers:", "# few\nlayers:")
+    (tmp_path / "model" / "toy.yaml").write_text(text)
+    code, out, _ = moesim("simulate", f"--config-dir={tmp_path}", "model=toy", "--help")
+    assert code == 0
+    assert "model=toy  A toy." in out
+    assert re.search(r"model.layers=\d+ +few", out)
+
+
+def test_help_refuses_what_a_run_would(moesim):
+    code, out, err = moesim("simulate", "model=mixtrl_8x7b", "--help")
+    assert (code, out) == (2, "")
+    assert "Did you mean model=mixtral_8x7b?" in err
 
 
 def test_info_answers(executable):
@@ -143,7 +169,8 @@ def test_a_model_of_ones_own(simulate, tmp_path):
     (tmp_path / "mine" / "model" / "toy.yaml").write_text(TOY)
     code, out, _ = simulate("--config-dir=mine", "model=toy")
     assert code == 0
-    assert "Toy model" in out
+    assert out.startswith("Toy model on ")
+    assert "Next: moesim simulate -m --config-dir=mine run.requests=20 " in out
 
 
 def test_a_model_on_the_search_path(simulate, tmp_path):

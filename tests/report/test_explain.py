@@ -14,6 +14,7 @@ from simulator.report.explain import print_explanation
 from simulator.report.step_chart import plot_steps
 from simulator.report.verdict import verdict
 from simulator.study.decomposition import Decomposition
+from simulator.study.draft_lengths import DraftLengths
 from simulator.study.explain import Explanation, Lever, Step
 
 GOLDEN = """\
@@ -69,6 +70,14 @@ Of a round's time 77 % is measured, 16 % fitted, 7 % assumed.
  ──────────────────────────────────────────────────────────────────
  the best draft length here           speculation.gamma=2     1.90x
  drafts that cost no time (a bound)                           1.94x
+
+
+ Speedup at a batch of       1      16     256
+ ─────────────────────────────────────────────
+ gamma 1                 1.30x   1.50x   0.90x
+ gamma 2                 1.25x   1.90x   0.80x
+
+ best gamma                  1       2     off
 
 Speculative decoding pays here: a round yields 3.00 tokens in 1.67 plain steps,
 1.80x. What holds it back most is verification. A verify step takes 5.00 ms more
@@ -136,6 +145,7 @@ def explanation():
             Lever("speculation.gamma=2", "the best draft length here", 1.9),
             Lever("", "drafts that cost no time (a bound)", 1.94),
         ],
+        lengths=DraftLengths((1, 16, 256), {1: (1.3, 1.5, 0.9), 2: (1.25, 1.9, 0.8)}),
     )
 
 

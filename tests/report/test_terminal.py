@@ -140,10 +140,19 @@ def test_a_batch_that_grows_although_decoding_is_faster_is_not_explained_by_it(s
         (["hydra.run.dir=mine"], False),
         (["run.seed=1", "hardware=l40s"], True),
         (["'cluster.pools=[{name: a}]'"], True),
+        (["hardware=l40s", "title=Chat on a small A100 deployment"], False),
     ],
 )
-def test_a_title_says_that_settings_were_changed(summary, printed, overrides, changed):
-    summary["scenario"]["overrides"] = overrides
+def test_a_title_is_not_kept_where_settings_make_it_untrue(summary, printed, overrides, changed):
+    scenario = summary["scenario"]
+    scenario["overrides"] = overrides
     first = printed(print_summary, summary).splitlines()[0]
-    title = "Chat on a small A100 deployment"
-    assert first == (f"{title}, with settings of yours" if changed else title)
+    own = f"{scenario['model']} on {scenario['hardware']}"
+    assert first == (own if changed else "Chat on a small A100 deployment")
+
+
+def test_a_rate_far_from_its_mean_is_explained(summary, printed):
+    summary["scenario"]["mean_rate_per_s"] = 1.02 * summary["baseline"]["requests_per_s"]
+    assert "Requests come at" not in printed(print_summary, summary)
+    summary["scenario"]["mean_rate_per_s"] *= 1.2
+    assert "the rate fluctuates slowly" in " ".join(printed(print_summary, summary).split())

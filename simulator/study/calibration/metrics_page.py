@@ -9,6 +9,7 @@ from typing import NamedTuple
 from prometheus_client.parser import text_string_to_metric_families
 
 from simulator.errors import DataError
+from simulator.quantities import missing_file
 
 _PREFIX = "vllm:spec_decode_"
 _COUNTERS = ("num_drafts", "num_draft_tokens", "num_accepted_tokens")
@@ -87,6 +88,10 @@ def read_page(path: Path | str) -> dict[Server, Counters]:
 def _read(path: Path | str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError(
+            f"{missing_file('metrics page', Path(path))} Save one: {HOW_TO_GET}"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"metrics page {str(path)!r} cannot be read: {error}.") from error
 

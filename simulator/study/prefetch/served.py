@@ -13,11 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
 
 from simulator.compose import compose
 from simulator.config import Config
@@ -28,11 +26,10 @@ from simulator.streams import Streams
 from simulator.study.prefetch.jobs import Workers
 from simulator.study.prefetch.replay import Room
 from simulator.study.prefetch.shift import ON_DEMAND
+from simulator.trace.in_memory import KeptRows
 from simulator.trace.latencies import happened, times_s
-from simulator.trace.schema import ITERATIONS, REQUESTS, row_columns
+from simulator.trace.schema import ITERATIONS, REQUESTS
 from simulator.trace.statistics import Interval, paired_ratio
-
-Floats = NDArray[np.float64]
 
 RESIDENT = "resident"
 """The arm with all experts on the GPU."""
@@ -174,16 +171,6 @@ def serve(serving: Serving, batches: Sequence[int], workers: Workers) -> list[Me
     return [one for runs in found for one in runs]
 
 
-class _Rows:
-    """Takes the rows of a table in memory (`trace.writer.RowSink`)."""
-
-    def __init__(self) -> None:
-        self.rows: list[tuple[Any, ...]] = []
-
-    def flush(self) -> None:
-        """Keep them."""
-
-
 def _run(job: tuple[str, str, tuple[int, ...], Serving]) -> list[Measured]:
     """Serve an arm at all batches, whose runs share what the scenario has counted and priced."""
     arm, traffic, batches, serving = job
@@ -207,7 +194,7 @@ def of_batch(config: Config, batch: int) -> Config:
 
 def _measure(scenario: Scenario, point: Point) -> Measured:
     scenario = scenario.under(of_batch(scenario.config, point.batch))
-    config, requests, iterations = scenario.config, _Rows(), _Rows()
+    config, requests, iterations = scenario.config, KeptRows(REQUESTS), KeptRows(ITERATIONS)
     Cluster(
         scenario.cluster(config.speculation.gamma),
         scenario.router(),
@@ -217,10 +204,10 @@ def _measure(scenario: Scenario, point: Point) -> Measured:
         requests_trace=requests,
         iterations_trace=iterations,
     ).run()
-    served = _columns(requests.rows, REQUESTS)
+    served = requests.columns()
     # The first request of each user meets an empty cluster.
     tpot_s = happened(times_s(served)["tpot_s"][served["request_id"] >= point.batch])
-    steps = _columns(iterations.rows, ITERATIONS)
+    steps = iterations.columns()
     plain = steps["prefill_tokens"] == 0
     full = plain & (steps["decode_requests"] == point.batch)
     plain = full if full.any() else plain  # a cache may be too small for so many at once
@@ -232,11 +219,6 @@ def _measure(scenario: Scenario, point: Point) -> Measured:
         float(steps["duration_s"][plain].mean()),
         float(steps["active_experts"][plain].mean()),
     )
-
-
-def _columns(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> dict[str, Floats]:
-    table = np.array(rows, dtype=np.float64)
-    return {name: table[:, index] for index, name in enumerate(row_columns(schema))}
 
 
 def by_batch(

@@ -32,7 +32,7 @@ from simulator.report.html.run.occupancy import occupancy_section
 from simulator.report.html.run.source import RunSource, read_run
 from simulator.report.html.run.step_parts import parts_section
 from simulator.report.service import class_table, misses
-from simulator.report.terminal import next_command, result_notes, result_table
+from simulator.report.terminal import next_command, result_notes, result_table, run_title
 from simulator.trace.definitions import DEFINITIONS
 from simulator.trace.schema import ARMS
 
@@ -83,7 +83,7 @@ def run_page(folder: Path) -> Page:
     ]
     return Page(
         kind=RUN,
-        title=str(scenario.get("title") or "A run of moesim simulate"),
+        title=run_title(scenario) if scenario.get("title") else "A run of moesim simulate",
         facts=list(_facts(scenario)),
         verdict=answer,
         tone=tone,
