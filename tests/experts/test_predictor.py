@@ -53,6 +53,26 @@ def test_the_store_brings_what_draft_tokens_will_pick(tmp_path):
     assert (step.missing.tolist(), step.prefetched.tolist()) == ([0], [2])
 
 
+def test_a_step_asks_the_predictor_once_for_all_tokens_and_layers(tmp_path, monkeypatch):
+    layers, tokens = 6, 32
+    stacked = tuple(np.repeat(one, layers, axis=0) for one in telling().parameters)
+    asked = prefetcher(tmp_path / "predictor.npz", replace(telling(), parameters=stacked, layers=6))
+    seen = []
+    whole = ExpertPredictor.needed
+    monkeypatch.setattr(
+        ExpertPredictor,
+        "needed",
+        lambda self, drafts: seen.append(drafts.shape) or whole(self, drafts),
+    )
+    resident = most_used(np.tile(np.arange(EXPERTS), (layers, 1)), 2)
+    store = ExpertStore(resident, LRU, prefetcher=asked, prefetch_slots=2)
+    draws = np.random.default_rng(0)
+    for _ in range(3):
+        chosen = draws.integers(EXPERTS, size=(layers, tokens))
+        store.step(chosen, draws.random((tokens, layers * EXPERTS)))
+    assert seen == 3 * [(tokens, layers * EXPERTS)]
+
+
 def test_where_many_experts_are_expected_it_is_off_and_its_slots_keep_the_last_used(tmp_path):
     asked = prefetcher(tmp_path / "predictor.npz", telling(most_distinct=2.5))
     resident = most_used(np.arange(EXPERTS, 0, -1)[None], 2)
