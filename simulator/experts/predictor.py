@@ -66,7 +66,9 @@ class ExpertPredictor:
         features
             Of the tokens of the step, as `features_of` returns them; a token at least.
         """
-        needed: Floats = 1.0 - np.prod(1.0 - self.chances(features), axis=0)
+        spared = self._chances(features)
+        np.subtract(1.0, spared, out=spared)
+        needed: Floats = 1.0 - spared.prod(axis=1)
         return needed
 
     def chances(self, features: Floats) -> Floats:
@@ -77,17 +79,21 @@ class ExpertPredictor:
         features
             As in `needed`.
         """
-        logits = self._logits(features)
-        chances: Floats = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        chances *= self.top_k / chances.sum(axis=-1, keepdims=True)
-        return np.minimum(chances, 1.0, out=chances)
+        return self._chances(features).transpose(1, 0, 2)
 
-    def _logits(self, features: Floats) -> Floats:
+    def _chances(self, features: Floats) -> Floats:
+        """Return `chances`, of shape (layers, tokens, E); asked at every step, so in place."""
         hidden, hidden_biases, out, out_biases = self.parameters
         blocks = features.reshape(len(features), -1, self.view.size).transpose(1, 0, 2)
-        shown = np.maximum(blocks @ hidden + hidden_biases[:, None], 0.0)
-        logits: Floats = shown @ out + out_biases[:, None]
-        return logits.transpose(1, 0, 2)
+        shown = blocks @ hidden
+        shown += hidden_biases[:, None]
+        np.maximum(shown, 0.0, out=shown)
+        chances: Floats = shown @ out
+        chances += out_biases[:, None]
+        chances -= chances.max(axis=-1, keepdims=True)
+        np.exp(chances, out=chances)
+        chances *= self.top_k / chances.sum(axis=-1, keepdims=True)
+        return np.minimum(chances, 1.0, out=chances)
 
     def features_of(self, pool: RoutePool) -> Floats:
         """Return what the drafter sees of every token of a pool, shape (tokens, layers * d).

@@ -208,9 +208,9 @@ def _assumptions(found: PrefetchStudy) -> list[str]:
         said += f" {question.seeds} repetitions are too few for intervals to mean much."
     assumed = (
         f"Assumed: {question.room.resident} of {question.archetype.experts} experts of a layer "
-        f"stay (the last used) and {question.room.slots} are prefetched; on demand has room for "
-        f"all {sum(question.room)}. Steps of {question.gamma + 1} tokens, all of which are taken "
-        f"to be accepted where experts are concerned."
+        f"stay (the last used) and {question.room.slots} are prefetched, likely to be needed or "
+        f"not; on demand has room for all {sum(question.room)}. Steps of {question.gamma + 1} "
+        f"tokens, all of which are taken to be accepted where experts are concerned."
     )
     if found.task.trace is None:
         assumed += (
