@@ -37,6 +37,9 @@ WIDTH = 78
 BANKED = "ce_auc_bank"
 """The recipe that the study is about."""
 
+CHEAP = 1.05
+"""Misses over those of cross-entropy that are a small price while traffic stays as it was."""
+
 FEW = 3
 """Fewer repetitions are said to be few."""
 
@@ -181,7 +184,8 @@ def _advice(helps: Mapping[str, tuple[Interval, Interval | None]]) -> str:
         )
     cost = {name: 1.0 if before is None else before.value for name, (_, before) in helps.items()}
     most = min(helps, key=lambda name: helps[name][0].value)
-    mild = min(helps, key=lambda name: (round(cost[name], 2), helps[name][0].value))
+    cheap = [name for name in helps if cost[name] < CHEAP]
+    mild = min(cheap or helps, key=lambda name: helps[name][0].value)
     said = f"What to do: where the workload will change, {_trade(most, helps[most][0], cost[most])}"
     if mild != most:
         said += f"; where it only may, {_trade(mild, helps[mild][0], cost[mild])}"
