@@ -154,7 +154,8 @@ def _training_words(found: PrefetchStudy) -> list[str]:
     ]
     said = [" ".join(told), _null_words(found)]
     helps = {name: (one, before[name]) for name, one in known.items() if upper(one) < 1.0}
-    return [*said, _advice(helps)]
+    # Where a model was served, time decides, not misses.
+    return [*said, _advice(helps)] if found.served is None else said
 
 
 def _against(one: Interval) -> str:
