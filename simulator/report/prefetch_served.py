@@ -231,5 +231,7 @@ def next_command(served: ServedStudy) -> str:
             "experts.offload.prefetch=learned",
             f"experts.offload.prefetch_experts={room.slots}",
             f"experts.offload.predictor={served.files['predictor']}",
+            "run.requests=200",
+            "run.replications=3",
         ]
     )
