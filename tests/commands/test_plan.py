@@ -106,6 +106,7 @@ def test_json_prints_the_metrics_alone(moesim, answered, short):
         (["gammas=0", "policies=cost_model"], "policies=cost_model has no effect"),
         (["gammas=0,3,3"], "gammas=3 is there twice"),
         (["gpus=h100_sxm,h100_sxm"], "gpus=h100_sxm is there twice"),
+        (["gammas=0,-1"], "gammas=-1 must lie in 0..64"),
         (["data_parallel=0"], "data_parallel=0 must be at least 1"),
         (["requests=1"], "requests=1 must be at least 100"),
         (["confirmations=0"], "confirmations=0 must be at least 1"),
