@@ -90,6 +90,7 @@ def test_json_prints_the_metrics_alone(moesim, answered, short):
         (["gpus="], "gpus= is empty"),
         (["modle=qwen3_30b_a3b"], "Did you mean 'model'"),
         (["workload.rat=3"], "workload.rate"),
+        (["rate=3"], "Did you mean workload.rate?"),
         (["h100_sxm"], "is no key=value"),
         (["hardware.gpu=h100_sxm"], "narrow its choice with gpus="),
         (["hardware=h100_sxm"], "narrow its choice with gpus="),
