@@ -136,7 +136,7 @@ def _check_spread(
             f"{what} needs {held_bytes / GIGA:.1f} GB of weights{state} per GPU at "
             f"{_overrides(settings)}; {gpu.title} offers {memory.usable_bytes / GIGA:.1f} GB, "
             f"which leaves {memory.kv_capacity_tokens} tokens of KV cache where {tokens} are "
-            f"needed. Use more GPUs (hardware.tensor_parallel) or larger ones, {_fewer_experts(config, parallelism, short_bytes)}"
+            f"needed. Use more or larger GPUs, {_fewer_experts(config, parallelism, short_bytes)}"
             f"or shorter requests (workload.max_prompt_tokens, workload.max_output_tokens)."
         )
     return parallelism
