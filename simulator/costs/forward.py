@@ -62,6 +62,8 @@ class PartTime(NamedTuple):
         return "fitted" if self.fitted_s else "measured"
 
 
+_NOTHING = PartTime()
+
 Parts = dict[str, PartTime]
 """Times by part of the step."""
 
@@ -70,9 +72,14 @@ Op = TypeVar("Op")
 
 def add_part(parts: Parts, part: str, seconds: float, kind: str) -> None:
     """Add seconds of a kind to a part."""
-    before = parts.get(part, PartTime())
-    key = f"{kind}_s"
-    parts[part] = before._replace(**{key: getattr(before, key) + seconds})
+    measured_s, fitted_s, assumed_s = parts.get(part, _NOTHING)
+    if kind == "measured":
+        measured_s += seconds
+    elif kind == "fitted":
+        fitted_s += seconds
+    else:
+        assumed_s += seconds
+    parts[part] = PartTime(measured_s, fitted_s, assumed_s)
 
 
 def merge_parts(*several: Parts) -> Parts:
@@ -80,7 +87,7 @@ def merge_parts(*several: Parts) -> Parts:
     total: Parts = {}
     for parts in several:
         for part, time in parts.items():
-            total[part] = _sum((total.get(part, PartTime()), time))
+            total[part] = _sum((total[part], time)) if part in total else time
     return total
 
 
@@ -95,7 +102,7 @@ def _sum(times: Iterable[PartTime]) -> PartTime:
 
 def total_s(parts: Parts) -> float:
     """Sum the parts, seconds."""
-    return sum(timing.seconds for timing in parts.values())
+    return sum([sum(timing) for timing in parts.values()])
 
 
 def _sparse_shape(op: SparseLatentAttention) -> SparseShape:

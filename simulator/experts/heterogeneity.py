@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import betaincinv
+import scipy
 
 from simulator.errors import ConfigError
 from simulator.experts.sampling import Archetype, calibrated, overlap_curve
@@ -54,7 +54,7 @@ def layer_archetypes(
             f"it must be below {(overlap * (1 - overlap)) ** 0.5:.3f}."
         )
     quantiles = (np.arange(layers) + 0.5) / layers
-    overlaps = betaincinv(overlap * spread, (1 - overlap) * spread, quantiles)
+    overlaps = scipy.special.betaincinv(overlap * spread, (1 - overlap) * spread, quantiles)
     reached = overlap_curve(middle, _FACTORS, _CALIBRATION)
     factors = np.interp(overlaps, np.maximum.accumulate(reached), _FACTORS)
     return tuple(middle.scaled(float(factor)) for factor in factors)

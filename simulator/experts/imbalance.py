@@ -16,8 +16,8 @@ import math
 from functools import lru_cache, reduce
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import betainc, comb, gammaincc, gammaln
 
 from simulator.errors import ConfigError
 from simulator.experts.laws import distinct_experts
@@ -156,6 +156,7 @@ def _busiest_experts(top_k: int, experts: int, ranks: int) -> tuple[float, ...]:
     """Return the active experts of the rank with most by tokens, until all but `_IDLE` are."""
     most = _most_of_active(experts, ranks)
     active, added = np.ogrid[: experts + 1, : min(top_k, experts) + 1]
+    comb = scipy.special.comb
     ways = comb(experts - active, added) * comb(active, top_k - added)
     chances = ways / comb(experts, top_k)
     law, table = np.zeros(experts + 1), []
@@ -178,7 +179,7 @@ def _most_of_active(experts: int, ranks: int) -> Floats:
         ways = np.ones(1)
         for size, count in blocks:
             # a power of two a rank keeps the products of 2048 experts within floating point
-            law = comb(size, np.arange(min(bound, size) + 1)) * 2.0 ** (-size / 2)
+            law = scipy.special.comb(size, np.arange(min(bound, size) + 1)) * 2.0 ** (-size / 2)
             for _ in range(count):
                 ways = np.convolve(ways, law)
         chances[bound] = np.pad(ways, (0, experts + 1 - len(ways)))
@@ -237,6 +238,7 @@ def _draw(copies: float, top_k: int, experts: int, size: int) -> tuple[float, fl
 
 def _law(loads: NDArray[np.int64], population: float, share: float) -> Floats:
     """Return the binomial (infinite population: Poisson) chances of the loads."""
+    gammaln = scipy.special.gammaln
     if math.isinf(population):
         return np.asarray(np.exp(loads * math.log(share) - share - gammaln(loads + 1)))
     rest = np.maximum(population - loads, 0.0)
@@ -248,9 +250,9 @@ def _law(loads: NDArray[np.int64], population: float, share: float) -> Floats:
 def _at_most(loads: Floats, population: float, share: float) -> Floats:
     """Return the distribution function of `_law`, of fractions too."""
     if math.isinf(population):
-        return np.asarray(gammaincc(loads + 1, share))
+        return np.asarray(scipy.special.gammaincc(loads + 1, share))
     rest = np.maximum(population - loads, 1e-9)
-    return np.where(loads < population, betainc(rest, loads + 1, 1 - share), 1.0)
+    return np.where(loads < population, scipy.special.betainc(rest, loads + 1, 1 - share), 1.0)
 
 
 def _power(polynomials: Floats, exponent: int) -> Floats:

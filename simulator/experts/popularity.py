@@ -13,9 +13,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.special import ndtri
 
 from simulator.experts.sampling import Archetype
 from simulator.streams import Streams
@@ -56,7 +55,7 @@ def overall_popularity(archetype: Archetype) -> Floats:
     ([0.87, 0.58, 0.37, 0.18], 2.0)
     """
     experts = archetype.experts
-    quantiles = ndtri(1.0 - (np.arange(experts) + 0.5) / experts)
+    quantiles = scipy.special.ndtri(1.0 - (np.arange(experts) + 0.5) / experts)
     changing = np.hypot(archetype.request_sd, archetype.token_sd)
     chances = _chances(archetype, archetype.popularity_sd * quantiles, changing)
     popularity: Floats = np.minimum(chances * (archetype.top_k / chances.sum()), 1.0)
@@ -111,7 +110,7 @@ def _threshold(archetype: Archetype, spread: float) -> float:
         return float(_above(spread * _NORMAL - threshold) @ _WEIGHTS) - share
 
     reach = _SURE + 6.0 * spread
-    return float(brentq(excess, -reach, reach))
+    return float(scipy.optimize.brentq(excess, -reach, reach))
 
 
 def _above(distance: Floats) -> Floats:

@@ -102,5 +102,4 @@ class Learned:
         needed = self._predictor.needed(drafts)
         if needed.sum(axis=1).mean() >= self._predictor.most_distinct:
             return np.zeros_like(needed)
-        needed[needed < self._predictor.least_chance] = 0.0
         return needed

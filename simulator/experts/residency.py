@@ -14,8 +14,8 @@ A step calls for expert e with chance ``p_e``, independently of the step before 
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 Floats = NDArray[np.float64]
 
@@ -58,7 +58,7 @@ def chances_of(exposure: Floats, distinct: float) -> Floats:
 
     scale = np.log(-np.log1p(-share))
     low, high = scale - np.log(exposure.max()), scale - np.log(exposure.min())
-    log_tokens = brentq(excess, low - 1e-9, high + 1e-9) if high > low else low
+    log_tokens = scipy.optimize.brentq(excess, low - 1e-9, high + 1e-9) if high > low else low
     return _called(exposure, np.exp(log_tokens))
 
 

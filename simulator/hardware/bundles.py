@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from simulator.hardware.topology import Topology
 
@@ -70,7 +70,7 @@ class TransferPattern:
         rows = np.repeat(np.arange(len(routes)), [len(route) for route in routes])
         channels = np.concatenate(routes).astype(np.int64)
         shape = len(routes), len(topology.capacities)
-        self._passes = csr_array((np.ones(len(rows)), (rows, channels)), shape)
+        self._passes = scipy.sparse.csr_array((np.ones(len(rows)), (rows, channels)), shape)
         self._users = np.bincount(channels, minlength=shape[1])
         self._capacities = np.array(topology.capacities)
         self._latency_s = max(float(topology.latency_s[pair]) for pair in self.pairs)

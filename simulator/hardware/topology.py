@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +21,9 @@ from simulator.quantities import (
     read_data_file,
     read_quantities,
 )
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 _PACKAGE = "simulator.hardware_specs.links"
 
@@ -254,10 +256,12 @@ def _routes(
     graph: nx.Graph[str], gpus: int, links: Mapping[str, Link], origin: str
 ) -> tuple[tuple[Route, ...], ...]:
     """Return the fastest routes of a message of `ROUTED_BYTES`; no GPU passes on for others."""
+    from networkx import single_source_dijkstra_path  # noqa: PLC0415 - see `wiring.wire`
+
     table = []
     for sender in range(gpus):
         source = f"{GPU}{sender}"
-        paths = nx.single_source_dijkstra_path(graph, source, weight=_cost_from(source))
+        paths = single_source_dijkstra_path(graph, source, weight=_cost_from(source))
         row = []
         for receiver in range(gpus):
             path = paths.get(f"{GPU}{receiver}")

@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any
 
 from simulator.errors import ConfigError, TableError, unknown
 from simulator.mapping import from_mapping
 from simulator.quantities import Quantity, read_quantities
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 GPU = "gpu"
 """Kind of the vertices that send and receive; all others only pass on."""
@@ -182,6 +183,8 @@ def wire(
     TableError
         If an entry makes no sense, a kind of link is not used, or two vertices get two links.
     """
+    import networkx as nx  # noqa: PLC0415 - slow to import, and most runs have no topology
+
     graph: nx.Graph[str] = nx.Graph()
     counts = {GPU: gpus}
     graph.add_nodes_from(f"{GPU}{number}" for number in range(gpus))

@@ -12,7 +12,7 @@ nodes F(n, m) - F(n0, m) is for the most part what the network takes. Such times
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from simulator.hardware.collectives import fastest
 from simulator.hardware.exchange import Exchange
@@ -40,6 +40,9 @@ class CommunicationTables:
     gpu: Gpu
     engine: str
     _sets: tuple[MeasuredTables, ...]
+    _chosen: dict[tuple[str, str, str, int], MeasuredTables] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def _first(
         self, operator: str, dtype: str = "bfloat16", key: str = "", value: int = 0
@@ -48,9 +51,13 @@ class CommunicationTables:
 
         Where none holds both, the first that holds the format; where none does, vLLM's.
         """
-        wanted = [s for s in self._sets if s.holds(operator, dtype, key, value)]
-        wanted += [s for s in self._sets if s.holds(operator, dtype)]
-        return wanted[0] if wanted else self._sets[-1]
+        asked = operator, dtype, key, value
+        chosen = self._chosen.get(asked)
+        if chosen is None:
+            wanted = [s for s in self._sets if s.holds(operator, dtype, key, value)]
+            wanted += [s for s in self._sets if s.holds(operator, dtype)]
+            chosen = self._chosen[asked] = wanted[0] if wanted else self._sets[-1]
+        return chosen
 
     def all_reduce(
         self, message_bytes: float, gpus: int, topology: Topology | None = None

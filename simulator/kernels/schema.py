@@ -226,7 +226,9 @@ def read_table(
     if not entry.is_file():
         return None
     source = pa.BufferReader(entry.read_bytes())
-    return to_rows(pq.read_table(source, columns=None if columns is None else list(columns)))
+    # `pyarrow.parquet.read_table` would import the module of data sets first.
+    with pq.ParquetFile(source) as file:
+        return to_rows(file.read(columns=None if columns is None else list(columns)))
 
 
 def _read_own(path: Path, operator: Operator, columns: Iterable[str] | None) -> Rows | None:

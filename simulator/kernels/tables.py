@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +12,11 @@ from simulator.hardware.gpu import Gpu
 from simulator.kernels import work
 from simulator.kernels.communication import CommunicationTables
 from simulator.kernels.fits import ExpertShape
+from simulator.kernels.grouped import ExpertTable
 from simulator.kernels.latent import absorbed_decode
 from simulator.kernels.linear_attention import LinearShape
 from simulator.kernels.measured import MeasuredTables, serving_sets
+from simulator.kernels.roofline import AssumedExperts
 from simulator.kernels.schema import ENGINES, OPERATORS, read_table
 from simulator.kernels.sparse_attention import SparseShape
 from simulator.kernels.stand_in import below_peak
@@ -77,6 +79,10 @@ class KernelTables(CommunicationTables):
     >>> tables.gemm(1, 4096, 4096, "bfloat16").kind
     'measured'
     """
+
+    _of_experts: dict[tuple[ExpertShape, str, bool], ExpertTable | AssumedExperts] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def load(cls, gpu: Gpu, engine: str = ENGINES[0]) -> KernelTables:
@@ -144,17 +150,26 @@ class KernelTables(CommunicationTables):
         TableError
             If the dtype was not measured, or N is not in (0, E].
         """
-        holders = [s.experts for s in self._sets if s.holds("experts", dtype)]
-        if masked:
-            sorted_rows = [s for s in self._sets if s.holds("masked_experts", dtype)]
-            holders = [s.masked_experts for s in sorted_rows] or holders
-        measured = (table for table in holders if table.has(shape, dtype))
-        table = next(measured, holders[0] if holders else self._sets[-1].experts)
+        asked = shape, dtype, masked
+        table = self._of_experts.get(asked)
+        if table is None:
+            table = self._of_experts[asked] = self._experts_with(*asked)
         timing = table.at(tokens, active_experts, shape, dtype)
         local, split = tokens / shape.expert_parallel, float(shape.tensor_parallel)
         hidden, inter = float(shape.hidden), float(shape.inter)
         flops = work.expert_flops(local, hidden, inter, shape.matrices, split, shape.top_k)
         return below_peak(timing, flops, dtype, self.gpu)
+
+    def _experts_with(
+        self, shape: ExpertShape, dtype: str, masked: bool
+    ) -> ExpertTable | AssumedExperts:
+        """Return the table that answers for experts of a shape, as `experts` chooses it."""
+        holders = [s.experts for s in self._sets if s.holds("experts", dtype)]
+        if masked:
+            sorted_rows = [s for s in self._sets if s.holds("masked_experts", dtype)]
+            holders = [s.masked_experts for s in sorted_rows] or holders
+        measured = (table for table in holders if table.has(shape, dtype))
+        return next(measured, holders[0] if holders else self._sets[-1].experts)
 
     def decode_attention(
         self,

@@ -44,4 +44,4 @@ def weaker(first: str, second: str) -> str:
     >>> weaker("measured", "assumed")
     'assumed'
     """
-    return max(first, second, key=_STRENGTH.index)
+    return first if first == second else max(first, second, key=_STRENGTH.index)

@@ -13,6 +13,7 @@ from simulator.report.tables import frame, say, show
 from simulator.study.defence.frontier import Frontier, Measured
 from simulator.study.defence.measure import JUDGE_REPLIES
 from simulator.study.defence.models import NONE
+from simulator.study.defence.variants import Tried
 from simulator.trace.statistics import Interval
 
 WIDTH = 78
@@ -20,40 +21,40 @@ WIDTH = 78
 
 
 def print_defence(frontier: Frontier, sentence: str, console: Console) -> None:
-    """Print tables of attacks and of ordinary users, flips, and the advice."""
+    """Print tables of attacks and of ordinary users, variants, flips, and the advice."""
     attack = frontier.question.tenants.attack
     show(console, f"Attacks ({attack.kind}, stop={attack.stop})", _attacks(frontier))
     show(console, "Ordinary users", _users(frontier))
-    show(console, "Over the same in peace, paired", _ratios(frontier))
+    show(console, "Load over that of no defence, latencies over peace, paired", _ratios(frontier))
+    if frontier.tried:
+        title = "What attackers can change: believed / by majority, queries per session"
+        show(console, title, _variants(frontier))
     if frontier.flips:
         show(console, "Comparisons that noise reverses, plain model", _flips(frontier))
     say(console, *_words(frontier))
-    say(console, *textwrap.wrap(f"Advice: {sentence}", WIDTH))
+    say(console, *textwrap.wrap(f"Advice: {sentence}", WIDTH, break_on_hyphens=False))
 
 
 def _attacks(frontier: Frontier) -> Table:
     table = frame(
         "case",
-        "begun>",
         "cut>",
+        "queries>",
         "first>",
         "believed>",
         "majority>",
-        "queries>",
-        "GPU-s/h>",
+        "won/h>",
+        "load>",
         tight=True,
-        unbroken=8,
     )
     for found in frontier.measured:
         if found.case.attacked:
             table.add_row(
                 _case(found),
-                number(_mean(found, "sessions")),
-                *(
-                    percent(_mean(found, name))
-                    for name in ("unfinished", "first_hit", "believed", "majority")
-                ),
+                percent(_mean(found, "unfinished")),
                 number(_mean(found, "queries_per_session")),
+                *(percent(_mean(found, name)) for name in ("first_hit", "believed", "majority")),
+                _with_error(found.mean("successes_per_h")),
                 number(_mean(found, "attack_gpu_s_per_h")),
             )
     return table
@@ -74,14 +75,30 @@ def _users(frontier: Frontier) -> Table:
 
 
 def _ratios(frontier: Frontier) -> Table:
-    table = frame("case", "p95>", "p99>", "LLM TPOT p50>", tight=True, unbroken=4)
+    table = frame("case", "attack load>", "users' p95>", "LLM TPOT p50>", tight=True)
     for found in frontier.measured:
         if found.case.attacked:
-            names = ("benign_p95_s", "benign_p99_s", "llm_tpot_p50_s")
             table.add_row(
-                _case(found), *(_ratio(found.ratio(name, frontier.peace)) for name in names)
+                _case(found),
+                _ratio(found.ratio("attack_gpu_s_per_h", frontier.bare)),
+                _ratio(found.ratio("benign_p95_s", frontier.peace)),
+                _ratio(found.ratio("llm_tpot_p50_s", frontier.peace)),
             )
     return table
+
+
+def _variants(frontier: Frontier) -> Table:
+    names = list(dict.fromkeys(one.variant for one in frontier.tried))
+    headings = [f"{name}>" for name in names]
+    table = frame("noise", *headings, tight=True, unbroken=1 + len(names))
+    for defence, nu in frontier.question.noises:
+        table.add_row(_noise(defence, nu), *map(_tried, frontier.tried_on(defence, nu)))
+    return table
+
+
+def _tried(one: Tried) -> str:
+    believed, majority = (100 * one.share(name).value for name in ("believed", "majority"))
+    return f"{believed:.0f}/{majority:.0f} % {one.queries_per_session:6,.0f}"
 
 
 def _flips(frontier: Frontier) -> Table:
@@ -97,22 +114,56 @@ def _words(frontier: Frontier) -> list[str]:
     where = "on GPUs of its own"
     if endpoint.share is not None:
         where = f"on the GPU of an LLM replica, {percent(endpoint.share)} of it while both compute"
-    text = (
-        "begun: attack sessions; cut: by the end of the run or a quota. first: a candidate was "
-        "misclassified once. believed: the attacker's rule to stop said so. majority: most of "
-        f"{JUDGE_REPLIES} fresh replies to the last candidate are wrong. Ratios have "
-        f"95 % intervals over replications. Assumed: {1e3 * endpoint.batch_s:g} ms a batch and "
-        f"{1e3 * endpoint.query_s:g} ms a query, {where}."
-    )
-    return textwrap.wrap(text, WIDTH)
+    floor = max(frontier.measured, key=lambda one: one.misled)
+    texts = [
+        "cut: sessions that the end of the run cut off, which tell how far they came, not how they "
+        "would have ended (- where too many are; raise horizon_s). queries: of a session. first: a "
+        "candidate was misclassified once. believed: the attacker's rule to stop said so. "
+        f"majority: most of {JUDGE_REPLIES} fresh replies to the last candidate are wrong. won/h: "
+        "sessions that end so, an hour, all attackers together. load: GPU-seconds an hour.",
+        "Limits are a tenant's: an attacker with several accounts has several. Intervals are of "
+        "95 %, over replications, which share the trained models. "
+        f"Assumed: {1e3 * endpoint.batch_s:g} ms a batch and {1e3 * endpoint.query_s:g} ms a "
+        f"query, {where}.",
+    ]
+    if floor.misled:
+        texts.append(
+            f"Without any attack {fine_percent(floor.misled)} of the pictures that are attacked "
+            f"are wrong by majority behind {_noise(floor.case.defence, floor.case.nu)}."
+        )
+    if frontier.tried:
+        texts.append(
+            f"Variants: {frontier.tried[0].sessions} sessions each, to their end, without queue or "
+            "limit; shares are uncertain by up to "
+            f"{100 * max(map(_half_width, frontier.tried)):.0f} points."
+        )
+    return [line for text in texts for line in textwrap.wrap(text, WIDTH, break_on_hyphens=False)]
+
+
+def _half_width(tried: Tried) -> float:
+    found = tried.share("majority")
+    return max(abs(end - found.value) for end in (found.low, found.high) if end is not None)
 
 
 def _case(found: Measured) -> str:
     case = found.case
     if not case.attacked:
         return "in peace"
-    noise = case.defence if case.defence == NONE else f"{case.defence} {case.nu:g}"
-    return noise if math.isinf(case.rate_limit_per_s) else f"{noise}, {case.rate_limit_per_s:g}/s"
+    rate = [] if math.isinf(case.rate_limit_per_s) else [f"{case.rate_limit_per_s:g}/s"]
+    quota = [] if case.quota is None else [f"{case.quota}"]
+    return ", ".join([_noise(case.defence, case.nu), *rate, *quota])
+
+
+def _noise(defence: str, nu: float) -> str:
+    return defence if defence == NONE else f"{defence} {nu:g}"
+
+
+def _with_error(found: Interval | None) -> str:
+    if found is None:
+        return ABSENT
+    if found.high is None:
+        return f"{found.value:,.0f}"
+    return f"{found.value:,.0f} ±{found.high - found.value:,.0f}"
 
 
 def _ratio(found: Interval | None) -> str:

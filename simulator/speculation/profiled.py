@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import expit, roots_hermitenorm
 
 from simulator.errors import ConfigError
 from simulator.speculation.candidates import Candidates
@@ -101,7 +101,7 @@ class ProfiledAcceptance:
         high = self._text.draw(output_tokens, generator)
         scores = generator.standard_normal(len(output_tokens))
         logits = np.repeat(shape.level + shape.spread * scores, output_tokens)
-        alpha: Floats = expit(logits + shape.gain * high)
+        alpha: Floats = scipy.special.expit(logits + shape.gain * high)
         uniforms = generator.random(alpha.size)
         accepted, survival = np.zeros(alpha.size, np.int8), np.ones(alpha.size)
         for position in range(gamma):
@@ -117,9 +117,9 @@ class ProfiledAcceptance:
         (`heterogeneous.HeterogeneousAcceptance`).
         """
         shape = self.shape
-        scores, weights = roots_hermitenorm(_POINTS if shape.spread else 1)
+        scores, weights = scipy.special.roots_hermitenorm(_POINTS if shape.spread else 1)
         logits = (shape.level + shape.spread * scores)[:, None] + np.array([shape.gain, 0.0])
         decay = shape.decay ** np.arange(max(gamma, 1))
-        survival = self._candidates.survival(expit(logits)[..., None] * decay)
+        survival = self._candidates.survival(scipy.special.expit(logits)[..., None] * decay)
         tokens = 1.0 + RoundsByState(self._text, survival).mean(gamma)
         return float(weights.sum() / (weights / tokens).sum())

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr
 
 from simulator.errors import ConfigError
 from simulator.workload.requests import MAX_TOKENS
@@ -228,7 +228,7 @@ class LognormalMixture:
         than 0.01 tokens for the laws shipped.
         """
         low, high = np.log(self.min_tokens), np.log(self.max_tokens)
-        total = 0.0
+        ndtr, total = scipy.special.ndtr, 0.0
         for w, mu, sigma in zip(self.weights, self.mu, self.sigma, strict=True):
             below, above = ndtr((low - mu) / sigma), ndtr((mu - high) / sigma)
             inside = ndtr((high - mu) / sigma - sigma) - ndtr((low - mu) / sigma - sigma)
@@ -242,7 +242,7 @@ class LognormalMixture:
         log_edge = np.log(np.maximum(k, 1.0) + 0.5)
         share = np.zeros_like(log_edge)
         for w, mu, sigma in zip(self.weights, self.mu, self.sigma, strict=True):
-            share += w * ndtr((log_edge - mu) / sigma)
+            share += w * scipy.special.ndtr((log_edge - mu) / sigma)
         return np.where(k < self.min_tokens, 0.0, np.where(k >= self.max_tokens, 1.0, share))
 
     def quantile(self, probability: float) -> int:

@@ -18,9 +18,8 @@ from functools import cached_property
 from itertools import count
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.special import gammaln
 
 from simulator.streams import Streams
 from simulator.workload.requests import BLOCK_REQUESTS
@@ -103,13 +102,14 @@ class WeibullRenewal:
     @cached_property
     def shape(self) -> float:
         """Shape of the Weibull law."""
+        gammaln = scipy.special.gammaln
 
         def excess(log_shape: float) -> float:
             inverse = math.exp(-log_shape)
             ratio = gammaln(1.0 + 2.0 * inverse) - 2.0 * gammaln(1.0 + inverse)
             return float(ratio) - math.log1p(self.cv**2)
 
-        return math.exp(brentq(excess, math.log(0.05), math.log(200.0), xtol=1e-12))
+        return math.exp(scipy.optimize.brentq(excess, math.log(0.05), math.log(200.0), xtol=1e-12))
 
     @property
     def assumption(self) -> str:
@@ -123,7 +123,7 @@ class WeibullRenewal:
         ``scale y^(1/k)`` is a length-biased gap, of which a uniform share is left.
         """
         power = 1.0 / self.shape
-        scale_s = math.exp(-gammaln(1.0 + power)) / self.rate
+        scale_s = math.exp(-scipy.special.gammaln(1.0 + power)) / self.rate
         start = streams.block("arrivals.start", 0)
         first_s = start.random() * scale_s * start.gamma(1.0 + power) ** power
         clock_s = 0.0

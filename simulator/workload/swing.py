@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ive
 
 from simulator.streams import Streams
 from simulator.workload.arrivals import ArrivalLaw
@@ -68,7 +68,7 @@ class Swinging:
     @property
     def trough_to_mean(self) -> float:
         """Lowest rate over mean rate, ``exp(-k) / I0(k)``."""
-        return float(np.exp(-2.0 * self._k) / ive(0, self._k))
+        return float(np.exp(-2.0 * self._k) / scipy.special.ive(0, self._k))
 
     @cached_property
     def _k(self) -> float:
@@ -76,7 +76,7 @@ class Swinging:
         low, high = 0.0, 1e4
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
-            if 1.0 / ive(0, middle) < self.swing.peak_to_mean:
+            if 1.0 / scipy.special.ive(0, middle) < self.swing.peak_to_mean:
                 low = middle
             else:
                 high = middle

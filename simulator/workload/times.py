@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from simulator.errors import ConfigError
 
@@ -113,5 +113,5 @@ class LognormalTimes:
         """Return the expected time, s, the cut included."""
         weights, mu, sigma = map(np.asarray, (self.weights, self.mu, self.sigma))
         edge = (np.log(self.max_s) - mu) / sigma
-        body = np.exp(mu + sigma**2 / 2) * ndtr(edge - sigma)
-        return float(weights @ (body + self.max_s * ndtr(-edge)))
+        body = np.exp(mu + sigma**2 / 2) * scipy.special.ndtr(edge - sigma)
+        return float(weights @ (body + self.max_s * scipy.special.ndtr(-edge)))

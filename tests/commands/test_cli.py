@@ -140,3 +140,13 @@ def test_help_does_without_the_simulator(words, absent):
         [sys.executable, "-c", script, *words], capture_output=True, text=True, check=True
     )
     assert not absent & set(done.stderr.split())
+
+
+def test_a_run_imports_what_it_uses():
+    """Each worker process, too, would wait for what most runs have no use of."""
+    script = "import sys, simulator.commands.job; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    absent = {"scipy.optimize", "scipy.special", "scipy.sparse", "scipy.stats", "networkx"}
+    assert not (absent | {"matplotlib", "plotly", "jinja2"}) & set(done.stdout.split())

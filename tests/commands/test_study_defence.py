@@ -9,20 +9,23 @@ import pyarrow.parquet as pq
 import pytest
 
 from simulator.cli import main
+from simulator.study import digit_images
 
 SMALL = (
     "study",
     "defence",
+    "defences=rnd",
     "nus=0.1",
     "limits=inf",
     "samples=5",
-    "budget=100",
+    "budget=44",
     "attackers=3",
     "gap_s=0.5",
     "horizon_s=3",
     "share=null",
     "llm_rate=0",
     "replications=1",
+    "sessions=2",
     "workers=1",
     "picture=false",
 )
@@ -35,8 +38,12 @@ def test_a_small_study_prints_advice_and_names_its_files(
     out = capsys.readouterr().out
     assert "Advice: " in out
     assert f"sessions: {tmp_path}/sessions.parquet" in out
+    assert f"tenants: {tmp_path}/tenants.parquet" in out
+    assert "What attackers can change" in out
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert [case["nu"] for case in summary["cases"]] == [0.0, 0.0, 0.1]
+    named = [(case["defence"], case["nu"], case["attacked"]) for case in summary["cases"]]
+    assert named == [("none", 0.0, False), ("none", 0.0, True), ("rnd", 0.1, True)]
+    assert len(summary["variants"]) == 2 * 3  # eot=4 would not fit into the budget twice
     assert summary["advice"]
     assert summary["metrics"]["attack_queries_per_s"] > 0
     assert pq.read_table(tmp_path / "sessions.parquet").num_rows > 3
@@ -50,6 +57,14 @@ def test_a_small_study_prints_advice_and_names_its_files(
         ("scenario=code", "scenario=code has no effect: llm_rate=0"),
         ("stop=firsthit", "Did you mean 'first_hit'"),
         ("horizon_s=0", "horizon_s=0.0 must be more than 0"),
+        ("horizon_s=inf", "horizon_s=inf must be more than 0, and finite"),
+        ("llm_rate=nan", "llm_rate=nan must be 0.0 or more, and finite"),
+        ("limits=inf,0", "0.0 queries/s would let nobody in"),
+        ("quota=0", "quota=0 must be at least 1"),
+        ("budget=11", "budget=11 is spent before the attack has moved"),
+        ("attack=nez", "unknown attack 'nez'. Did you mean 'nes'"),
+        ("radius=1e-9", "radius=1e-09 must be at least 1e-06"),
+        ("sessions=-1", "sessions=-1 must be 0 or more"),
         ("benign_tenant=3", "Did you mean 'benign_tenants'"),
         ("objective_ms=0", "objective_ms=0.0 must be above 0"),
     ],
@@ -59,6 +74,14 @@ def test_what_makes_no_sense_is_refused_before_anything_runs(
 ) -> None:
     assert main([*SMALL, word]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_missing_library_is_told_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(digit_images, "find_spec", lambda name: None)
+    assert main([*SMALL]) == 2
+    assert "pip install 'moesim[study]'" in capsys.readouterr().err
 
 
 def test_an_unknown_setting_of_the_cluster_beside_is_named(

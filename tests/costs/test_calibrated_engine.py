@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from helpers.specs import figure, profile, write
 from helpers.step_models import step_model
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.compose import compose
@@ -91,7 +91,6 @@ def test_the_slowdown_is_the_mean_of_both_weighted_by_their_times(bandwidth, com
     assert 1 / max(bandwidth, compute) <= expected * (1 + 1e-12)
 
 
-@settings(deadline=None)
 @given(fractions, fractions, st.integers(1, 300))
 def test_every_product_and_expert_call_is_scaled_by_its_own_work(bandwidth, compute, tokens):
     slow = with_engine(MODEL, bandwidth_fraction=bandwidth, compute_fraction=compute)
@@ -104,7 +103,6 @@ def test_every_product_and_expert_call_is_scaled_by_its_own_work(bandwidth, comp
     assert after.kind == "fitted"
 
 
-@settings(deadline=None)
 @given(st.floats(0.1, 0.95))
 def test_equal_fractions_slow_all_kernels_but_launches_alike(fraction):
     slow = with_engine(MODEL, bandwidth_fraction=fraction, compute_fraction=fraction)

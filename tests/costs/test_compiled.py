@@ -131,7 +131,7 @@ def test_a_remembered_value_is_computed_once_and_few_are_kept():
 # Steps.
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(models, gammas, batches, contexts)
 def test_decode_steps_are_within_half_a_percent(name, gamma, requests, mean_context):
     model, context = model_of(name), round(requests * mean_context)
@@ -152,7 +152,7 @@ def test_a_window_prices_every_step_within_it_as_if_asked_anew(
     assert window.active_experts == compiled.active_experts(requests, 0)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(models, gammas, st.integers(0, 300), contexts, chunks)
 def test_mixed_steps_are_within_their_bound(name, gamma, requests, mean_context, prefill):
     model, context = model_of(name), round(requests * mean_context)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from helpers.step_models import step_model
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.costs.compiled import CompiledSteps
@@ -35,7 +35,6 @@ def model_of(name, **drafting):
     return replace(step_model(**MODELS[name]), drafting=Drafting(**drafting))
 
 
-@settings(deadline=None)
 @given(models, st.integers(1, 6), batches, st.integers(1, 8000))
 def test_a_tree_of_widths_one_costs_what_a_chain_costs_to_the_bit(name, gamma, requests, context):
     chain, tree = model_of(name), model_of(name, tree=DraftTree([1] * gamma))
@@ -49,7 +48,6 @@ def test_a_tree_of_widths_one_costs_what_a_chain_costs_to_the_bit(name, gamma, r
     assert tree.mixed_s(requests, summed, [(0, 70)]) == chain.mixed_s(requests, summed, [(0, 70)])
 
 
-@settings(deadline=None)
 @given(models, trees, batches, st.integers(0, 12))
 def test_compiled_trees_are_exact_at_the_ends_of_segments(name, widths, requests, octave):
     model, gamma = model_of(name, tree=DraftTree(widths)), len(widths)
@@ -71,7 +69,6 @@ def test_a_tree_is_drafted_level_by_level_and_verified_whole(name):
     assert model.target_efficiency(8, 3, 1000) < chain.target_efficiency(8, 3, 1000)
 
 
-@settings(deadline=None)
 @given(models, st.integers(1, 4), batches, st.integers(1, 4000))
 def test_look_ups_that_find_less_cost_less(name, gamma, requests, context):
     rates = (1.0, 0.7, 0.25)
@@ -84,7 +81,6 @@ def test_look_ups_that_find_less_cost_less(name, gamma, requests, context):
     assert verify[0] == model_of(name).target_step(StepShape(requests, gamma + 1, context))
 
 
-@settings(deadline=None)
 @given(models, st.integers(1, 4), st.integers(1, 50), st.integers(0, 12))
 def test_a_mean_of_query_tokens_is_priced_to_the_next_token(name, gamma, quads, octave):
     """Compiled steps count whole tokens of a batch; of four requests the mean here is whole."""

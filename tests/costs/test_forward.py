@@ -23,7 +23,7 @@ def deepseek(**sizes):
     return step_model("deepseek_v3", "h200_sxm", **sizes).target
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(tokens, shares)
 def test_spread_experts_wait_for_the_busiest_gpu(tokens, share):
     """Most tokens and most distinct experts of any of eight GPUs, as their laws say."""
@@ -36,7 +36,7 @@ def test_spread_experts_wait_for_the_busiest_gpu(tokens, share):
     assert parts["experts"].seconds == pytest.approx(expected, rel=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(tokens)
 def test_chance_makes_spread_experts_slower_than_an_even_spread(tokens):
     forward = deepseek(tensor_parallel=8, expert=8)
@@ -54,7 +54,7 @@ def test_a_single_token_reads_several_experts_on_one_gpu_or_a_part_of_each():
     assert 1.05 < ratio < 2.55  # the fixed costs of a call are not multiplied
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(tokens)
 def test_attention_groups_pay_for_the_exchange_as_measured(tokens):
     forward = deepseek(tensor_parallel=1, data=8, expert=8)

@@ -63,7 +63,7 @@ def test_every_shipped_pairing_has_finite_positive_parts(model, gpu, tensor_para
 
 
 @everywhere
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_time_does_not_fall_with_context(model, gpu, tensor_parallel, data):
     costs = step_model(model, gpu, tensor_parallel)
@@ -75,7 +75,7 @@ def test_time_does_not_fall_with_context(model, gpu, tensor_parallel, data):
     assert second >= 0.75 * first
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 200), st.floats(1, 400), st.floats(1, 400))
 def test_experts_cost_by_distinct_experts_not_by_tokens_alone(requests, one, other):
     forward = step_model("qwen2_57b_a14b").target

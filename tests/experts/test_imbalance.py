@@ -5,7 +5,7 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
@@ -91,7 +91,6 @@ def test_the_slowest_share_is_that_of_routing_logs(ranks, least, most):
     assert least <= round(slowest_rank_share(25, 4, 60, ranks), 2) <= most
 
 
-@settings(deadline=None)
 @given(groups, st.floats(0.01, LIMIT), st.floats(1.0, 3.0))
 def test_more_tokens_even_out_and_never_lighten_the_slowest_rank(group, tokens, growth):
     experts, top_k, ranks = group
@@ -101,7 +100,6 @@ def test_more_tokens_even_out_and_never_lighten_the_slowest_rank(group, tokens, 
     assert few * tokens <= many * tokens * growth * (1 + 1e-9)
 
 
-@settings(deadline=None)
 @given(groups, st.floats(0.0, LIMIT), st.floats(0.0, 100.0))
 def test_the_busiest_rank_holds_at_least_the_mean_and_at_most_its_experts(group, tokens, more):
     experts, top_k, ranks = group
@@ -111,7 +109,6 @@ def test_the_busiest_rank_holds_at_least_the_mean_and_at_most_its_experts(group,
     assert few <= many + 1e-9
 
 
-@settings(deadline=None)
 @given(groups.map(lambda group: group[:2]), st.floats(0.0, LIMIT))
 def test_a_single_rank_takes_everything(shape, tokens):
     experts, top_k = shape

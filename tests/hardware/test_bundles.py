@@ -149,7 +149,7 @@ FLOWS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(FLOWS)
 def test_equal_transfers_from_one_gpu_fare_as_one_by_one_and_all_bytes_are_counted(flows):
     """The link of the sender is the narrow place: a bundle there is so many flows."""

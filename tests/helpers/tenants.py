@@ -6,11 +6,11 @@ import numpy as np
 import simpy
 
 from simulator.mlp import Mlp
-from simulator.serving.tenants.clients import Pictures
 from simulator.serving.tenants.config import AttackConfig, TenantsConfig
 from simulator.serving.tenants.defended import Defended
-from simulator.serving.tenants.session import Session
-from simulator.serving.tenants.tenancy import Tenancy
+from simulator.serving.tenants.pictures import Pictures
+from simulator.serving.tenants.session import Session, margins
+from simulator.serving.tenants.tenancy import Tenancy, TenantRow
 from simulator.streams import Streams
 
 PIXELS = 16
@@ -40,7 +40,7 @@ def attacked(
         picture = int(known.targets[generator.integers(len(known.targets))])
         session = Session(config, known.pixels[picture], int(known.labels[picture]), generator)
         while session.points is not None:
-            session.take(defended.scores(session.points))
+            session.take(margins(defended.scores(session.points), session.label).tolist())
         found.append(session)
     return found
 
@@ -53,3 +53,10 @@ def alone(config: TenantsConfig, nu: float = 0.0, seed: int = 1) -> Tenancy:
     tenancy.move_in(env)
     env.run()
     return tenancy
+
+
+def had(tenancy: Tenancy, *, attacks: bool) -> TenantRow:
+    """Return what all attackers had together, or all ordinary users."""
+    rows = [row for row in tenancy.tenants() if row.attacks == attacks]
+    sums = [sum(column) for column in list(zip(*rows, strict=True))[2:]] if rows else [0, 0, 0.0]
+    return TenantRow(-1, attacks, *sums)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.hardware.gpu import load_gpu
@@ -45,7 +45,6 @@ def test_prefill_rows_come_back(tables):
         assert timing.kind == "measured"
 
 
-@settings(deadline=None)
 @given(
     st.floats(1, 200),
     st.floats(16, 30000),
@@ -69,7 +68,6 @@ def test_verifying_reads_the_cache_once(tables):
     assert one > 4 * 64 * 16384 * 2 * 128 / tables.gpu.memory_bandwidth
 
 
-@settings(deadline=None)
 @given(st.floats(1, 4096), st.floats(2, 200000), st.floats(1, 8), st.integers(1, 9))
 def test_decode_times_are_finite_and_grow_once_the_cache_is_large(batch, context, factor, queries):
     low = A100.decode_attention(batch, context, queries, 14, 2, 128)
@@ -143,7 +141,6 @@ def test_chunks_cost_their_share_of_the_whole_prompt():
     assert sum(parts) == pytest.approx(whole, rel=0.05)
 
 
-@settings(deadline=None)
 @given(st.floats(0, 30000), st.floats(1, 4096))
 def test_a_chunk_costs_at_least_a_fresh_one_of_its_length(start, length):
     fresh = A100.prefill_attention(0, length, 14, 2, 128).seconds

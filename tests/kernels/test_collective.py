@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import TableError
@@ -106,7 +106,6 @@ def test_nccl_serves_where_the_engines_own_was_not_measured():
         own.at(1.0, 4)
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(COLLECTIVES), st.sampled_from([2, 4, 8]), st.floats(1, 1e10), st.floats(1, 30)
 )

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import TableError
@@ -53,7 +53,6 @@ def test_the_number_of_experts_is_an_input_not_derived_from_tokens():
     assert many > 3 * few
 
 
-@settings(deadline=None)
 @given(st.floats(1, 2000), st.floats(1, 128), st.floats(1, 1.5))
 def test_measured_time_never_falls_in_the_number_of_experts(tokens, active, factor):
     more = min(128.0, active * factor)
@@ -61,7 +60,6 @@ def test_measured_time_never_falls_in_the_number_of_experts(tokens, active, fact
     assert 0 < low <= A100.experts(tokens, more, QWEN3, "bfloat16").seconds * (1 + 1e-9)
 
 
-@settings(deadline=None)
 @given(st.floats(1, 20000), st.floats(1, 64), st.floats(1, 3), st.floats(1, 2))
 def test_fitted_time_grows_in_tokens_and_experts(tokens, active, more_tokens, more_experts):
     low = A100.experts(tokens, active, QWEN2, "bfloat16")

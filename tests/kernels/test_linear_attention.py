@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.hardware.gpu import load_gpu
@@ -115,7 +115,6 @@ def test_verification_follows_the_law_of_measured_verification():
         assert timing == (pytest.approx(microseconds, rel=0.12), "fitted")
 
 
-@settings(deadline=None)
 @given(st.floats(1, 1024), st.integers(1, 8), st.sampled_from([1, 2, 4, 8, 16]))
 def test_more_tokens_to_verify_take_longer_but_less_than_decoding_them(batch, queries, split):
     shape = LinearShape(16 // split, 64 // split)
@@ -127,7 +126,6 @@ def test_more_tokens_to_verify_take_longer_but_less_than_decoding_them(batch, qu
     assert many <= 1.02 * queries * one
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(MEASURED),
     st.sampled_from([1, 2, 4, 8]),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import TableError
@@ -202,14 +202,12 @@ def test_a_gpu_with_less_nvlink_sends_longer():
     assert h800.gemm(64, 4096, 4096, "fp8") == h100.gemm(64, 4096, 4096, "fp8")
 
 
-@settings(deadline=None)
 @given(st.floats(1, 5e8), st.sampled_from([2, 4, 8]))
 def test_less_nvlink_never_sends_faster(message, gpus):
     h800, h100 = (load(name).all_reduce(message, gpus).seconds for name in ("h800_sxm", "h100_sxm"))
     assert h100 <= h800 <= 900 / 400 * h100
 
 
-@settings(deadline=None)
 @given(
     st.floats(1, 30000),
     st.sampled_from([4096, 7168, 14336]),

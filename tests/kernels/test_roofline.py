@@ -3,7 +3,7 @@
 from statistics import median
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.errors import TableError
@@ -85,7 +85,6 @@ def test_causal_pairs_of_chunks_add_up():
 WITHIN = 2.0
 
 
-@settings(deadline=None)
 @given(st.integers(8, 256), st.integers(512, 16384), st.integers(1, 5))
 def test_decode_attention_is_of_the_measured_order(batch, context, queries):
     shape = (batch, context, queries, 32, 8, 128, 0)
@@ -94,7 +93,6 @@ def test_decode_attention_is_of_the_measured_order(batch, context, queries):
     assert 1 / WITHIN < assumed.seconds / timing.seconds < WITHIN
 
 
-@settings(deadline=None)
 @given(st.integers(256, 16384), st.floats(0, 1))
 def test_prefill_attention_is_of_the_measured_order(end, share):
     shape = (float(int(share * end * 0.9)), float(end), 32, 8, 128, 0)
@@ -102,7 +100,6 @@ def test_prefill_attention_is_of_the_measured_order(end, share):
     assert 1 / WITHIN < assumed.seconds / timing.seconds < WITHIN
 
 
-@settings(deadline=None)
 @given(st.integers(8, 256), st.integers(512, 16384))
 def test_latent_decode_is_of_the_measured_order(batch, context):
     assumed = AssumedLatentDecode(H100).at(batch, context, 16)
@@ -111,7 +108,6 @@ def test_latent_decode_is_of_the_measured_order(batch, context):
     assert 1 / WITHIN < (before + assumed + after).seconds / timing < WITHIN
 
 
-@settings(deadline=None)
 @given(st.integers(256, 16384))
 def test_latent_prefill_is_of_the_measured_order(tokens):
     timing = MEASURED.latent_prefill_attention(0, tokens, 16).seconds

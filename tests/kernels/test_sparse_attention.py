@@ -134,7 +134,7 @@ def test_an_unknown_format_is_refused():
 # ---- along batch, context and queries
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.sampled_from(ENGINES),
     st.sampled_from([8, 16, 64]),
@@ -203,7 +203,7 @@ def test_carrying_on_by_hand():
 # ---- prompts
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.sampled_from(GPUS),
     st.sampled_from(ENGINES),

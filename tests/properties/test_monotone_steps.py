@@ -99,7 +99,7 @@ def priced(model, shapes, gamma):
         return assume(False)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     pairings(GPUS), st.sampled_from([1.0, 0.65]), grown_steps(logarithmic(13)), st.integers(0, 5)
 )
@@ -129,7 +129,7 @@ def deepest(gpu, engine, operators):
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(pairings(MEASURED_GPUS), grown_steps(st.just(0)))
 def test_a_part_of_a_step_falls_only_as_deep_as_a_listed_dip(pairing, steps):
     # Whole prompts only: a chunk is a difference of two times, and falls further than either.
@@ -140,7 +140,7 @@ def test_a_part_of_a_step_falls_only_as_deep_as_a_listed_dip(pairing, steps):
         assert large.parts[part].seconds >= time.seconds * (1 - listed) * (1 - 1e-9), part
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from(GPUS),
     st.sampled_from(ENGINES),

@@ -315,7 +315,6 @@ def explore(examples, trace_files, tmp_path, *, derandomize):
 
     @settings(
         max_examples=examples,
-        deadline=None,
         database=None,
         derandomize=derandomize,
         suppress_health_check=list(HealthCheck),

@@ -13,7 +13,7 @@ from simulator.speculation.heterogeneous import HeterogeneousAcceptance
 from simulator.speculation.position import PositionAcceptance
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(0.02, 0.98), st.floats(0.01, 4), st.integers(1, 8))
 def test_the_mean_is_the_integral_over_requests(alpha, spread, gamma):
     model = HeterogeneousAcceptance(alpha, spread, Candidates())

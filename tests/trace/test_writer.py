@@ -42,7 +42,7 @@ def _rows(schema):
 
 @pytest.mark.parametrize("schema", [REQUESTS, ITERATIONS], ids=["requests", "iterations"])
 def test_round_trip_keeps_every_value_whatever_the_blocks(schema, tmp_path_factory):
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(blocks=st.lists(_rows(schema), max_size=4))
     def check(blocks):
         path = tmp_path_factory.mktemp("trip") / "part.arrows"

@@ -143,7 +143,7 @@ def test_parameters_that_make_no_distribution_are_refused(changes, word):
         mixture(**changes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     mu=st.floats(-2, 12),
     sigma=st.floats(0.01, 4),

@@ -33,7 +33,7 @@ def test_the_trough_follows_from_the_peak_as_in_the_traces_of_azure(peak, trough
     assert found == pytest.approx(measured, abs=0.035)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(1.01, 20.0))
 def test_peak_and_trough_are_those_of_the_shape(peak):
     law = swinging(peak_to_mean=peak)

@@ -66,7 +66,7 @@ def test_arrivals_and_lengths_stay_and_a_class_shifts_no_other_draw():
 
 
 @given(st.integers(1, 2500), st.integers(0, 5))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_a_shorter_run_sees_the_beginning_of_a_longer_one(requests, seed):
     traits = {
         "traffic_classes": (CHAT, BATCH),

@@ -164,7 +164,7 @@ def test_cut_prompts_lose_the_hashes_beyond():
     assert [len(one) for one in after.traits.prefixes] == [2] * 4
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 3 * BLOCK_REQUESTS), max_size=4), st.integers(1, 4000))
 def test_recut_blocks_are_full_and_numbered(sizes, requests):
     starts = np.cumsum([0, *sizes])

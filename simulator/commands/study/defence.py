@@ -19,14 +19,17 @@ Put a classifier endpoint beside an LLM cluster, and let tenants attack it in
 closed loop: the next query waits for the last reply. A real classifier of
 handwritten digits answers, behind noise (random noise defence) and limits per
 tenant. Says for every noise and limit how many attacks succeed, what they load,
-and what ordinary users see, paired. Takes some minutes. Needs scikit-learn:
+and what ordinary users see, paired; then what attackers can change about it.
+Takes about four minutes on two cores. Needs scikit-learn:
 pip install 'moesim[study]'."""
 
 EXAMPLES = (
     "study defence",
-    "study defence attack=square nus=0.05,0.1,0.2 limits=inf,5,1",
-    "study defence defences=rnd,rnd_gf mu=0.1 stop=first_hit",
-    "study defence share=null llm_rate=0 attackers=100 horizon_s=3600 gap_s=600",
+    "study defence attack=square defences=rnd,rnd_at limits=inf",
+    "study defence defences=rnd nus=0.05,0.1,0.2 mu=0.1 stop=first_hit",
+    "study defence defences=rnd nus=0.1 limits=inf,2 quota=1000 benign_tenants=500",
+    "study defence share=null llm_rate=0 attackers=100 horizon_s=3600 gap_s=600 "
+    "defences=rnd nus=0.1 limits=inf replications=1 sessions=0",
 )
 
 _SCENARIO = {"help": "as for moesim simulate"}
@@ -37,19 +40,25 @@ class Settings:
     """Who attacks what, how it is defended, and what is beside it."""
 
     defences: tuple[str, ...] = field(
-        default=("rnd",), metadata={"help": "rnd, rnd_gf (tuned on noise), rnd_at (on attacks)"}
+        default=("rnd", "rnd_gf"),
+        metadata={"help": "rnd, rnd_gf (tuned on noise), rnd_at (on attacks)"},
     )
     nus: tuple[float, ...] = field(
-        default=(0.05, 0.1, 0.2),
+        default=(0.1, 0.2),
         metadata={"help": "noise on pixels from 0 to 1; 0 is always there"},
     )
     limits: tuple[float, ...] = field(
-        default=(math.inf, 5.0, 1.0), metadata={"help": "queries/s of a tenant; inf is none"}
+        default=(math.inf, 5.0), metadata={"help": "queries/s of a tenant; inf is none"}
     )
     limit_burst: int | None = field(
         default=None, metadata={"help": "queries at once within a limit (default: 10)"}
     )
-    quota: int | None = field(default=None, metadata={"help": "queries of a tenant in all"})
+    quota: int | None = field(
+        default=None, metadata={"help": "queries of a tenant in all, where limits hold"}
+    )
+    sessions: int = field(
+        default=60, metadata={"help": "of each variant of the attack; 0 to try none"}
+    )
     attack: str = field(
         default="nes", metadata={"help": "nes, zo_sign, simba, square, random_search"}
     )
@@ -67,7 +76,7 @@ class Settings:
     attackers: int = field(default=20, metadata={"help": "tenants that attack"})
     gap_s: float = field(default=30.0, metadata={"help": "mean time between sessions of one, s"})
     think_s: float = field(default=0.0, metadata={"help": "time between two steps, s"})
-    horizon_s: float = field(default=300.0, metadata={"help": "length of a run, s"})
+    horizon_s: float = field(default=600.0, metadata={"help": "length of a run, s"})
     benign_rate: float = field(default=20.0, metadata={"help": "ordinary queries/s"})
     benign_tenants: int = field(default=50, metadata={"help": "tenants that share them"})
     objective_ms: float = field(default=100.0, metadata={"help": "answered in time, ms"})
@@ -82,6 +91,8 @@ class Settings:
     scenario: tuple[str, ...] = field(default=(), metadata={**_SCENARIO, "prefix": "scenario"})
     model: tuple[str, ...] = field(default=(), metadata={**_SCENARIO, "prefix": "model"})
     hardware: tuple[str, ...] = field(default=(), metadata={**_SCENARIO, "prefix": "hardware"})
+    cluster: tuple[str, ...] = field(default=(), metadata={**_SCENARIO, "prefix": "cluster"})
+    scheduler: tuple[str, ...] = field(default=(), metadata={**_SCENARIO, "prefix": "scheduler"})
     workload: tuple[str, ...] = field(default=(), metadata={**_SCENARIO, "prefix": "workload"})
     speculation: tuple[str, ...] = field(
         default=(), metadata={**_SCENARIO, "prefix": "speculation"}
@@ -98,13 +109,13 @@ class Settings:
     json: bool = field(default=False, metadata={"help": "print metrics as JSON, not tables"})
 
     def __post_init__(self) -> None:
-        for key, bound in {"seed": 0, "replications": 1, "workers": 1, "llm_rate": 0.0}.items():
+        least = {"seed": 0, "replications": 1, "workers": 1, "sessions": 0}
+        for key, bound in (least | {"llm_rate": 0.0, "accuracy_loss": 0.0}).items():
             value = getattr(self, key)
-            if value is not None and value < bound:
-                raise ConfigError(f"{key}={value} must be {bound} or more.")
-        for key in ("objective_ms", "accuracy_loss"):
-            if not getattr(self, key) > 0.0:
-                raise ConfigError(f"{key}={getattr(self, key)} must be above 0.")
+            if value is not None and not bound <= value < math.inf:
+                raise ConfigError(f"{key}={value} must be {bound} or more, and finite.")
+        if not 0.0 < self.objective_ms < math.inf:
+            raise ConfigError(f"objective_ms={self.objective_ms} must be above 0, and finite.")
         if self.limit_burst is not None and all(map(math.isinf, self.limits)):
             raise ConfigError(
                 f"limit_burst={self.limit_burst} has no effect: limits={list(self.limits)} has no "
@@ -122,7 +133,11 @@ def run(settings: Settings, folder: Path) -> None:
     from simulator.report.defence_plots import plot_defence  # noqa: PLC0415
     from simulator.report.progress import progress  # noqa: PLC0415
     from simulator.study.defence.advice import advice  # noqa: PLC0415
-    from simulator.study.defence.findings import summary, write_sessions  # noqa: PLC0415
+    from simulator.study.defence.findings import (  # noqa: PLC0415
+        summary,
+        write_sessions,
+        write_tenants,
+    )
     from simulator.study.defence.frontier import explore, job_count  # noqa: PLC0415
 
     question = _question(settings)
@@ -135,7 +150,10 @@ def run(settings: Settings, folder: Path) -> None:
         summary(found) | {"advice": sentence},
         lambda console: print_defence(found, sentence, console),
         {"defence.png": lambda file: plot_defence(found, file)} if settings.picture else {},
-        files={"sessions": write_sessions(found, folder / "sessions.parquet")},
+        files={
+            "sessions": write_sessions(found, folder / "sessions.parquet"),
+            "tenants": write_tenants(found, folder / "tenants.parquet"),
+        },
         as_json=settings.json,
     )
 
@@ -150,8 +168,10 @@ def _question(settings: Settings) -> Question:
         TenantsConfig,
     )
     from simulator.study.defence.question import Question, words_beside  # noqa: PLC0415
+    from simulator.study.digit_images import load_digit_images  # noqa: PLC0415
     from simulator.units import MS  # noqa: PLC0415
 
+    load_digit_images()  # told now, not by a worker in the end, where scikit-learn is missing
     beside = words_beside(passed_on(settings), settings.llm_rate, settings.horizon_s, settings.seed)
     if beside:
         compose_point(list(beside), "study defence")
@@ -182,7 +202,7 @@ def _question(settings: Settings) -> Question:
         benign_rate_per_s=settings.benign_rate,
         benign_tenants=settings.benign_tenants,
         attack=attack,
-        limits=LimitsConfig(burst=settings.limit_burst or 10, quota=settings.quota),
+        limits=LimitsConfig(burst=10 if settings.limit_burst is None else settings.limit_burst),
         endpoint=endpoint,
     )
     return Question(
@@ -194,4 +214,6 @@ def _question(settings: Settings) -> Question:
         beside=beside,
         seed=settings.seed,
         replications=settings.replications,
+        quota=settings.quota,
+        variant_sessions=settings.sessions,
     )

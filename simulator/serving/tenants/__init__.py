@@ -7,6 +7,7 @@ choose among servers. A real model answers when a batch has been served (`defend
 the endpoint shares GPUs with LLM replicas, both go on at their share while both compute
 (`shared_gpu.SharedGpu`); a replica needs no more for that than something that waits its steps out.
 
-Attacks know nothing of time (`attacks`), nor do sessions of attacks (`session.Session`); clients
-(`clients`) put them into closed loops, one process a tenant. `tenancy.Tenancy` wires it all.
+Attacks know nothing of time (`attacks`), nor do sessions of attacks (`session.Session`). Attackers
+(`attacker`) put them into closed loops, one process a tenant; users (`users`) come by themselves.
+`tenancy.Tenancy` wires it all.
 """

@@ -1,9 +1,9 @@
 """Query-based attacks, each a generator of bursts that knows nothing of time.
 
 An attack yields the points of a step, shape (n, d), all to be asked together, and is sent their
-*margins*, shape (n,): the score of the right class less the best of the others, so that a point is
-misclassified where its margin is negative. Row 0 is always the point that the attack would submit,
-the *candidate*. An attack never ends by itself.
+*margins*, n of them: the score of the right class less the best of the others, so that a point is
+misclassified where its margin is negative. Row 0 is always a point that the attack may submit, the
+*candidate*: where it is now, or what it tries. An attack never ends by itself.
 
 Points that probe may leave the ball, and the range of pixels, by their perturbation; candidates
 never do.
@@ -11,18 +11,18 @@ never do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulator.registry import Registry
-from simulator.serving.tenants.balls import L2, LINF, downhill, project
+from simulator.serving.tenants.balls import L2, LINF, Ball, downhill
 
 Floats = NDArray[np.float64]
 
-Search = Generator[Floats, Floats, None]
+Search = Generator[Floats, Sequence[float], None]
 """Yields bursts of points, and is sent their margins."""
 
 
@@ -40,7 +40,7 @@ class Reach(NamedTuple):
     step
         Length of a step down an estimated gradient, in the norm.
     budget
-        Queries that the attack reckons with.
+        Points that the attack reckons with.
     """
 
     mu: float
@@ -49,6 +49,10 @@ class Reach(NamedTuple):
     norm: str
     step: float
     budget: int
+
+    def ball(self, start: Floats) -> Ball:
+        """Return the ball around a picture."""
+        return Ball(start, self.radius, self.norm)
 
 
 class Attack(NamedTuple):
@@ -62,11 +66,18 @@ class Attack(NamedTuple):
         Norms for which it is made.
     uses
         Which of ``mu``, ``samples`` and ``step`` it looks at.
+    points
+        Of a step, from ``samples``.
+    perturbed
+        How many of the two points that it compares lie a normal perturbation of size mu away, 1 or
+        2; 0 if it compares otherwise.
     """
 
     search: Callable[[Floats, Reach, np.random.Generator], Search]
     norms: tuple[str, ...]
-    uses: frozenset[str]
+    uses: frozenset[str] = frozenset()
+    points: Callable[[int], int] = lambda samples: 1
+    perturbed: int = 0
 
 
 ATTACKS: Registry[Callable[[], Attack]] = Registry("attack")
@@ -77,13 +88,13 @@ def nes_search(start: Floats, reach: Reach, generator: np.random.Generator) -> S
 
     ``g = sum_i (f(x + mu u_i) - f(x - mu u_i)) u_i / (2 mu q)``, u normal: 2q + 1 queries a step.
     """
-    point, count = start, reach.samples
+    point, count, ball = start, reach.samples, reach.ball(start)
     while True:
         directions = generator.standard_normal((count, start.size))
         probes = reach.mu * directions
-        margins = yield np.concatenate([point[None], point + probes, point - probes])
+        margins = np.array((yield np.concatenate([point[None], point + probes, point - probes])))
         slopes = (margins[1 : count + 1] - margins[count + 1 :]) @ directions
-        point = _descend(point, slopes, start, reach)
+        point = ball.project(point + reach.step * downhill(slopes, reach.norm))
 
 
 def zo_sign_search(start: Floats, reach: Reach, generator: np.random.Generator) -> Search:
@@ -91,12 +102,12 @@ def zo_sign_search(start: Floats, reach: Reach, generator: np.random.Generator) 
 
     ``g = sum_i (f(x + mu u_i) - f(x)) u_i / (mu q)``, u normal: q + 1 queries a step.
     """
-    point = start
+    point, ball = start, reach.ball(start)
     while True:
         directions = generator.standard_normal((reach.samples, start.size))
-        margins = yield np.concatenate([point[None], point + reach.mu * directions])
+        margins = np.array((yield np.concatenate([point[None], point + reach.mu * directions])))
         slopes = (margins[1:] - margins[0]) @ directions
-        point = _descend(point, slopes, start, reach)
+        point = ball.project(point + reach.step * downhill(slopes, reach.norm))
 
 
 def simba_search(start: Floats, reach: Reach, generator: np.random.Generator) -> Search:
@@ -104,15 +115,15 @@ def simba_search(start: Floats, reach: Reach, generator: np.random.Generator) ->
 
     One query a step. The best margin so far is remembered, not asked again.
     """
-    point = start
+    point, ball = start, reach.ball(start)
     (best,) = yield point[None]
     while True:
         for pixel in generator.permutation(start.size):
             for change in (reach.mu, -reach.mu):
                 tried = point.copy()
                 tried[pixel] += change
-                tried = project(tried, start, reach.radius, reach.norm)
-                if np.array_equal(tried, point):
+                tried = ball.project(tried)
+                if tried.tobytes() == point.tobytes():
                     continue  # the ball holds it: nothing to ask
                 (margin,) = yield tried[None]
                 if margin < best:
@@ -120,23 +131,17 @@ def simba_search(start: Floats, reach: Reach, generator: np.random.Generator) ->
                     break
 
 
-def random_search(start: Floats, reach: Reach, generator: np.random.Generator) -> Search:
+def local_search(start: Floats, reach: Reach, generator: np.random.Generator) -> Search:
     """Try normal steps of size mu; go where the margin is smaller, both asked anew each step.
 
     ``h(x) = f(x + mu u) - f(x) < 0`` accepts: two queries a step, the textbook's rule.
     """
-    point = start
+    point, ball = start, reach.ball(start)
     while True:
-        step = reach.mu * generator.standard_normal(start.size)
-        tried = project(point + step, start, reach.radius, reach.norm)
-        margins = yield np.stack([tried, point])
-        if margins[0] < margins[1]:
+        tried = ball.project(point + reach.mu * generator.standard_normal(start.size))
+        ahead, here = yield np.array([tried, point])
+        if ahead < here:
             point = tried
-
-
-def _descend(point: Floats, slopes: Floats, start: Floats, reach: Reach) -> Floats:
-    moved = point + reach.step * downhill(slopes, reach.norm)
-    return project(moved, start, reach.radius, reach.norm)
 
 
 _BOTH = LINF, L2
@@ -146,13 +151,13 @@ _GRADIENT = frozenset({"mu", "samples", "step"})
 @ATTACKS.register("nes")
 def nes() -> Attack:
     """Return the attack of `nes_search`."""
-    return Attack(nes_search, _BOTH, _GRADIENT)
+    return Attack(nes_search, _BOTH, _GRADIENT, lambda samples: 2 * samples + 1, 2)
 
 
 @ATTACKS.register("zo_sign")
 def zo_sign() -> Attack:
     """Return the attack of `zo_sign_search`."""
-    return Attack(zo_sign_search, (LINF,), _GRADIENT)
+    return Attack(zo_sign_search, (LINF,), _GRADIENT, lambda samples: samples + 1, 1)
 
 
 @ATTACKS.register("simba")
@@ -162,6 +167,6 @@ def simba() -> Attack:
 
 
 @ATTACKS.register("random_search")
-def by_random_search() -> Attack:
-    """Return the attack of `random_search`."""
-    return Attack(random_search, _BOTH, frozenset({"mu"}))
+def random_search() -> Attack:
+    """Return the attack of `local_search`."""
+    return Attack(local_search, _BOTH, frozenset({"mu"}), lambda samples: 2, 1)

@@ -27,33 +27,42 @@ def distance(points: Floats, centre: Floats, norm: str) -> Floats:
     return np.asarray(found)
 
 
-def project(point: Floats, centre: Floats, radius: float, norm: str) -> Floats:
-    """Return a point of the ball, with pixels from 0 to 1, near ``point``.
-
-    For ``linf`` it is the nearest. For ``l2`` the point is pulled to the ball, then into the range
-    of pixels, which never moves it away from a centre in that range.
+class Ball:
+    """A ball around a picture, within the range of pixels.
 
     Parameters
     ----------
-    point, centre
-        Shapes (d,); the centre has pixels from 0 to 1.
+    centre
+        Pixels from 0 to 1, shape (d,).
     radius, norm
         Of the ball.
 
     Examples
     --------
-    >>> centre = np.array([0.5, 0.05])
-    >>> project(np.array([0.9, -0.9]), centre, 0.1, "linf").tolist()
+    >>> Ball(np.array([0.5, 0.05]), 0.1, "linf").project(np.array([0.9, -0.9])).tolist()
     [0.6, 0.0]
     """
-    if norm == LINF:
-        bottom, top = np.maximum(centre - radius, 0.0), np.minimum(centre + radius, 1.0)
-        return np.minimum(np.maximum(point, bottom), top)
-    apart = point - centre
-    length = float(np.sqrt(apart @ apart))
-    if length > radius:
-        apart *= radius / length
-    return np.minimum(np.maximum(centre + apart, 0.0), 1.0)
+
+    def __init__(self, centre: Floats, radius: float, norm: str) -> None:
+        self._centre, self._radius, self._norm = centre, radius, norm
+        self.bottom = np.maximum(centre - radius, 0.0)
+        """Least value of each pixel."""
+        self.top = np.minimum(centre + radius, 1.0)
+        """Largest."""
+
+    def project(self, point: Floats) -> Floats:
+        """Return a point of the ball near another.
+
+        For ``linf`` it is the nearest. For ``l2`` the point is pulled to the ball, then into the
+        range of pixels, which never moves it away from a centre in that range.
+        """
+        if self._norm == LINF:
+            return np.minimum(np.maximum(point, self.bottom), self.top)
+        apart = point - self._centre
+        length = float(np.sqrt(apart @ apart))
+        if length > self._radius:
+            apart *= self._radius / length
+        return np.minimum(np.maximum(self._centre + apart, 0.0), 1.0)
 
 
 def downhill(slopes: Floats, norm: str) -> Floats:

@@ -15,10 +15,14 @@ FIRST_HIT, VERIFIED = "first_hit", "verified"
 STOPS = (FIRST_HIT, VERIFIED)
 """Rules that end a session."""
 
+LEAST_RADIUS = 1e-6
+"""Below it steps are lost in rounding."""
+
 
 def _at_least(what: str, value: float, least: float, *, above: bool = False) -> None:
-    if math.isnan(value) or value < least or (above and value == least):
-        raise ConfigError(f"{what}={value} must be {'more than' if above else 'at least'} {least}.")
+    if not least <= value < math.inf or (above and value == least):
+        bound = f"{'more than' if above else 'at least'} {least}"
+        raise ConfigError(f"{what}={value} must be {bound}, and finite.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +43,7 @@ class AttackConfig:
     radius, norm
         Ball in which an adversarial picture must lie.
     budget
-        Queries after which no step begins.
+        Queries after which no step begins, nor is a hit verified.
     eot
         How often every point is asked and averaged.
     stop
@@ -61,7 +65,7 @@ class AttackConfig:
     repeats: int | None = None
 
     def __post_init__(self) -> None:
-        attack = ATTACKS.get(self.kind, "attack")()
+        attack = ATTACKS.get(self.kind)()
         if self.norm not in NORMS:
             raise ConfigError(unknown("norm", self.norm, NORMS))
         if self.norm not in attack.norms:
@@ -78,11 +82,27 @@ class AttackConfig:
                 )
             if value is not None:
                 _at_least(name, value, 0, above=True)
-        _at_least("radius", self.radius, 0, above=True)
+        _at_least("radius", self.radius, LEAST_RADIUS)
         if self.repeats is not None and not self.verifies:
             raise ConfigError(f"repeats={self.repeats} has no effect: stop={self.stop}.")
-        for name in ("budget", "eot", "verifying"):
-            _at_least(name.replace("verifying", "repeats"), getattr(self, name), 1)
+        counts = {"budget": self.budget, "eot": self.eot, "repeats": self.verifying}
+        for name, count in counts.items():
+            _at_least(name, count, 1)
+        if self.budget <= self.step_queries:
+            raise ConfigError(
+                f"budget={self.budget} is spent before the attack has moved: its first step takes "
+                f"{self.step_queries} queries, and only their replies tell it where to go."
+            )
+
+    @property
+    def step_queries(self) -> int:
+        """Queries of a step, those that verify a hit aside."""
+        return self.eot * ATTACKS.get(self.kind)().points(self.reach.samples)
+
+    @property
+    def perturbed(self) -> int:
+        """See `attacks.Attack`."""
+        return ATTACKS.get(self.kind)().perturbed
 
     @property
     def verifying(self) -> int:
@@ -92,7 +112,7 @@ class AttackConfig:
     @property
     def perturbs(self) -> bool:
         """Whether it has a perturbation size, mu."""
-        return "mu" in ATTACKS.get(self.kind, "attack")().uses
+        return "mu" in ATTACKS.get(self.kind)().uses
 
     @property
     def verifies(self) -> bool:
@@ -108,7 +128,7 @@ class AttackConfig:
             radius=self.radius,
             norm=self.norm,
             step=self.radius / 5.0 if self.step is None else self.step,
-            budget=self.budget,
+            budget=self.budget // self.eot,
         )
 
 
@@ -131,7 +151,8 @@ class LimitsConfig:
     quota: int | None = None
 
     def __post_init__(self) -> None:
-        _at_least("rate_per_s", self.rate_per_s, 0, above=True)
+        if self.rate_per_s != math.inf:
+            _at_least("rate_per_s", self.rate_per_s, 0, above=True)
         _at_least("burst", self.burst, 1)
         if self.quota is not None:
             _at_least("quota", self.quota, 1)

@@ -44,7 +44,7 @@ class Defended:
     ) -> None:
         self._model, self._nu = model, nu
         self._streams, self._stream = streams, stream
-        self._blocks = self._drawn(0)
+        self._blocks: Iterator[Floats] | None = None
         self._noise: Floats = np.empty((0, 0))
         self._used = 0
 
@@ -56,7 +56,7 @@ class Defended:
 
     def _next(self, rows: int, width: int) -> Floats:
         """Return noise for as many queries; what is left of a block is used first."""
-        if not self._noise.size:
+        if self._blocks is None:
             self._blocks = self._drawn(width)
             self._noise = next(self._blocks)
         while self._used + rows > len(self._noise):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
@@ -13,8 +13,8 @@ from simulator.serving.request import Request
 from simulator.serving.router import Router
 from simulator.serving.tenants.config import EndpointConfig
 from simulator.serving.tenants.defended import Defended
-from simulator.serving.tenants.gate import Gate
 from simulator.serving.tenants.query import Query
+from simulator.serving.tenants.rate_limiter import RateLimiter
 
 
 class Server:
@@ -53,8 +53,8 @@ class Server:
         """Queries waiting or in service."""
         self.batches = 0
         """Batches served so far."""
-        self.gpu_s = [0.0, 0.0]
-        """What they took alone, by traffic class."""
+        self.gpu_s: defaultdict[int, float] = defaultdict(float)
+        """What they took alone, by tenant."""
         env.process(self._serve())
 
     @property
@@ -87,18 +87,18 @@ class Server:
 
     def _answer(self, batch: Sequence[Query], work_s: float) -> None:
         """Ask the model, and hand out what it says; a query's part of a batch is an equal one."""
-        scores = self._defended.scores(np.array([query.point for query in batch]))
+        scores = self._defended.scores(np.array([query.point for query in batch])).tolist()
         self.outstanding -= len(batch)
         self.batches += 1
         part_s, now_s = work_s / len(batch), self._env.now
         for query, row in zip(batch, scores, strict=True):
             query.gpu_s = part_s
-            self.gpu_s[query.traits.traffic_class] += part_s
+            self.gpu_s[query.traits.tenant] += part_s
             query.left = True
             query.asker.take(query, row, now_s)
 
 
-class Door:
+class Gateway:
     """The router of the endpoint: limits by tenant first, then one of its servers.
 
     Parameters
@@ -107,18 +107,22 @@ class Door:
         The SimPy environment, and who serves.
     router
         Chooses among the servers, as among replicas.
-    gate
+    limiter
         Limits.
     """
 
     def __init__(
-        self, env: simpy.Environment, servers: Sequence[Server], router: Router, gate: Gate
+        self,
+        env: simpy.Environment,
+        servers: Sequence[Server],
+        router: Router,
+        limiter: RateLimiter,
     ) -> None:
         self._env, self._servers = env, servers
-        self._router, self._gate = router, gate
-        self.admitted = [0, 0]
-        """Queries so far, by traffic class."""
-        self.refused = [0, 0]
+        self._router, self._limiter = router, limiter
+        self.admitted: Counter[int] = Counter()
+        """Queries so far, by tenant."""
+        self.refused: Counter[int] = Counter()
         """Those turned away."""
 
     def send(self, query: Query) -> float:
@@ -129,12 +133,12 @@ class Door:
         float
             0 if it was sent; else when its tenant may send again, s from now, infinite for never.
         """
-        traits, now_s = query.traits, self._env.now
-        wait_s = self._gate.wait_s(traits.tenant, now_s)
+        tenant, now_s = query.traits.tenant, self._env.now
+        wait_s = self._limiter.wait_s(tenant, now_s)
         if wait_s:
-            self.refused[traits.traffic_class] += 1
+            self.refused[tenant] += 1
             return wait_s
-        self.admitted[traits.traffic_class] += 1
+        self.admitted[tenant] += 1
         query.arrival_s = now_s
         self._servers[self._router.choose(self._servers, query)].submit(query)
         return 0.0

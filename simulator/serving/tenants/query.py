@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -20,8 +21,8 @@ _NO_RUNS = np.zeros(0, dtype=np.int64)
 class Asker(Protocol):
     """Who waits for a reply."""
 
-    def take(self, query: Query, scores: Floats, now_s: float) -> None:
-        """Take the scores of a query, shape (k,)."""
+    def take(self, query: Query, scores: Sequence[float], now_s: float) -> None:
+        """Take the scores of a query, one a class."""
         ...
 
 

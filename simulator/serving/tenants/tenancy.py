@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from itertools import count
+from typing import NamedTuple
 
 import simpy
 
 from simulator.serving.cluster_config import AffinityConfig
 from simulator.serving.replica import Follower
 from simulator.serving.router import ROUTERS, uniforms
-from simulator.serving.tenants.clients import Attacker, Pictures, SessionRow, Users
+from simulator.serving.tenants.attacker import Attacker, SessionRow
 from simulator.serving.tenants.config import TenantsConfig
 from simulator.serving.tenants.defended import Defended
-from simulator.serving.tenants.endpoint import Door, Server
-from simulator.serving.tenants.gate import Gate
+from simulator.serving.tenants.endpoint import Gateway, Server
+from simulator.serving.tenants.pictures import Pictures
+from simulator.serving.tenants.rate_limiter import RateLimiter
 from simulator.serving.tenants.shared_gpu import SharedGpu
+from simulator.serving.tenants.users import Users
 from simulator.serving.tick import Tick
 from simulator.streams import Streams
+
+
+class TenantRow(NamedTuple):
+    """What a tenant had of the endpoint."""
+
+    tenant: int
+    attacks: bool
+    queries: int
+    """Served by the end of the run."""
+    refused: int
+    """Turned away by a limit."""
+    gpu_s: float
+    """GPU-seconds that its queries took, as if the endpoint were alone."""
 
 
 class Tenancy:
@@ -41,6 +57,11 @@ class Tenancy:
         self.sessions: list[SessionRow] = []
         """Sessions that have ended, in the order in which they did."""
 
+    @property
+    def horizon_s(self) -> float:
+        """When clients send their last."""
+        return self._config.horizon_s
+
     def move_in(self, env: simpy.Environment) -> None:
         """Set up servers and clients in an environment."""
         config, streams = self._config, self._streams
@@ -53,15 +74,15 @@ class Tenancy:
             for index, compute in enumerate([gpu.server.follow for gpu in self._gpus] or own)
         ]
         router = ROUTERS.get("least_outstanding")(AffinityConfig(), uniforms(streams, "router"))
-        self.door = Door(env, self.servers, router, Gate(config.limits))
+        self.gateway = Gateway(env, self.servers, router, RateLimiter(config.limits))
         numbers, pictures = count(), self._pictures
         self.users = Users(
-            env, self.door, config=config, pictures=pictures, streams=streams, numbers=numbers
+            env, self.gateway, config=config, pictures=pictures, streams=streams, numbers=numbers
         )
         for tenant in range(config.attackers):
             Attacker(
                 env,
-                self.door,
+                self.gateway,
                 tenant,
                 config=config,
                 pictures=pictures,
@@ -70,9 +91,19 @@ class Tenancy:
                 rows=self.sessions,
             )
 
-    def gpu_s(self, traffic_class: int) -> float:
-        """Return the GPU-seconds that a traffic class of the endpoint took, as if alone."""
-        return sum(server.gpu_s[traffic_class] for server in self.servers)
+    def tenants(self) -> list[TenantRow]:
+        """Return what each tenant had, attackers first."""
+        attackers, gateway = self._config.attackers, self.gateway
+        return [
+            TenantRow(
+                tenant,
+                tenant < attackers,
+                gateway.admitted[tenant],
+                gateway.refused[tenant],
+                sum(server.gpu_s[tenant] for server in self.servers),
+            )
+            for tenant in range(attackers + self._config.benign_tenants)
+        ]
 
     def follower(self, index: int) -> Follower | None:
         """Return what waits out the steps of an LLM replica; None if it has its GPUs to itself."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +12,22 @@ from numpy.typing import NDArray
 from simulator.mlp import one_thread
 from simulator.serving.tenants.session import margins
 from simulator.streams import Streams
+from simulator.study.defence.figures import WITHOUT_RATIO
 from simulator.study.defence.laws import Probe, counted_flips, flip_probability
-from simulator.study.defence.measure import Outcome, clean_accuracy, measure
+from simulator.study.defence.measure import Outcome, measure, without_attack
 from simulator.study.defence.models import NONE, trained
 from simulator.study.defence.question import BARE, PEACE, Case, Question
+from simulator.study.defence.variants import Tried, try_out, variant_jobs
 from simulator.study.workers import in_processes
 from simulator.trace.statistics import Interval, mean_interval, paired_ratio
 
 Floats = NDArray[np.float64]
+
+Job = TypeVar("Job")
+Found = TypeVar("Found")
+
+Advance = Callable[[int], None]
+"""Told how many runs have ended since the last time."""
 
 FLIP_DRAWS = 20_000
 """Directions by which flips are counted."""
@@ -34,31 +43,40 @@ class Measured:
         Which.
     accuracy
         Clean accuracy of its model behind its noise.
+    misled
+        Share of what attackers choose from that the noise alone makes wrong by majority.
     outcomes
         One a replication.
     """
 
     case: Case
     accuracy: float
+    misled: float
     outcomes: Sequence[Outcome]
 
     def values(self, figure: str) -> list[float | None]:
-        """Return a figure of `measure.FIGURES`, one a replication; None where there is none."""
+        """Return a figure of `figures.FIGURES`, one a replication; None where there is none."""
         return [outcome.figures.get(figure) for outcome in self.outcomes]
 
     def mean(self, figure: str) -> Interval | None:
-        """Return the mean over the replications that have a figure."""
-        values = [value for value in self.values(figure) if value is not None]
-        return mean_interval(values) if values else None
+        """Return the mean over replications; None unless all have the figure.
+
+        Those that have it are no fair choice: where sessions are cut off, they are the short ones.
+        """
+        return _mean(self.values(figure))
 
     def change(self, figure: str, before: Measured) -> Interval | None:
-        """Return the mean paired difference to another case."""
+        """Return the mean paired difference to another case; None as for `mean`."""
         pairs = zip(self.values(figure), before.values(figure), strict=True)
-        values = [mine - its for mine, its in pairs if mine is not None and its is not None]
-        return mean_interval(values) if values else None
+        return _mean([None if mine is None or its is None else mine - its for mine, its in pairs])
 
     def ratio(self, figure: str, before: Measured) -> Interval | None:
-        """Return the geometric mean of paired ratios to another case."""
+        """Return the geometric mean of paired ratios to another case; None for `WITHOUT_RATIO`.
+
+        Pairs with a zero have no ratio; to leave them out would bias what may be zero.
+        """
+        if figure in WITHOUT_RATIO:
+            return None
         return paired_ratio(self.values(figure), before.values(figure))
 
 
@@ -91,12 +109,15 @@ class Frontier:
     measured
         All cases, in the order of the question: peace first, then attacks without defence or limit.
     flips
-        By noise; none for an attack without a perturbation size.
+        By noise; none for an attack that does not compare as the law has it.
+    tried
+        Variants of the attack, noise by noise in the order of the question.
     """
 
     question: Question
     measured: Sequence[Measured]
     flips: Sequence[Flips]
+    tried: Sequence[Tried]
 
     @property
     def peace(self) -> Measured:
@@ -112,8 +133,12 @@ class Frontier:
         """Return what was measured of a case."""
         return next(one for one in self.measured if one.case == case)
 
+    def tried_on(self, defence: str, nu: float) -> list[Tried]:
+        """Return what variants of the attack came to on a defence."""
+        return [one for one in self.tried if (one.defence, one.nu) == (defence, nu)]
 
-def explore(question: Question, *, workers: int, advance: Callable[[int], None]) -> Frontier:
+
+def explore(question: Question, *, workers: int, advance: Advance) -> Frontier:
     """Measure all cases in all replications; the result does not depend on ``workers``.
 
     Parameters
@@ -123,51 +148,62 @@ def explore(question: Question, *, workers: int, advance: Callable[[int], None])
     workers
         Processes.
     advance
-        Called with 1 after every case of a replication (`job_count` of them).
+        Called with 1 after every run (`job_count` of them).
     """
-    jobs = [(question, case, number) for case in question.cases for number in _numbers(question)]
-    outcomes = []
-    results = (
-        in_processes(measure, jobs, workers, _ready, ()) if workers > 1 else map(measure, jobs)
-    )
-    for outcome in results:
-        outcomes.append(outcome)
-        advance(1)
+    runs = [
+        (question, case, number)
+        for case in question.cases
+        for number in range(question.replications)
+    ]
+    outcomes = _each(measure, runs, workers, advance)
+    tried = _each(try_out, variant_jobs(question), workers, advance)
     count, measured = question.replications, []
     for index, case in enumerate(question.cases):
-        accuracy = clean_accuracy(case, question.seed)
-        measured.append(Measured(case, accuracy, outcomes[index * count : (index + 1) * count]))
-    return Frontier(question, measured, [_flips(question, nu) for nu in _noises(question)])
+        clean = without_attack(case, question.seed)
+        measured.append(Measured(case, *clean, outcomes[index * count : (index + 1) * count]))
+    perturbed = question.tenants.attack.perturbed
+    flips = [_flips(question, nu) for nu in question.nus] if perturbed else []
+    return Frontier(question, measured, flips, tried)
 
 
 def job_count(question: Question) -> int:
     """Return how many runs `explore` makes."""
-    return len(question.cases) * question.replications
+    return len(question.cases) * question.replications + len(variant_jobs(question))
 
 
-def _numbers(question: Question) -> range:
-    return range(question.replications)
+def _each(
+    function: Callable[[Job], Found], jobs: Sequence[Job], workers: int, advance: Advance
+) -> list[Found]:
+    """Call a function on all jobs; return results in their order."""
+    results: Iterator[Found] = map(function, jobs)
+    if workers > 1 and jobs:
+        results = in_processes(function, jobs, workers, _ready, ())
+    found = []
+    for result in results:
+        found.append(result)
+        advance(1)
+    return found
 
 
-def _noises(question: Question) -> Sequence[float]:
-    """Return the noises whose flips are told: none where the attack has no perturbation."""
-    return question.nus if question.tenants.attack.perturbs else ()
+def _mean(values: Sequence[float | None]) -> Interval | None:
+    known = [value for value in values if value is not None]
+    return mean_interval(known) if known and len(known) == len(values) else None
 
 
 @one_thread
 def _flips(question: Question, nu: float) -> Flips:
     model, held_out = trained(NONE, question.seed)
-    mu = question.tenants.attack.reach.mu
+    attack = question.tenants.attack
+    mu, eot, two_sided = attack.reach.mu, attack.eot, attack.perturbed == 2
     generator = Streams(question.seed).within("flips").block(str(nu), 0)
     rows = generator.integers(len(held_out.labels), size=FLIP_DRAWS)
     points, labels = held_out.pixels[rows], held_out.labels[rows]
-    eot = question.tenants.attack.eot
 
     def margin(points: Floats) -> Floats:
         return margins(model.outputs(points), labels)
 
-    counted = counted_flips(margin, points, Probe(mu, nu, eot), generator)
-    return Flips(nu, mu, flip_probability(nu / mu, eot=eot), counted)
+    probe, law = Probe(mu, nu, eot), flip_probability(nu / mu, eot=eot, two_sided=two_sided)
+    return Flips(nu, mu, law, counted_flips(margin, points, probe, generator, two_sided=two_sided))
 
 
 def _ready() -> None:

@@ -30,7 +30,7 @@ EPOCHS = 40
 """Of training, and of fine-tuning after it."""
 
 TUNING_NU = 0.2
-"""Noise of the fine-tuning: the largest that is studied."""
+"""Noise of the fine-tuning."""
 
 ATTACK_RADIUS, ATTACK_STEPS = 0.1, 4
 """Ball and steps of the projected gradient ascent of adversarial training (1706.06083)."""

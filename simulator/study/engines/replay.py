@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,8 @@ from simulator.streams import Streams
 from simulator.study.engines.bench import scenario_of
 from simulator.study.engines.models import Measured
 from simulator.study.engines.requests import Latencies, MeasuredRun
-from simulator.trace.schema import REQUESTS, row_columns
+from simulator.trace.in_memory import DroppedRows, KeptRows
+from simulator.trace.schema import REQUESTS
 from simulator.workload.recorded import RecordedWorkload
 
 FIGURES = ("ttft_s", "tpot_s", "e2e_s")
@@ -42,18 +42,6 @@ class Replay:
         return self.simulated.median_s(figure) / measured_s - 1
 
 
-class _Kept:
-    """Trace rows in memory, all or none of them kept (`trace.writer.RowSink`)."""
-
-    def __init__(self, keep: bool) -> None:
-        self.rows: list[tuple[Any, ...]] = []
-        self._keep = keep
-
-    def flush(self) -> None:
-        if not self._keep:
-            self.rows.clear()
-
-
 def replay(run: MeasuredRun, measured: Measured, gpu: str, engine: Engine) -> Replay:
     """Serve the requests of a run as they came: same arrivals, prompts and outputs.
 
@@ -79,7 +67,7 @@ def replay(run: MeasuredRun, measured: Measured, gpu: str, engine: Engine) -> Re
     scenario = scenario_of(
         measured, run.model, gpu, engine, gamma=run.gamma, alpha=run.alpha, workload=workload
     )
-    requests = _Kept(keep=True)
+    requests = KeptRows(REQUESTS)
     serve(
         scenario.deployment(run.gamma),
         scenario.router(),
@@ -87,9 +75,9 @@ def replay(run: MeasuredRun, measured: Measured, gpu: str, engine: Engine) -> Re
         scenario.acceptance,
         Streams(scenario.config.run.seed),
         requests_trace=requests,
-        iterations_trace=_Kept(keep=False),
+        iterations_trace=DroppedRows(),
     )
-    columns = dict(zip(row_columns(REQUESTS), np.array(requests.rows, dtype=float).T, strict=True))
+    columns = requests.columns()
     order = np.argsort(columns["request_id"])
     arrival_s, first_s, finish_s, outputs = (
         columns[name][order] for name in ("arrival_s", "first_token_s", "finish_s", "output_tokens")

@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
 
 from simulator.config import Config, HardwareConfig, RunConfig
 from simulator.costs.engine import Engine
@@ -19,7 +16,8 @@ from simulator.speculation.config import SpeculationConfig
 from simulator.speculation.theory import expected_tokens_per_round
 from simulator.streams import Streams
 from simulator.study.workers import in_processes
-from simulator.trace.schema import ITERATIONS, row_columns
+from simulator.trace.in_memory import DroppedRows, KeptRows
+from simulator.trace.schema import ITERATIONS
 from simulator.workload.config import WorkloadConfig
 
 PROMPT_TOKENS, OUTPUT_TOKENS = 150, 300
@@ -64,16 +62,6 @@ class Cell:
         return replace(self, gamma=0, alpha=0.0)
 
 
-@dataclass(slots=True)
-class Memory:
-    """A trace kept in memory (`trace.writer.RowSink`)."""
-
-    rows: list[tuple[Any, ...]]
-
-    def flush(self) -> None:
-        """Keep everything."""
-
-
 def architecture(model: str, top_k: int | None = None) -> Architecture:
     """Return a model, its router set to `top_k` experts per token if that is given."""
     target = load_architecture(model)
@@ -110,18 +98,17 @@ def token_rate(cell: Cell, engine: Engine) -> float:
     Steps that hold prompts, or in which requests have left, do not count: the paper times full
     batches.
     """
-    built, steps = scenario(cell, engine), Memory([])
+    built, steps = scenario(cell, engine), KeptRows(ITERATIONS)
     serve(
         built.deployment(cell.gamma),
         built.router(),
         built.workload,
         built.acceptance,
         Streams(built.config.run.seed),
-        requests_trace=Memory([]),
+        requests_trace=DroppedRows(),
         iterations_trace=steps,
     )
-    names = row_columns(ITERATIONS)
-    columns = dict(zip(names, np.array(steps.rows, dtype=float).T, strict=True))
+    columns = steps.columns()
     full = (columns["decode_requests"] == cell.batch) & (columns["prefill_tokens"] == 0)
     return float(columns["emitted_tokens"][full].sum() / columns["duration_s"][full].sum())
 

@@ -3,7 +3,8 @@
 As AUCSeg has it (arXiv 2409.20398): the bank keeps up to S_M items of each tail class. Every
 arriving item (a sequence, an image) is stored under the tail classes that it has, in place of a
 random one where the bank is full. Of the tail classes that it lacks, a share R_S is drawn, and the
-rows of one stored item of each are pasted at a random place, resized by R_R.
+rows of one stored item of each are pasted at a random place, resized by R_R. As in the authors'
+code this goes by item, not by batch, and what is pasted covers what was there, of the tail too.
 
 A row is a token or a pixel, with its features and its labels. Pasting brings both.
 """
@@ -89,9 +90,9 @@ class MemoryBank:
 
     @property
     def held_bytes(self) -> int:
-        """Memory of what it holds, bytes."""
-        kept = (item for items in self._kept.values() for item in items)
-        return sum(item.features.nbytes + item.labels.nbytes for item in kept)
+        """Memory of what it holds, bytes; an item that is kept for several classes counts once."""
+        kept = {id(item): item for items in self._kept.values() for item in items}
+        return sum(item.features.nbytes + item.labels.nbytes for item in kept.values())
 
     def pass_through(self, item: Item) -> Item:
         """Store what an item has of the tail, and return it with what it lacks pasted in."""
@@ -101,11 +102,12 @@ class MemoryBank:
         return self._fill(item, self._tail[~present[self._tail]])
 
     def _store(self, one: int, item: Item) -> None:
-        kept, cut = self._kept[one], _cut(item, one)
+        # Few of what is stored is ever pasted: it is cut to its class then.
+        kept = self._kept[one]
         if len(kept) < self._settings.per_class:
-            kept.append(cut)
+            kept.append(item)
         else:
-            kept[int(self._draws.integers(len(kept)))] = cut
+            kept[int(self._draws.integers(len(kept)))] = item
 
     def _fill(self, item: Item, missing: Ints) -> Item:
         known = [int(one) for one in missing if self._kept[int(one)]]
@@ -115,12 +117,14 @@ class MemoryBank:
         features, labels = item.features.copy(), item.labels.copy()
         for one in self._draws.choice(known, size=count, replace=False):
             kept = self._kept[int(one)]
-            stored = kept[int(self._draws.integers(len(kept)))]
-            self._paste(_resized(stored, self._settings.resized), int(one), features, labels)
+            stored = _cut(kept[int(self._draws.integers(len(kept)))], int(one))
+            stored = _resized(stored, self._settings.resized, int(one))
+            self._paste(stored, int(one), features, labels)
         return Item(features, labels)
 
     def _paste(self, stored: Item, one: int, features: Floats, labels: Mask) -> None:
-        """Lay the rows of a class over an item, at a random place."""
+        """Lay the rows of a class over an item, at a random place; a part of what is larger."""
+        stored = self._part(stored, one, labels.shape[:-1])
         corner = [
             int(self._draws.integers(room - size + 1))
             for room, size in zip(labels.shape[:-1], stored.labels.shape[:-1], strict=True)
@@ -132,6 +136,20 @@ class MemoryBank:
         rows = stored.labels[..., one]
         features[place][rows] = stored.features[rows]
         labels[place][rows] = stored.labels[rows]
+
+    def _part(self, stored: Item, one: int, room: tuple[int, ...]) -> Item:
+        """Return what fits into an item: a box, drawn so that it has a row of the class."""
+        sizes = stored.labels.shape[:-1]
+        if all(size <= most for size, most in zip(sizes, room, strict=True)):
+            return stored
+        rows = np.argwhere(stored.labels[..., one])
+        row = rows[int(self._draws.integers(len(rows)))]
+        box = []
+        for at, size, most in zip(row.tolist(), sizes, room, strict=True):
+            wide = min(size, most)
+            first = int(self._draws.integers(max(at - wide + 1, 0), min(at, size - wide) + 1))
+            box.append(slice(first, first + wide))
+        return Item(stored.features[tuple(box)], stored.labels[tuple(box)])
 
 
 def present_classes(labels: Mask) -> Mask:
@@ -147,8 +165,11 @@ def _cut(item: Item, one: int) -> Item:
     return Item(item.features[box], item.labels[box])
 
 
-def _resized(item: Item, scale: float) -> Item:
-    """Return an item with every axis shortened to a share of itself, nearest rows kept."""
+def _resized(item: Item, scale: float, one: int) -> Item:
+    """Return an item with every axis shortened to a share of itself, nearest rows kept.
+
+    Where no row of the class would be left, the item stays as it is.
+    """
     shape = item.labels.shape[:-1]
     sizes = [max(round(scale * size), 1) for size in shape]
     if sizes == list(shape):
@@ -157,4 +178,6 @@ def _resized(item: Item, scale: float) -> Item:
         *((np.arange(to) + 0.5) * size // to for size, to in zip(shape, sizes, strict=True))
     )
     picks = tuple(axis.astype(np.int64) for axis in picks)
+    if not item.labels[picks][..., one].any():
+        return item
     return Item(item.features[picks], item.labels[picks])

@@ -19,7 +19,8 @@ from simulator.speculation.config import SpeculationConfig
 from simulator.streams import Streams
 from simulator.study.silicon.rows import SiliconRow
 from simulator.study.workers import in_processes
-from simulator.trace.schema import REQUESTS, row_columns
+from simulator.trace.in_memory import DroppedRows, KeptRows
+from simulator.trace.schema import REQUESTS
 from simulator.workload.build import build_workload
 from simulator.workload.config import WorkloadConfig
 
@@ -126,20 +127,8 @@ def workload_config(row: SiliconRow) -> WorkloadConfig:
     )
 
 
-class _Kept:
-    """Trace rows in memory, all or none of them kept (`trace.writer.RowSink`)."""
-
-    def __init__(self, keep: bool) -> None:
-        self.rows: list[tuple[Any, ...]] = []
-        self._keep = keep
-
-    def flush(self) -> None:
-        if not self._keep:
-            self.rows.clear()
-
-
 def _predict(scenario: Scenario, row: SiliconRow) -> Prediction:
-    requests, iterations = _Kept(keep=True), _Kept(keep=False)
+    requests = KeptRows(REQUESTS)
     deployment = scenario.deployment(0)
     limits = replace(
         deployment.limits,
@@ -153,10 +142,9 @@ def _predict(scenario: Scenario, row: SiliconRow) -> Prediction:
         scenario.acceptance,
         Streams(scenario.config.run.seed),
         requests_trace=requests,
-        iterations_trace=iterations,
+        iterations_trace=DroppedRows(),
     )
-    names = row_columns(REQUESTS)
-    columns = dict(zip(names, np.array(requests.rows, dtype=float).T, strict=True))
+    columns = requests.columns()
     first_s, last_s = columns["first_token_s"], columns["finish_s"]
     steps = columns["output_tokens"] - 1
     tpot_s = (last_s - first_s) / steps

@@ -31,7 +31,7 @@ def timed(noise, slower, budget_s):
     return device, plan, run_plan(plan, device, budget_s, clock=device.clock)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(noise=factors, slower=st.floats(0.1, 1e4), budget_s=st.floats(1.0, 100.0))
 def test_every_cell_is_timed_or_left_out_and_none_twice(noise, slower, budget_s):
     _, plan, results = timed(noise, slower, budget_s)
@@ -42,7 +42,7 @@ def test_every_cell_is_timed_or_left_out_and_none_twice(noise, slower, budget_s)
         assert LEAST_REPEATS <= len(found.samples_s) <= MOST_REPEATS
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(noise=factors, slower=st.floats(0.1, 100.0))
 def test_figures_are_finite_and_peaks_are_peaks(noise, slower):
     _, _, results = timed(noise, slower, 50.0)
@@ -57,7 +57,7 @@ def test_figures_are_finite_and_peaks_are_peaks(noise, slower):
     assert 0 <= figures.line.r_squared <= 1 + 1e-12
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(noise=factors)
 def test_products_in_the_table_never_fall_as_tokens_grow(noise):
     device, _, results = timed(noise, 1.0, 50.0)

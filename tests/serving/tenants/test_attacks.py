@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from helpers.tenants import PIXELS, attacked, line, pictures
 
 from simulator.errors import ConfigError
 from simulator.serving.tenants.attacks import ATTACKS
-from simulator.serving.tenants.balls import distance, project
+from simulator.serving.tenants.balls import Ball, distance
 from simulator.serving.tenants.config import AttackConfig
 from simulator.serving.tenants.square import side_pixels
 
@@ -38,7 +40,7 @@ def test_an_attack_descends_a_line_within_its_ball(kind: str, norm: str) -> None
         sizes.add(len(points))
         points = search.send(margins)
     assert sizes == {KINDS[kind]}
-    down = project(start - 10.0 * SLOPE / np.abs(SLOPE), start, 0.1, "linf") @ SLOPE
+    down = Ball(start, 0.1, "linf").project(start - 10.0 * np.sign(SLOPE)) @ SLOPE
     share = (first - points[0] @ SLOPE) / (start @ SLOPE - down)
     assert share > (0.5 if norm == "linf" else 0.1)
 
@@ -50,6 +52,26 @@ def test_nes_and_forward_differences_point_down_the_slope() -> None:
         search = ATTACKS.get(kind)().search(start, reach, np.random.default_rng(3))
         moved = search.send(next(search) @ SLOPE)[0] - start
         assert (np.sign(moved) == -np.sign(SLOPE)).mean() > 0.9
+
+
+def test_nes_moves_by_antithetic_pairs_and_zo_sign_by_forward_differences() -> None:
+    # On a curved function they differ: a pair cancels the curvature, a forward difference does not.
+    start, mu, step = np.full(PIXELS, 0.5), 0.4, 0.01
+
+    def margin(points: np.ndarray) -> np.ndarray:
+        return points @ SLOPE + 3.0 * ((points - 0.5) ** 2).sum(axis=-1)
+
+    moved = {}
+    for kind in ("nes", "zo_sign"):
+        reach = AttackConfig(kind=kind, samples=4, mu=mu, step=step).reach
+        search = ATTACKS.get(kind)().search(start, reach, np.random.default_rng(3))
+        moved[kind] = search.send(margin(next(search)).tolist())[0]
+    directions = np.random.default_rng(3).standard_normal((4, PIXELS))
+    ahead, behind = margin(start + mu * directions), margin(start - mu * directions)
+    pairs, forward = (ahead - behind) @ directions, (ahead - margin(start)) @ directions
+    assert (moved["nes"] == start - step * np.sign(pairs)).all()
+    assert (moved["zo_sign"] == start - step * np.sign(forward)).all()
+    assert (moved["nes"] != moved["zo_sign"]).any()
 
 
 def test_squares_shrink_with_the_budget_spent() -> None:
@@ -65,6 +87,15 @@ def test_settings_that_an_attack_does_not_have_are_refused() -> None:
         AttackConfig(kind="nez")
     with pytest.raises(ConfigError, match="budget=0 must be at least 1"):
         AttackConfig(budget=0)
+    with pytest.raises(ConfigError, match="mu=inf must be more than 0, and finite"):
+        AttackConfig(mu=math.inf)
+
+
+@pytest.mark.parametrize(("kind", "eot", "step"), [("nes", 1, 31), ("zo_sign", 4, 64)])
+def test_a_budget_that_the_first_step_spends_is_refused(kind: str, eot: int, step: int) -> None:
+    with pytest.raises(ConfigError, match=f"budget={step} is spent before.*takes {step} queries"):
+        AttackConfig(kind=kind, eot=eot, budget=step)
+    AttackConfig(kind=kind, eot=eot, budget=step + 1)
 
 
 @pytest.mark.parametrize("kind", KINDS)

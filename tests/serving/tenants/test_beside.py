@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.tenants import line, pictures
+from helpers.tenants import had, line, pictures
 
 from simulator.compose import compose
 from simulator.scenario import Scenario, build
@@ -15,24 +15,15 @@ from simulator.serving.tenants.config import AttackConfig, EndpointConfig, Tenan
 from simulator.serving.tenants.defended import Defended
 from simulator.serving.tenants.tenancy import Tenancy
 from simulator.streams import Streams
+from simulator.trace.in_memory import KeptRows
+from simulator.trace.schema import ITERATIONS, REQUESTS
 
-REQUESTS = 20
-
-
-class Rows(list):  # type: ignore[type-arg]
-    """A trace in memory."""
-
-    @property
-    def rows(self) -> Rows:
-        return self
-
-    def flush(self) -> None:
-        pass
+ASKED = 20
 
 
 @pytest.fixture(scope="module")
 def scenario() -> Scenario:
-    return build(compose(["scenario=chat", f"run.requests={REQUESTS}", "workload.rate=4"]))
+    return build(compose(["scenario=chat", f"run.requests={ASKED}", "workload.rate=4"]))
 
 
 def tenancy(share: float | None, attackers: int, **endpoint: float) -> Tenancy:
@@ -49,8 +40,8 @@ def tenancy(share: float | None, attackers: int, **endpoint: float) -> Tenancy:
     return Tenancy(config, Defended(model, 0.0, streams), pictures(model), streams)
 
 
-def served(scenario: Scenario, neighbours: Tenancy | None) -> tuple[Rows, Rows]:
-    requests, iterations = Rows(), Rows()
+def served(scenario: Scenario, neighbours: Tenancy | None) -> tuple[KeptRows, KeptRows]:
+    requests, iterations = KeptRows(REQUESTS), KeptRows(ITERATIONS)
     Cluster(
         scenario.cluster(scenario.config.speculation.gamma),
         scenario.router(),
@@ -64,27 +55,28 @@ def served(scenario: Scenario, neighbours: Tenancy | None) -> tuple[Rows, Rows]:
     return requests, iterations
 
 
-def finish_s(requests: Rows) -> np.ndarray:
-    return np.array([row[9] for row in sorted(requests)])
+def finish_s(requests: KeptRows) -> np.ndarray:
+    return requests.columns()["finish_s"]
 
 
 def test_on_gpus_of_its_own_it_changes_nothing_in_the_cluster(scenario: Scenario) -> None:
-    assert served(scenario, None) == served(scenario, tenancy(None, 3))
+    alone, beside = served(scenario, None), served(scenario, tenancy(None, 3))
+    assert [one.rows for one in alone] == [one.rows for one in beside]
 
 
 def test_on_shared_gpus_attackers_slow_the_cluster_and_the_cluster_them(scenario: Scenario) -> None:
     quiet, busy = tenancy(0.5, 0), tenancy(0.5, 3)
     in_peace, attacked = served(scenario, quiet)[0], served(scenario, busy)[0]
-    assert len(in_peace) == len(attacked) == REQUESTS
+    assert len(in_peace.rows) == len(attacked.rows) == ASKED
     assert finish_s(attacked).mean() > finish_s(in_peace).mean()
     alone = tenancy(None, 3)
     served(scenario, alone)
-    assert busy.door.admitted[1] < alone.door.admitted[1]
+    assert had(busy, attacks=True).queries < had(alone, attacks=True).queries
 
 
 def test_an_idle_neighbour_leaves_steps_as_long_as_they_are(scenario: Scenario) -> None:
     neighbour = tenancy(0.5, 0)
     neighbour._config = replace(neighbour._config, benign_rate_per_s=1e-9)
     alone, beside = served(scenario, None), served(scenario, neighbour)
-    for mine, its in zip(alone[1], beside[1], strict=True):
+    for mine, its in zip(alone[1].rows, beside[1].rows, strict=True):
         assert mine == pytest.approx(its, rel=1e-9)

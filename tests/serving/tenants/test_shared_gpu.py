@@ -62,6 +62,30 @@ def test_no_work_is_lost_or_won_however_the_gpu_is_shared(
     assert max(replica[-1], server[-1]) == pytest.approx(total)
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    share=st.floats(0.05, 0.95),
+    late_s=st.floats(0.0, 3.0),
+    replica_s=st.floats(0.01, 5.0),
+    server_s=st.floats(0.01, 5.0),
+)
+def test_two_pieces_end_when_weighted_processor_sharing_says(
+    share: float, late_s: float, replica_s: float, server_s: float
+) -> None:
+    replica, server = ends(share, [(0.0, replica_s)], [(late_s, server_s)])
+    # When the second comes, this is left of the first; both go on until one of them is done.
+    left_s = max(0.0, replica_s - late_s)
+    if left_s / (1.0 - share) <= server_s / share:
+        both_s = left_s / (1.0 - share)
+        first = late_s + both_s if left_s else replica_s
+        last = late_s + both_s + (server_s - share * both_s)
+        assert (replica, server) == ([pytest.approx(first)], [pytest.approx(last)])
+    else:
+        both_s = server_s / share
+        last = late_s + both_s + (left_s - (1.0 - share) * both_s)
+        assert (replica, server) == ([pytest.approx(last)], [pytest.approx(late_s + both_s)])
+
+
 def test_work_that_is_dropped_leaves_the_gpu_to_the_other() -> None:
     env = simpy.Environment()
     gpu = SharedGpu(env, 0.5)

@@ -6,16 +6,15 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from helpers.tenants import alone
+from helpers.tenants import alone, had
 
-from simulator.serving.tenants.clients import BUDGET, HIT, HORIZON, QUOTA
+from simulator.serving.tenants.attacker import BUDGET, HIT, HORIZON, QUOTA
 from simulator.serving.tenants.config import (
     AttackConfig,
     EndpointConfig,
     LimitsConfig,
     TenantsConfig,
 )
-from simulator.serving.tenants.query import ATTACK, BENIGN
 from simulator.serving.tenants.tenancy import Tenancy
 
 # A ball too small to succeed in: every session runs to its budget.
@@ -42,7 +41,7 @@ def test_a_step_is_asked_together_and_the_next_waits_for_its_last_answer() -> No
     assert len(whole) > 5
     for row in whole:
         assert row.queries == 110
-        assert row.ended_s - row.started_s == pytest.approx(10 * (0.041 + 0.1))
+        assert row.ended_s - row.started_s == pytest.approx(10 * 0.041 + 9 * 0.1)
         assert row.gpu_s == pytest.approx(10 * 0.041)
     for before, after in pairwise(found.sessions):
         assert before.ended_s < after.started_s
@@ -51,13 +50,14 @@ def test_a_step_is_asked_together_and_the_next_waits_for_its_last_answer() -> No
 def test_batches_and_seconds_of_the_gpu_add_up() -> None:
     found = alone(config(attackers=3, benign_rate_per_s=20.0))
     (server,) = found.servers
-    queries = sum(found.door.admitted)
-    assert sum(server.gpu_s) == pytest.approx(0.01 * server.batches + 0.001 * queries)
+    queries = found.gateway.admitted.total()
+    assert sum(server.gpu_s.values()) == pytest.approx(0.01 * server.batches + 0.001 * queries)
     assert server.outstanding == 0
-    assert found.door.admitted[BENIGN] == len(found.users.latency_s)
+    assert had(found, attacks=False).queries == len(found.users.latency_s)
     assert min(found.users.latency_s) >= 0.011 - 1e-9
     assert found.users.right == len(found.users.latency_s)  # labels are the model's own
-    assert sum(row.gpu_s for row in found.sessions) == pytest.approx(found.gpu_s(ATTACK), rel=0.05)
+    gpu_s = sum(row.gpu_s for row in found.sessions)
+    assert gpu_s == pytest.approx(had(found, attacks=True).gpu_s)
 
 
 def test_attackers_slow_ordinary_users_and_more_servers_help() -> None:
@@ -78,9 +78,11 @@ def test_attackers_slow_ordinary_users_and_more_servers_help() -> None:
 
 def test_a_limit_holds_an_attacker_back_and_what_is_refused_is_sent_again() -> None:
     found = alone(config(limits=LimitsConfig(rate_per_s=20.0, burst=5)))
-    assert found.door.admitted[ATTACK] <= 20.0 * 20.0 + 5
-    assert found.door.admitted[ATTACK] > 300
-    assert sum(row.refused for row in found.sessions) == found.door.refused[ATTACK] > 0
+    attacker = had(found, attacks=True)
+    assert 300 < attacker.queries <= 20.0 * 20.0 + 5
+    assert sum(row.refused for row in found.sessions) == attacker.refused > 0
+    # Cut off in the middle of a step, it still pays for what it has sent.
+    assert sum(row.gpu_s for row in found.sessions) == pytest.approx(attacker.gpu_s)
     first = found.sessions[0]
     assert first.queries == 110
     assert first.ended_s - first.started_s == pytest.approx((110 - 5) / 20.0, abs=0.3)
@@ -89,7 +91,7 @@ def test_a_limit_holds_an_attacker_back_and_what_is_refused_is_sent_again() -> N
 def test_a_quota_ends_a_tenant_and_the_horizon_everybody() -> None:
     found = alone(config(attackers=2, limits=LimitsConfig(quota=200)))
     assert [row.outcome for row in found.sessions].count(QUOTA) == 2
-    assert found.door.admitted[ATTACK] == 400
+    assert [row.queries for row in found.tenants() if row.attacks] == [200, 200]
     late = alone(config(horizon_s=1.0, gap_s=0.2, think_s=0.3))
     assert late.sessions[-1].outcome == HORIZON
     assert all(row.ended_s < 1.5 for row in late.sessions)
@@ -99,7 +101,7 @@ def test_refused_users_do_not_come_again() -> None:
     found = alone(
         config(benign_rate_per_s=50.0, benign_tenants=1, limits=LimitsConfig(rate_per_s=10.0))
     )
-    admitted, refused = found.door.admitted[BENIGN], found.door.refused[BENIGN]
+    _, _, admitted, refused, _ = had(found, attacks=False)
     assert admitted == pytest.approx(10.0 * 20.0 + 10, abs=3)
     assert refused == pytest.approx(50.0 * 20.0 - admitted, rel=0.15)
 

@@ -108,7 +108,7 @@ VALUES = st.recursive(
 PLACES = [*((key,) for key in CONTENT), *(("model", key) for key in CONTENT["model"])]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(place=st.sampled_from(PLACES), value=VALUES)
 def test_whatever_stands_there_it_is_read_or_refused(tmp_path_factory, place, value):
     """No file makes anything but a table or a `DataError`."""

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from helpers.tenants import attacked
 
-from simulator.serving.tenants.clients import Pictures
 from simulator.serving.tenants.config import AttackConfig
 from simulator.serving.tenants.defended import Defended
-from simulator.serving.tenants.session import Session, margins
+from simulator.serving.tenants.pictures import Pictures
 from simulator.streams import Streams
+from simulator.study.defence.measure import misleads
 from simulator.study.defence.models import trained
 
 
@@ -24,19 +24,14 @@ class Found:
 
     def __init__(self, config: AttackConfig, nu: float, sessions: int) -> None:
         model, held_out = trained("none", 0)
-        right = model.outputs(held_out.pixels).argmax(axis=1) == held_out.labels
-        known = Pictures(held_out.pixels, held_out.labels, np.flatnonzero(right))
+        known = Pictures.seen_by(model, *held_out)
         found = attacked(config, nu, model, known, sessions)
         self.queries = float(np.mean([one.queries for one in found]))
         self.believed = float(np.mean([one.hit for one in found]))
         self.first_hit = float(np.mean([one.first_hit > 0 for one in found]))
         judge = Defended(model, nu, Streams(9))
-        self.majority = float(np.mean([self._wrong(judge, one) for one in found]))
-
-    @staticmethod
-    def _wrong(judge: Defended, session: Session) -> bool:
-        replies = judge.scores(np.repeat(session.candidate[None], 51, axis=0))
-        return bool((margins(replies, session._label) < 0.0).mean() > 0.5)
+        wrong = [misleads(judge, one.candidate, one.label) for one in found]
+        self.majority = float(np.mean(wrong))
 
 
 @lru_cache

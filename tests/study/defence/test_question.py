@@ -30,9 +30,19 @@ def test_peace_and_bare_attacks_come_first_then_every_noise_with_every_limit() -
         Case("none", 0.0, 2.0),
         Case("rnd", 0.1, math.inf),
         Case("rnd", 0.1, 2.0),
+        Case("rnd_gf", 0.0, math.inf),  # a model of its own: what it does without noise
+        Case("rnd_gf", 0.0, 2.0),
         Case("rnd_gf", 0.1, math.inf),
         Case("rnd_gf", 0.1, 2.0),
     ]
+
+
+def test_a_quota_holds_where_limits_do_and_has_a_case_of_its_own() -> None:
+    found = replace(QUESTION, defences=("rnd",), quota=50).cases
+    none = [case for case in found if case.defence == "none"]
+    assert none == [PEACE, BARE, Case("none", 0.0, math.inf, 50), Case("none", 0.0, 2.0, 50)]
+    assert QUESTION.tenants_of(none[2]).limits.quota == 50
+    assert QUESTION.tenants_of(BARE).limits.quota is None
 
 
 def test_a_case_has_its_limit_and_peace_has_no_attackers() -> None:
@@ -49,6 +59,9 @@ def test_a_case_has_its_limit_and_peace_has_no_attackers() -> None:
         ({"rate_limits_per_s": ()}, "must be different values, at least one"),
         ({"nus": (0.1, 0.1)}, "must be different values"),
         ({"replications": 0}, "replications=0"),
+        ({"quota": 0}, "quota=0 must be at least 1"),
+        ({"rate_limits_per_s": (math.inf, 0.0)}, r"limits=\[inf, 0.0\]: 0.0 queries/s would let"),
+        ({"rate_limits_per_s": (math.nan,)}, "nan queries/s would let nobody in"),
         ({"tenants": TenantsConfig(attackers=0)}, "attackers=0 leaves nothing"),
         (
             {"tenants": TenantsConfig(endpoint=EndpointConfig(share=0.5))},

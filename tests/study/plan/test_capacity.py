@@ -46,7 +46,7 @@ def test_no_batch_is_fast_enough():
     assert max_rate(line(), Demand(100, 0.0, 0.9, 0.0)).rate == 0.0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     tokens=st.floats(10, 1000),
     prefill_s=st.floats(0, 0.2),

@@ -38,7 +38,7 @@ def spaces(draw):
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(space=spaces(), rate=st.floats(0.5, 40.0), max_gpus=st.integers(8, 512))
 def test_the_fewest_gpus_are_those_of_brute_force(space, rate, max_gpus):
     bench = FormulaBench(target_rate=rate)

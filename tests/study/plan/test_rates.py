@@ -15,7 +15,7 @@ from simulator.study.plan.twins import gain
 PLAIN = Deployment(model="m", gpu="h100_sxm")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(capacity=st.floats(1.0, 60.0), first=st.floats(4.0, 20.0))
 def test_bisection_ends_within_its_tolerance(capacity, first):
     bench = FormulaBench()

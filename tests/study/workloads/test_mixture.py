@@ -56,7 +56,7 @@ def test_steps_never_lower_the_likelihood():
 
 
 @given(st.lists(st.integers(1, 10_000_000), min_size=1, max_size=30))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_any_lengths_have_a_law_on_their_range(tokens):
     lengths = CountedLengths()
     lengths.add(np.array(tokens))

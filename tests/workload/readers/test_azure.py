@@ -170,7 +170,7 @@ FIELD = st.sampled_from(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.lists(FIELD, max_size=4).map(",".join), max_size=4))
 def test_nearly_valid_files_are_read_alike_in_columns_and_row_by_row(lines):
     """In columns where all is plain, else row by row: the file decides, not the result."""
@@ -188,7 +188,7 @@ def test_nearly_valid_files_are_read_alike_in_columns_and_row_by_row(lines):
         assert read() == at_once
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.integers(0, 10**9), st.integers(1, 10**7), st.integers(1, 10**7)),

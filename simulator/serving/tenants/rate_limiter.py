@@ -10,7 +10,7 @@ _EARLY_S = 1e-9
 """A client that waited as long as it was told is not refused for the last bits of its clock."""
 
 
-class Gate:
+class RateLimiter:
     """A token bucket and a quota for every tenant.
 
     The bucket is kept as the time at which it is full again (the generic cell rate algorithm of
@@ -24,10 +24,10 @@ class Gate:
 
     Examples
     --------
-    >>> gate = Gate(LimitsConfig(rate_per_s=2.0, burst=2))
-    >>> [gate.wait_s(tenant=7, now_s=0.0) for _ in range(3)]
+    >>> limiter = RateLimiter(LimitsConfig(rate_per_s=2.0, burst=2))
+    >>> [limiter.wait_s(tenant=7, now_s=0.0) for _ in range(3)]
     [0.0, 0.0, 0.5]
-    >>> gate.wait_s(tenant=8, now_s=0.0), gate.wait_s(tenant=7, now_s=0.5)
+    >>> limiter.wait_s(tenant=8, now_s=0.0), limiter.wait_s(tenant=7, now_s=0.5)
     (0.0, 0.0)
     """
 
@@ -35,6 +35,7 @@ class Gate:
         self._interval_s = 1.0 / limits.rate_per_s
         self._ahead_s = (limits.burst - 1) * self._interval_s + _EARLY_S
         self._quota = math.inf if limits.quota is None else limits.quota
+        self._open = limits.rate_per_s == self._quota == math.inf
         self._full_s: dict[int, float] = {}
         self._sent: dict[int, int] = {}
 
@@ -46,6 +47,8 @@ class Gate:
         float
             0 if it is admitted, which counts; infinity where the quota is spent.
         """
+        if self._open:
+            return 0.0
         sent = self._sent.get(tenant, 0)
         if sent >= self._quota:
             return math.inf

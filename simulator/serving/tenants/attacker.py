@@ -1,8 +1,7 @@
-"""Who asks the endpoint: attackers in closed loop, and ordinary users."""
+"""Attackers: tenants in closed loop, one session after another."""
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Generator
 from itertools import count
 from typing import Any, NamedTuple
@@ -12,10 +11,11 @@ import simpy
 from numpy.typing import NDArray
 
 from simulator.serving.request import Traits
-from simulator.serving.tenants.balls import distance
+from simulator.serving.tenants.burst import Burst
 from simulator.serving.tenants.config import TenantsConfig
-from simulator.serving.tenants.endpoint import Door
-from simulator.serving.tenants.query import ATTACK, BENIGN, Query
+from simulator.serving.tenants.endpoint import Gateway
+from simulator.serving.tenants.pictures import Pictures
+from simulator.serving.tenants.query import ATTACK, Query
 from simulator.serving.tenants.session import Session
 from simulator.streams import Streams
 
@@ -24,22 +24,6 @@ Floats = NDArray[np.float64]
 HIT, BUDGET, HORIZON, QUOTA = "hit", "budget", "horizon", "quota"
 """How a session ends: the attacker believes that it has won, its budget is spent, the run is over,
 or its tenant may send no more."""
-
-
-class Pictures(NamedTuple):
-    """What clients send.
-
-    Parameters
-    ----------
-    pixels, labels
-        Shapes (n, d) and (n,).
-    targets
-        Rows that attackers choose from: those that the model classifies rightly without noise.
-    """
-
-    pixels: Floats
-    labels: NDArray[np.int64]
-    targets: NDArray[np.int64]
 
 
 class SessionRow(NamedTuple):
@@ -52,7 +36,7 @@ class SessionRow(NamedTuple):
     ended_s: float
     outcome: str
     queries: int
-    """Replies that it had."""
+    """Replies to whole steps that it had."""
     refused: int
     """Queries that a limit turned away; each was sent again."""
     first_hit_queries: int
@@ -62,39 +46,7 @@ class SessionRow(NamedTuple):
     gpu_s: float
     """What its queries took of the GPU."""
     candidate: Floats
-    """What the attacker would submit, shape (d,)."""
-
-
-class Burst:
-    """Queries that are asked together, and their replies.
-
-    Parameters
-    ----------
-    env
-        The SimPy environment.
-    queries
-        How many.
-    """
-
-    def __init__(self, env: simpy.Environment, queries: int) -> None:
-        self._scores: list[Floats | None] = [None] * queries
-        self._missing = queries
-        self.answered = env.event()
-        """Happens when the last reply has come."""
-        self.gpu_s = 0.0
-
-    @property
-    def scores(self) -> Floats:
-        """Replies in the order of the queries, shape (n, k), once all have come."""
-        return np.array(self._scores)
-
-    def take(self, query: Query, scores: Floats, now_s: float) -> None:
-        """Take the reply to one of the queries."""
-        self._scores[query.place] = scores
-        self.gpu_s += query.gpu_s
-        self._missing -= 1
-        if not self._missing:
-            self.answered.succeed()
+    """What it asked last as a picture to submit, shape (d,)."""
 
 
 class Attacker:
@@ -105,7 +57,7 @@ class Attacker:
 
     Parameters
     ----------
-    env, door
+    env, gateway
         The SimPy environment, and whom it asks.
     tenant
         Its number.
@@ -120,7 +72,7 @@ class Attacker:
     def __init__(
         self,
         env: simpy.Environment,
-        door: Door,
+        gateway: Gateway,
         tenant: int,
         *,
         config: TenantsConfig,
@@ -129,7 +81,7 @@ class Attacker:
         numbers: count[int],
         rows: list[SessionRow],
     ) -> None:
-        self._env, self._door, self._config = env, door, config
+        self._env, self._gateway, self._config = env, gateway, config
         self._tenant, self._traits = tenant, Traits(ATTACK, tenant)
         self._pictures = pictures
         self._streams = streams.within(f"attacker {tenant}")
@@ -162,25 +114,27 @@ class Attacker:
         while session.points is not None:
             if env.now >= config.horizon_s:
                 return HORIZON
-            burst = Burst(env, len(session.points))
+            burst = Burst(env, len(session.points), session.label)
             for place, point in enumerate(session.points):
                 query = Query(next(self._numbers), self._traits, point, burst, place)
-                while wait_s := self._door.send(query):
+                while wait_s := self._gateway.send(query):
                     self._refused += 1
                     if env.now + wait_s >= config.horizon_s:
+                        burst.cut(place)
+                        yield burst.answered
+                        self._gpu_s += burst.gpu_s
                         return QUOTA if wait_s == np.inf else HORIZON
                     yield env.timeout(wait_s)
             yield burst.answered
             self._gpu_s += burst.gpu_s
-            session.take(burst.scores)
-            if config.think_s:
+            session.take(burst.margins)
+            if config.think_s and session.points is not None:
                 yield env.timeout(config.think_s)
         return HIT if session.hit else BUDGET
 
     def _write(
         self, session: Session, number: int, picture: int, start_s: float, outcome: str
     ) -> None:
-        norm = self._config.attack.norm
         self._rows.append(
             SessionRow(
                 tenant=self._tenant,
@@ -192,57 +146,8 @@ class Attacker:
                 queries=session.queries,
                 refused=self._refused,
                 first_hit_queries=session.first_hit,
-                distortion=float(distance(session.candidate, session.picture, norm)),
+                distortion=session.distortion,
                 gpu_s=self._gpu_s,
                 candidate=session.candidate,
             )
         )
-
-
-class Users:
-    """Ordinary users of the endpoint, in open loop: one SimPy process for all of them.
-
-    A query that is refused is not sent again.
-
-    Parameters
-    ----------
-    env, door, config, pictures, streams, numbers
-        As for `Attacker`; tenants are numbered from ``config.attackers`` on.
-    """
-
-    def __init__(
-        self,
-        env: simpy.Environment,
-        door: Door,
-        *,
-        config: TenantsConfig,
-        pictures: Pictures,
-        streams: Streams,
-        numbers: count[int],
-    ) -> None:
-        self._env, self._door, self._config = env, door, config
-        self._pictures, self._streams, self._numbers = pictures, streams, numbers
-        self.latency_s = array("d")
-        """Of every query that was answered."""
-        self.right = 0
-        """Queries that were answered with the right class."""
-        env.process(self._ask())
-
-    def take(self, query: Query, scores: Floats, now_s: float) -> None:
-        """Take a reply."""
-        self.latency_s.append(now_s - query.arrival_s)
-        self.right += int(scores.argmax()) == self._pictures.labels[query.place]
-
-    def _ask(self) -> Generator[simpy.Event, Any, None]:
-        env, config, pictures = self._env, self._config, self._pictures
-        for block in count():
-            generator = self._streams.block("users", block)
-            gaps_s = generator.exponential(1.0 / config.benign_rate_per_s, 1024).tolist()
-            tenants = generator.integers(config.benign_tenants, size=1024).tolist()
-            rows = generator.integers(len(pictures.labels), size=1024).tolist()
-            for gap_s, tenant, row in zip(gaps_s, tenants, rows, strict=True):
-                yield env.timeout(gap_s)
-                if env.now >= config.horizon_s:
-                    return
-                traits = Traits(BENIGN, config.attackers + tenant)
-                self._door.send(Query(next(self._numbers), traits, pictures.pixels[row], self, row))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from simulator.errors import ConfigError
 from simulator.serving.tenants.config import LimitsConfig
-from simulator.serving.tenants.gate import Gate
+from simulator.serving.tenants.rate_limiter import RateLimiter
 
 
 @settings(max_examples=60, deadline=None)
@@ -22,12 +22,12 @@ from simulator.serving.tenants.gate import Gate
 def test_no_interval_sees_more_than_its_rate_and_a_burst(
     rate: float, burst: int, gaps: list[float]
 ) -> None:
-    gate, now_s, admitted = Gate(LimitsConfig(rate_per_s=rate, burst=burst)), 0.0, []
+    limiter, now_s, admitted = RateLimiter(LimitsConfig(rate_per_s=rate, burst=burst)), 0.0, []
     for gap in gaps:
         now_s += gap
-        wait_s = gate.wait_s(1, now_s)
+        wait_s = limiter.wait_s(1, now_s)
         if wait_s:
-            assert gate.wait_s(1, now_s + wait_s) == 0.0  # told the truth
+            assert limiter.wait_s(1, now_s + wait_s) == 0.0  # told the truth
             now_s += wait_s
         admitted.append(now_s)
     for first, start in enumerate(admitted):
@@ -37,17 +37,17 @@ def test_no_interval_sees_more_than_its_rate_and_a_burst(
 
 
 def test_tenants_do_not_share_a_bucket_nor_a_quota() -> None:
-    gate = Gate(LimitsConfig(rate_per_s=1.0, burst=1, quota=2))
-    assert [gate.wait_s(tenant, 0.0) for tenant in (1, 2)] == [0.0, 0.0]
-    assert gate.wait_s(1, 0.0) == pytest.approx(1.0)
-    assert gate.wait_s(1, 5.0) == 0.0
-    assert gate.wait_s(1, 50.0) == math.inf
-    assert gate.wait_s(2, 50.0) == 0.0
+    limiter = RateLimiter(LimitsConfig(rate_per_s=1.0, burst=1, quota=2))
+    assert [limiter.wait_s(tenant, 0.0) for tenant in (1, 2)] == [0.0, 0.0]
+    assert limiter.wait_s(1, 0.0) == pytest.approx(1.0)
+    assert limiter.wait_s(1, 5.0) == 0.0
+    assert limiter.wait_s(1, 50.0) == math.inf
+    assert limiter.wait_s(2, 50.0) == 0.0
 
 
 def test_without_a_limit_nothing_is_refused() -> None:
-    gate = Gate(LimitsConfig())
-    assert not any(gate.wait_s(0, 0.0) for _ in range(1000))
+    limiter = RateLimiter(LimitsConfig())
+    assert not any(limiter.wait_s(0, 0.0) for _ in range(1000))
 
 
 @pytest.mark.parametrize("wrong", [{"rate_per_s": 0.0}, {"burst": 0}, {"quota": 0}])
