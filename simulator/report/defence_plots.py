@@ -60,13 +60,13 @@ def plot_defence(frontier: Frontier, destination: Path | str) -> Path:
             _draw_frontier(axes, frontier, name, scale)
             axes.set_title(title)
             if name == "benign_p95_s":
-                axes.set_yscale("log")
+                _rise_by_factors(axes, scale * _least(frontier, name))
             elif name != "accuracy":
                 axes.set_ylim(0.0, _MOST.get(name))
         peace = frontier.peace.mean("benign_p95_s")
         if peace is not None:
             panels[4].axhline(1e3 * peace.value, color="#7a7a7a", linewidth=0.9, linestyle="-.")
-            panels[4].annotate("in peace", (0.98, 1e3 * peace.value), **_ABOVE)
+            panels[4].annotate("in peace", (0.98, 1e3 * peace.value), **_BELOW)
         if frontier.tried:
             _draw_variants(panels[6:], frontier)
         for axes in panels:
@@ -75,15 +75,32 @@ def plot_defence(frontier: Frontier, destination: Path | str) -> Path:
     return Path(destination)
 
 
-_ABOVE: dict[str, object] = {
+_BELOW: dict[str, object] = {
     "xycoords": ("axes fraction", "data"),
-    "xytext": (0, 2),
+    "xytext": (0, -9),
     "textcoords": "offset points",
     "ha": "right",
     "fontsize": 7,
     "color": "#7a7a7a",
 }
-"""Of the words on a line that crosses a panel."""
+"""Of the words below a line that crosses a panel."""
+
+
+def _least(frontier: Frontier, name: str) -> float:
+    """Return the least mean of a figure; 1 if no case has it."""
+    means = [interval.value for one in frontier.measured if (interval := one.mean(name))]
+    return min(means, default=1.0)
+
+
+def _rise_by_factors(axes: Axes, least: float) -> None:
+    """Let an axis rise by factors, from where a word fits below its least, with plain numbers."""
+    from matplotlib.ticker import LogLocator, NullFormatter  # noqa: PLC0415
+
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=0.6 * least)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _draw_frontier(axes: Axes, frontier: Frontier, name: str, scale: float) -> None:

@@ -139,7 +139,7 @@ def benign_figures(
 
 def llm_figures(times: Mapping[str, Floats]) -> Figures:
     """Return what users of the LLM beside saw, of `latencies.times_s`."""
-    found = {}
+    found: Figures = {}
     for latency in ("ttft", "tpot"):
         found |= _percentiles(f"llm_{latency}", times[f"{latency}_s"])
     return {name: value for name, value in found.items() if name in FIGURES}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -175,9 +175,10 @@ def _each(
     function: Callable[[Job], Found], jobs: Sequence[Job], workers: int, advance: Advance
 ) -> list[Found]:
     """Call a function on all jobs; return results in their order."""
-    found, results = [], map(function, jobs)
+    results: Iterator[Found] = map(function, jobs)
     if workers > 1 and jobs:
         results = in_processes(function, jobs, workers, _ready, ())
+    found = []
     for result in results:
         found.append(result)
         advance(1)
