@@ -27,6 +27,8 @@ setup_environment() {
     if [ ! -f "$stamp" ] || [ "$root/pyproject.toml" -nt "$stamp" ]; then
         echo "moesim: installing moesim$extras (once)" >&2
         "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e "$root$extras" >&2
+        # pip compiles what it copies; where nothing may write bytecode later, every run would wait.
+        "$venv/bin/python" -m compileall -q "$root/simulator"
         touch "$stamp"
     fi
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -45,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments = sys.argv[1:]
     try:
         code = _run(list(arguments))
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None: closed by whoever started us
+            sys.stdout.flush()
     except SystemExit as leaving:  # argparse and Hydra leave after --help and the like
         return int(leaving.code or EXIT_OK)
     except BrokenPipeError:
@@ -69,6 +71,9 @@ def _worded(error: BaseException) -> tuple[str, int]:
         return f"{error}\n{_BUG}", EXIT_BUG
     if isinstance(error, SimulatorError):
         return str(error), EXIT_REFUSED
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        _discard_output()
+        return f"cannot write: {error.strerror}. Free the disk.", EXIT_REFUSED
     traceback.print_exception(error)
     return f"unexpected {type(error).__name__}, see above.\n{_BUG}", EXIT_BUG
 

@@ -47,15 +47,15 @@ class InvariantError(SimulatorError):
     """A promise of the simulator to itself is broken."""
 
 
-def nearest(name: str, choices: Iterable[str]) -> str | None:
-    """Return the choice closest to ``name``, or None when nothing is close.
+def nearest(name: str, choices: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """Return the choice closest to ``name``, or None when nothing is as alike as the cutoff.
 
     Examples
     --------
     >>> nearest("h100", ["a100_sxm", "h100_sxm"])
     'h100_sxm'
     """
-    matches = difflib.get_close_matches(name.lower(), list(choices), n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(name.lower(), list(choices), n=1, cutoff=cutoff)
     return matches[0] if matches else None
 
 

@@ -10,41 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from simulator.commands.screen import screen
-from simulator.errors import ConfigError
 from simulator.trace.json_file import json_safe, write_json
-
-_OWNERS = {
-    "plan.json": "plan",
-    "sweep.json": "sweep",
-    "requests.parquet": "simulate",
-}
-"""Files that tell whose results a folder holds, and the command that wrote them."""
-
-
-def claim_folder(folder: Path, mark: str) -> None:
-    """Refuse a folder of files in which they would mix with those of another command.
-
-    Parameters
-    ----------
-    folder
-        Where files are to go; it need not be there.
-    mark
-        The file that tells a folder of the command that asks.
-
-    Raises
-    ------
-    ConfigError
-        If it is a file, or holds what another command found.
-    """
-    choose = "choose another folder with hydra.run.dir=FOLDER."
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{str(folder)!r} is a file; {choose}")
-    for other, command in _OWNERS.items():
-        if other != mark and (folder / other).exists():
-            raise ConfigError(
-                f"{str(folder)!r} holds results of moesim {command}, whose summary.json would be "
-                f"lost; {choose}"
-            )
 
 
 def finish(

@@ -16,6 +16,7 @@ from simulator.commands.settings import (
     groups,
     nearest_setting,
     option_named,
+    options_with,
     setting_names,
 )
 from simulator.errors import nearest
@@ -123,10 +124,10 @@ def _whole_key(error: BaseException, key: str) -> str:
 def _unknown_setting(found: Mapping[str, str]) -> str:
     key = found["key"]
     if any(name == key or name.startswith(f"{key}.") for name in setting_names()):
-        return (
-            f"{key} is not set by the options chosen, so there is nothing to change; add it with "
-            f"+{key}=VALUE."
-        )
+        group = key.partition(".")[0]
+        having = [] if group == "model" else options_with(key)  # a model is what it is
+        choose = f"choose {group}={', '.join(having)}" if having else f"add it with +{key}=VALUE"
+        return f"the options chosen do not have {key}; {choose}."
     if key.startswith("hydra."):
         return f"unknown setting {key!r}. All settings of Hydra: moesim simulate --cfg hydra"
     close = nearest_setting(key)

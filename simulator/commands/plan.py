@@ -130,7 +130,7 @@ def _check(overrides: Sequence[str]) -> None:
 
 def _run(settings: Settings, overrides: Sequence[str], folder: Path) -> int:
     # Slow to import, and `--help` does without.
-    from simulator.commands.findings import claim_folder  # noqa: PLC0415
+    from simulator.commands.folders import claim_folder  # noqa: PLC0415
     from simulator.hardware.prices import load_prices  # noqa: PLC0415
     from simulator.study.executors import open_executor  # noqa: PLC0415
     from simulator.study.plan.economics import with_costs  # noqa: PLC0415

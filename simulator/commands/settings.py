@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 
 from simulator.errors import nearest
-from simulator.quantities import data_names
+from simulator.quantities import data_names, read_data
 
 _CONF = "simulator.conf"
 
@@ -86,6 +86,33 @@ def option_named(option: str) -> str | None:
     'model'
     """
     return next((group for group in groups() if option in group_options(group)), None)
+
+
+def options_with(setting: str) -> list[str]:
+    """Return the options whose files have a setting that not all of their group have.
+
+    Examples
+    --------
+    >>> options_with("routing.popularity_sd"), options_with("slo.share")
+    (['sampled'], [])
+    >>> options_with("cluster.autoscaling.min_replicas")
+    ['autoscaled']
+    """
+    group, *path = setting.split(".")
+    if group not in groups():
+        return []
+    contents = {name: read_data(f"{_CONF}.{group}", name, group) for name in group_options(group)}
+    having = [name for name, content in contents.items() if _holds(content, path)]
+    return having if len(having) < len(contents) else []
+
+
+def _holds(content: typing.Any, path: list[str]) -> bool:
+    """Tell whether mappings within mappings have a key."""
+    for key in path:
+        if not isinstance(content, dict) or key not in content:
+            return False
+        content = content[key]
+    return True
 
 
 def nearest_setting(key: str) -> str | None:

@@ -80,9 +80,12 @@ class _Points:
         overrides: Any = OmegaConf.to_container(point.overrides.task)  # may hold "${...}": as is
         self._seen.append(overrides)
         try:
-            from simulator.commands.job import run  # noqa: PLC0415 - slow, and help does without
+            # Slow, and help does without.
+            from simulator.commands.job import run  # noqa: PLC0415
+            from simulator.report.own_options import own_options  # noqa: PLC0415
 
-            run(composed, Path(point.runtime.output_dir), overrides)
+            words = [*own_options(point.runtime.config_sources), *overrides]
+            run(composed, Path(point.runtime.output_dir), words)
         except Exception as error:
             if os.getpid() != self._home:  # a launcher's worker: Hydra carries it home
                 raise

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from simulator.commands.folders import check_folder
 from simulator.commands.words import Words, help_text, read_words
 from simulator.errors import ConfigError, unknown
 
@@ -74,5 +75,6 @@ def run_subject(command: str, subjects: Mapping[str, Subject], words: Sequence[s
         sys.stdout.write(help_text(called, module.PURPOSE, module.Settings, module.EXAMPLES))
         return 0
     read: Words[Any] = read_words(rest, module.Settings, called)
+    check_folder(read.folder)
     module.run(read.settings, read.folder)
     return 0

@@ -89,7 +89,7 @@ def _check(overrides: Sequence[str]) -> None:
 
 def _run(settings: Settings, overrides: list[str], folder: Path | None, words: str) -> None:
     # Slow to import, and `--help` does without.
-    from simulator.commands.findings import claim_folder  # noqa: PLC0415
+    from simulator.commands.folders import claim_folder  # noqa: PLC0415
     from simulator.report.progress import progress  # noqa: PLC0415
     from simulator.study.executors import open_executor  # noqa: PLC0415
     from simulator.study.sweep.reading import SWEEP  # noqa: PLC0415

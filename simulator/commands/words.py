@@ -13,10 +13,13 @@ from typing import Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 import yaml
 
-from simulator.errors import ConfigError, SimulatorError, unknown
+from simulator.errors import ConfigError, SimulatorError, nearest, unknown
 from simulator.mapping import from_mapping
 
 T = TypeVar("T")
+
+_MISSPELT = 0.75
+"""Likeness from which on a word is taken for a slip of another."""
 
 RUN_FOLDER = "hydra.run.dir"
 """The word that sets the folder of the files, as for ``moesim simulate``."""
@@ -127,11 +130,16 @@ def check_group(word: str, schema: type, command: str, *sections: str) -> None:
     ConfigError
         If it is unknown.
     """
-    from simulator.commands.settings import groups  # noqa: PLC0415 - `--help` does without
+    # `--help` does without.
+    from simulator.commands.settings import groups, nearest_setting, setting_names  # noqa: PLC0415
 
     key = word.partition("=")[0].lstrip("+~")
     if key.isidentifier() and key not in {*groups(), "title", *sections}:
         known = [*(field.name for field in fields(schema)), RUN_FOLDER, *groups(), "title"]
+        of_scenario = key in {name.rpartition(".")[2] for name in setting_names()}
+        if of_scenario and nearest(key, known, cutoff=_MISSPELT) is None:
+            meant = f"Did you mean {nearest_setting(key)}?"
+            raise ConfigError(f"unknown setting {key!r} in {word}. {meant} {_try(command)}")
         raise ConfigError(f"{unknown('setting', key, known, word)} {_try(command)}")
 
 

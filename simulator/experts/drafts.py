@@ -9,6 +9,7 @@ code to noise, an assumption that says so.
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -65,7 +66,9 @@ class DraftView:
             np.put_along_axis(members, chosen.astype(np.int64), 1.0, axis=1)
             code[:, layer] = members @ directions[layer]
         code /= np.sqrt(pool.top_k)
-        noise = streams.block("draft noise", tokens).standard_normal(code.shape)
+        # Routes have noise of their own: that of training never comes back where they are served.
+        own = zlib.crc32(np.sort(pool.chosen, axis=-1).tobytes())  # whatever order a token's have
+        noise = streams.block("draft noise", own).standard_normal(code.shape)
         return (code + self.noise_sd * noise).reshape(tokens, -1)
 
 

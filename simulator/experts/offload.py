@@ -141,8 +141,9 @@ class ExpertStore:
 
     def _prefetch(self, scores: Floats) -> Mask:
         """Return the missing experts of the highest scores above zero, one mask per layer."""
+        wanted = np.where(self._resident, 0.0, scores)
         if not self._pinned:
-            asked = bool((scores > 0.0).any())
+            asked = bool((wanted > 0.0).any())
             self._room = self._capacity + (0 if asked else self._slots)
             if asked:
                 self._keep(self._resident)

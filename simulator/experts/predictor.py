@@ -9,6 +9,7 @@ tokens.
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,10 @@ from simulator.models.architecture import Architecture, experts_of
 
 Floats = NDArray[np.float64]
 
-_SCALARS = ("layers", "experts", "top_k", "size", "noise_sd", "seed", "recorded")
-_LIMITS = ("least_chance", "most_distinct")
+_LEAST = {"layers": 1, "experts": 1, "top_k": 1, "size": 1, "seed": 0, "recorded": 0}
+_LEAST_REAL = {"noise_sd": 0.0, "most_distinct": 0.0}
 _PARAMETERS = ("p0", "p1", "p2", "p3")
-"""What a file holds beside the parameters ``p0`` to ``p3``."""
+"""What a file holds: whole numbers and others, with their least values, and parameters."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +45,6 @@ class ExpertPredictor:
         What features are where routes bring none; its size is d in any case.
     recorded
         Whether it was trained on features that routes brought, the same d for all layers.
-    least_chance
-        Experts of a smaller chance to be needed are not brought: what is brought in vain delays
-        what is waited for.
     most_distinct
         Sum of these chances, mean over layers, from which prefetching no longer pays: the
         prefetcher is off there. inf: never.
@@ -58,7 +56,6 @@ class ExpertPredictor:
     top_k: int
     view: DraftView
     recorded: bool = False
-    least_chance: float = 0.5
     most_distinct: float = np.inf
 
     def needed(self, features: Floats) -> Floats:
@@ -69,19 +66,34 @@ class ExpertPredictor:
         features
             Of the tokens of the step, as `features_of` returns them; a token at least.
         """
-        logits = self.logits(features)
-        chances = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        chances *= self.top_k / chances.sum(axis=-1, keepdims=True)
-        needed: Floats = 1.0 - np.prod(1.0 - np.minimum(chances, 1.0), axis=0)
+        spared = self._chances(features)
+        np.subtract(1.0, spared, out=spared)
+        needed: Floats = 1.0 - spared.prod(axis=1)
         return needed
 
-    def logits(self, features: Floats) -> Floats:
-        """Return what the networks show, shape (tokens, layers, E); arguments as in `needed`."""
+    def chances(self, features: Floats) -> Floats:
+        """Return the chance that each token picks each expert, shape (tokens, layers, E).
+
+        Parameters
+        ----------
+        features
+            As in `needed`.
+        """
+        return self._chances(features).transpose(1, 0, 2)
+
+    def _chances(self, features: Floats) -> Floats:
+        """Return `chances`, of shape (layers, tokens, E); asked at every step, so in place."""
         hidden, hidden_biases, out, out_biases = self.parameters
         blocks = features.reshape(len(features), -1, self.view.size).transpose(1, 0, 2)
-        shown = np.maximum(blocks @ hidden + hidden_biases[:, None], 0.0)
-        logits: Floats = shown @ out + out_biases[:, None]
-        return logits.transpose(1, 0, 2)
+        shown = blocks @ hidden
+        shown += hidden_biases[:, None]
+        np.maximum(shown, 0.0, out=shown)
+        chances: Floats = shown @ out
+        chances += out_biases[:, None]
+        chances -= chances.max(axis=-1, keepdims=True)
+        np.exp(chances, out=chances)
+        chances *= self.top_k / chances.sum(axis=-1, keepdims=True)
+        return np.minimum(chances, 1.0, out=chances)
 
     def features_of(self, pool: RoutePool) -> Floats:
         """Return what the drafter sees of every token of a pool, shape (tokens, layers * d).
@@ -108,8 +120,7 @@ class ExpertPredictor:
         """Write it to a file of numpy (``.npz``), and return the path."""
         own = {"layers": self.layers, "experts": self.experts, "top_k": self.top_k}
         own |= {"size": self.view.size, "seed": self.view.seed, "recorded": self.recorded}
-        floats = {"noise_sd": self.view.noise_sd}
-        floats |= {name: getattr(self, name) for name in _LIMITS}
+        floats = {"noise_sd": self.view.noise_sd, "most_distinct": self.most_distinct}
         parameters = {f"p{index}": one for index, one in enumerate(self.parameters)}
         beside = path.with_suffix(".part.npz")
         np.savez(beside, **{**parameters, **own, **floats})  # type: ignore[arg-type]
@@ -126,32 +137,43 @@ def load_predictor(path: Path | str) -> ExpertPredictor:
         If the file cannot be read, or is no predictor.
     """
     try:
+        # Of a file with a single array numpy returns just that: a TypeError.
         with np.load(path, allow_pickle=False) as found:
             data: dict[str, Any] = {name: found[name] for name in found.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"experts.offload.predictor={path} is no predictor: {error}. Train one: moesim study "
             f"prefetch."
         ) from error
-    lacks = [name for name in (*_SCALARS, *_LIMITS, *_PARAMETERS) if name not in data]
+    lacks = [name for name in (*_LEAST, *_LEAST_REAL, *_PARAMETERS) if name not in data]
     if lacks:
         raise DataError(
             f"experts.offload.predictor={path} lacks {', '.join(lacks)}; train one: moesim study "
             f"prefetch."
         )
-    view = DraftView(int(data["size"]), float(data["noise_sd"]), int(data["seed"]))
+    whole = {name: int(_scalar(data[name], name, "ib", low, path)) for name, low in _LEAST.items()}
+    real = {name: _scalar(data[name], name, "fi", low, path) for name, low in _LEAST_REAL.items()}
     predictor = ExpertPredictor(
         tuple(data[name] for name in _PARAMETERS),
-        layers=int(data["layers"]),
-        experts=int(data["experts"]),
-        top_k=int(data["top_k"]),
-        view=view,
-        recorded=bool(data["recorded"]),
-        least_chance=float(data["least_chance"]),
-        most_distinct=float(data["most_distinct"]),
+        layers=whole["layers"],
+        experts=whole["experts"],
+        top_k=whole["top_k"],
+        view=DraftView(whole["size"], real["noise_sd"], whole["seed"]),
+        recorded=bool(whole["recorded"]),
+        most_distinct=real["most_distinct"],
     )
-    _check_sizes(predictor, path)
+    _check_parameters(predictor, path)
     return predictor
+
+
+def _scalar(found: NDArray[Any], name: str, kinds: str, least: float, path: Path | str) -> float:
+    """Return a number of the file; NaN, and what lies below the least, is refused."""
+    if found.shape or found.dtype.kind not in kinds or not float(found) >= least:
+        raise DataError(
+            f"experts.offload.predictor={path}: {name}={found} must be a number of {least} or "
+            f"more; train it anew: moesim study prefetch."
+        )
+    return float(found)
 
 
 def check_predictor(predictor: ExpertPredictor, arch: Architecture, path: str) -> None:
@@ -173,8 +195,8 @@ def check_predictor(predictor: ExpertPredictor, arch: Architecture, path: str) -
         )
 
 
-def _check_sizes(predictor: ExpertPredictor, path: Path | str) -> None:
-    """Refuse parameters that do not fit together."""
+def _check_parameters(predictor: ExpertPredictor, path: Path | str) -> None:
+    """Refuse parameters that do not fit together, or are no finite numbers."""
     layers, experts, size = predictor.layers, predictor.experts, predictor.view.size
     shapes = [one.shape for one in predictor.parameters]
     units = shapes[0][-1] if shapes[0] else 0
@@ -184,4 +206,9 @@ def _check_sizes(predictor: ExpertPredictor, path: Path | str) -> None:
             f"experts.offload.predictor={path}: parameters of shapes {shapes} do not lead from "
             f"{size} features to {experts} experts in {layers} layers; train it anew: moesim study "
             f"prefetch."
+        )
+    if any(one.dtype.kind != "f" or not np.isfinite(one).all() for one in predictor.parameters):
+        raise DataError(
+            f"experts.offload.predictor={path}: parameters must be finite numbers; train it anew: "
+            f"moesim study prefetch."
         )

@@ -74,7 +74,9 @@ def write_routes(pool: RoutePool, model: str, path: Path) -> None:
         column = pa.array(lists + [[]] * (tokens * (layers - 1)), pa.list_(pa.float64()))
         table = table.append_column(FEATURES, column)
     metadata = {"model": model, "experts": str(pool.experts)}
-    pq.write_table(table.replace_schema_metadata(metadata), path)
+    beside = path.with_suffix(".part")
+    pq.write_table(table.replace_schema_metadata(metadata), beside)
+    beside.replace(path)
 
 
 def read_routes(path: Path | str, arch: Architecture) -> RoutePool:
@@ -106,13 +108,20 @@ def read_routes(path: Path | str, arch: Architecture) -> RoutePool:
     return RoutePool(experts, narrow.reshape(arch.moe_layers, len(token), -1), lengths, features)
 
 
+def brings_features(path: Path | str) -> bool:
+    """Tell whether a file of routes has what a drafter saw; no, where it cannot be read."""
+    try:
+        return FEATURES in pq.read_schema(path).names
+    except (OSError, pa.ArrowException):
+        return False
+
+
 def _features(table: pa.Table, rows: Ints, path: Path | str) -> NDArray[np.float64] | None:
     """Return what a drafter saw of each token, shape (tokens, d); None without the column."""
     if FEATURES not in table.column_names:
         return None
     kind = table[FEATURES].type
-    lists = pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
-    if not lists or not (
+    if not _is_list(kind) or not (
         pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)
     ):
         raise DataError(
@@ -127,6 +136,12 @@ def _features(table: pa.Table, rows: Ints, path: Path | str) -> NDArray[np.float
             f"are no finite numbers; each token needs the same number of them."
         )
     return np.asarray(values.reshape(len(rows), -1))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    """Tell whether a column holds lists of any of Arrow's kinds."""
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(is_one(kind) for is_one in lists)
 
 
 def _by_layer(key: Ints, layers: int, path: Path | str) -> Ints:
@@ -156,8 +171,7 @@ def _check_column(column: pa.ChunkedArray, key: str, path: Path | str) -> None:
     kind, form = column.type, "integers"
     if key == "experts":
         form = "lists of integers"
-        lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-        kind = kind.value_type if any(is_one(kind) for is_one in lists) else None
+        kind = kind.value_type if _is_list(kind) else None
     if kind is None or not pa.types.is_integer(kind):
         raise DataError(f"{path}: the column {key} holds {column.type}; it must hold {form}.")
     gaps = column.null_count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 
@@ -46,9 +47,16 @@ class BalancedCurve:
         spread = active * self._shape.expert_parallel / self._shape.top_k
         memory = self._at(self._memory, spread, self._ends[2:])
         total = self._at(self._measured, tokens, self._ends[:2])
-        base = self._at(self._memory, min(tokens, self._knee), self._ends[2:])
-        seconds = memory.seconds + max(0.0, total.seconds - base.seconds)
+        base_s = self._all_touched_s
+        if tokens < self._knee:
+            base_s = self._at(self._memory, tokens, self._ends[2:]).seconds
+        seconds = memory.seconds + max(0.0, total.seconds - base_s)
         return Timing(seconds, weaker(memory.kind, total.kind))
+
+    @cached_property
+    def _all_touched_s(self) -> float:
+        """M(E / K): what any step of more tokens is compared with."""
+        return self._at(self._memory, self._knee, self._ends[2:]).seconds
 
     def _at(self, grid: LogGrid, tokens: float, ends: tuple[float, ...]) -> Timing:
         if self._first <= tokens <= self._last:

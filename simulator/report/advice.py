@@ -253,7 +253,7 @@ def _suggestion(summary: Json) -> str:
     override, terms = next_override(summary), summary.get("decomposition") or {}
     promised = terms.get("best_speedup")
     if override == f"speculation.gamma={terms.get('best_gamma')}" and promised is not None:
-        return f"Try {override}: the closed form promises {promised:.2f}x at this batch."
+        return _promise(override, promised, terms.get("speedup"))
     if override == MORE_REPLICAS or (_overloaded(summary) and not _equal_replicas(summary)):
         return _relief(summary)
     if override == FIXED_LENGTH:
@@ -263,6 +263,16 @@ def _suggestion(summary: Json) -> str:
     if promised is not None and promised <= 1:
         return "By the closed form no draft length pays at this batch."
     return "Try other draft lengths."
+
+
+def _promise(override: str, promised: float, now: float | None) -> str:
+    """Say what another draft length promises, and if that is next to nothing, that it is."""
+    if now is not None and 1 < promised < (1 + MATERIAL) * now:
+        return (
+            f"By the closed form no draft length does much better at this batch: "
+            f"{promised:.2f}x with {override}, {now:.2f}x here."
+        )
+    return f"Try {override}: the closed form promises {promised:.2f}x at this batch."
 
 
 def _relief(summary: Json) -> str:

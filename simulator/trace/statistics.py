@@ -46,6 +46,17 @@ def value_of(interval: Interval | None) -> float | None:
     return None if interval is None else interval.value
 
 
+def upper(interval: Interval) -> float:
+    """Return the upper bound, or the estimate where a single replication gives none.
+
+    Examples
+    --------
+    >>> upper(Interval(1.0, 0.8, 1.2)), upper(Interval(1.0, None, None))
+    (1.2, 1.0)
+    """
+    return interval.value if interval.high is None else interval.high
+
+
 def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
     """Mean of independent values with Student's t interval, m -+ t(n - 1) s / sqrt(n).
 
@@ -105,6 +116,40 @@ def paired_ratio(
         return None
     log = mean_interval(logs, confidence)
     return Interval(math.exp(log.value), _exp(log.low), _exp(log.high))
+
+
+def ratio_of_means(
+    numerators: Sequence[float], denominators: Sequence[float], confidence: float = CONFIDENCE
+) -> Interval | None:
+    """Mean over mean of paired values, with the t interval of its linear form (delta method).
+
+    Other than a mean of ratios it holds where some of the values are zero.
+
+    Parameters
+    ----------
+    numerators, denominators
+        One value per replication, in the same order.
+    confidence
+        Coverage, in (0, 1).
+
+    Returns
+    -------
+    Interval or None
+        ``r = mean(a) / mean(b)`` and the interval of the mean of ``a - r b`` over ``mean(b)``
+        around it; None if all denominators are zero.
+
+    Examples
+    --------
+    >>> ratio_of_means([1.0, 0.0], [2.0, 0.0])
+    Interval(value=0.5, low=0.5, high=0.5)
+    """
+    above, below = (np.asarray(one, dtype=np.float64) for one in (numerators, denominators))
+    mean = float(below.mean())
+    if not mean:
+        return None
+    ratio = float(above.mean()) / mean
+    spread = mean_interval((ratio + (above - ratio * below) / mean).tolist(), confidence)
+    return Interval(ratio, spread.low, spread.high)
 
 
 def paired_difference(

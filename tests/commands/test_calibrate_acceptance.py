@@ -109,7 +109,10 @@ def test_what_weakens_the_figures_is_said(calibrate):
     ("words", "said"),
     [
         ([], "metrics=FILE is missing"),
-        (["metrics=nowhere.txt"], "'nowhere.txt' not found. Save one: curl"),
+        (
+            ["metrics=nowhere.txt"],
+            "'nowhere.txt' not found. Did you mean 'page.txt'? Save one: curl",
+        ),
         (["metric=a.txt"], "Did you mean 'metrics'?"),
         (["metrics=page.txt", "model=n"], "unknown model 'n' in page.txt"),
     ],
@@ -126,4 +129,4 @@ def test_a_folder_that_cannot_be_written_is_refused(calibrate, tmp_path):
     (tmp_path / "run").write_text("in the way")
     code, _, err = calibrate(server(100, (60,)))
     assert code == 2
-    assert "cannot write into" in err
+    assert "is a file; choose another folder" in err

@@ -21,10 +21,13 @@ CASES = {
     "setting of hydra": (["hydra.foo=1"], ["'hydra.foo'", "moesim simulate --cfg hydra"]),
     "inside a mapping": (["model={a:1}"], ["'model.a'"]),
     "below a leaf": (["speculation.gamma.x=3"], ["'speculation.gamma.x'", "speculation.gamma?"]),
-    "absent setting": (["workload.concurrency=4"], ["+workload.concurrency=VALUE"]),
+    "absent setting": (
+        ["workload.concurrency=4"],
+        ["do not have workload.concurrency; choose workload=fixed_batch, trace."],
+    ),
     "absent section": (
         ["model=opt_30b", "model.moe.top_k=2"],
-        ["model.moe.top_k is not set", "+model.moe.top_k=VALUE"],
+        ["do not have model.moe.top_k", "+model.moe.top_k=VALUE"],
     ),
     "typo below an absent section": (
         ["model=opt_30b", "model.moe.topk=2"],

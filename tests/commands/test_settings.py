@@ -3,6 +3,7 @@ from simulator.commands.settings import (
     groups,
     nearest_setting,
     option_named,
+    options_with,
     setting_names,
 )
 from simulator.quantities import read_data
@@ -49,3 +50,9 @@ def test_last_part_counts_more_than_likeness():
 def test_an_option_leads_to_its_group():
     assert option_named("h100_sxm") == "hardware"
     assert option_named("nothing") is None
+
+
+def test_a_setting_that_all_options_have_belongs_to_none():
+    assert options_with("speculation.gamma") == []
+    assert options_with("experts.offload.policy") == ["offloaded"]
+    assert options_with("nothing.at_all") == []

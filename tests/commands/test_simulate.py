@@ -169,7 +169,8 @@ def test_a_model_of_ones_own(simulate, tmp_path):
     (tmp_path / "mine" / "model" / "toy.yaml").write_text(TOY)
     code, out, _ = simulate("--config-dir=mine", "model=toy")
     assert code == 0
-    assert "Toy model" in out
+    assert out.startswith("Toy model on ")
+    assert "Next: moesim simulate -m --config-dir=mine run.requests=20 " in out
 
 
 def test_a_model_on_the_search_path(simulate, tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from simulator.commands.folders import check_folder
 from simulator.commands.words import help_text, read_words
 from simulator.errors import ConfigError
 
@@ -81,3 +82,17 @@ def test_a_bare_word_and_words_passed_on():
     text = help_text("toy", "It toys.", Loose, ())
     assert text.startswith("usage: moesim toy WHAT [key=value ...]")
     assert "run.SETTING=VALUE" in text
+
+
+@pytest.mark.parametrize("word", ["hydra.run.dir=file", "hydra.run.dir=file/below"])
+def test_a_folder_that_cannot_be_is_refused_before_anything_runs(moesim, empty_folder, word):
+    (empty_folder / "file").touch()
+    code, out, err = moesim("validate", "kernels", word)
+    assert (code, out) == (2, "")
+    assert "file' is a file; choose another folder with hydra.run.dir=FOLDER." in err
+
+
+def test_a_folder_without_permission_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)  # root may do anything
+    with pytest.raises(ConfigError, match=r"no permission to write into '.*'; choose another"):
+        check_folder(tmp_path / "runs" / "mine")

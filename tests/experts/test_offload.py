@@ -93,10 +93,20 @@ def test_prefetched_experts_are_the_best_missing_ones_and_last_for_one_step():
     assert (fourth.missing.tolist(), fourth.prefetched.tolist()) == ([1], [0])
 
 
+class All:
+    """A prefetcher that wants every expert of every layer."""
+
+    def __init__(self, resident):
+        self._all = np.ones(resident.shape)
+
+    def scores(self, before, drafts):
+        return self._all
+
+
 def test_a_step_costs_the_same_calls_however_many_layers_and_experts():
     def calls(layers, experts):
         resident = popular_first(experts // 2, layers, experts)
-        store = ExpertStore(resident, LRU, prefetcher=LastToken(experts), prefetch_slots=2)
+        store = ExpertStore(resident, LRU, prefetcher=All(resident), prefetch_slots=2)
         chosen = np.random.default_rng(0).integers(experts, size=(layers, 32))
         store.step(chosen)
         seen = []
@@ -129,3 +139,13 @@ def test_settings_without_sense_are_refused(settings, words):
 def test_an_unknown_prefetcher_names_the_nearest():
     with pytest.raises(ConfigError, match="Did you mean 'last_token'"):
         PREFETCHERS.get("last_tokens")
+
+
+def test_where_all_that_is_wanted_is_there_no_room_is_given_up():
+    class First:
+        def scores(self, before, drafts):
+            return np.array([[1.0, 0.0, 0.0, 0.0]])
+
+    store = ExpertStore(popular_first(2, 1, 4), LRU, prefetcher=First(), prefetch_slots=1)
+    store.step(np.array([[0, 1, 2]]))
+    assert store.resident.sum() == 3  # the last used keep the slot

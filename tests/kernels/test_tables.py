@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from simulator.errors import TableError
 from simulator.hardware.gpu import load_gpu
 from simulator.kernels import measured as module
+from simulator.kernels.loggrid import LogGrid
+from simulator.kernels.measured import MeasuredTables as Tables
 from simulator.kernels.schema import OPERATORS, PACKAGE, content_hash, read_table
 from simulator.kernels.tables import ExpertShape, KernelTables
 from simulator.kernels.timing import Timing, weaker
@@ -223,6 +225,39 @@ def test_latent_prefill_grows_by_chunks():
     whole = A100.latent_prefill_attention(0, 8192, 16).seconds
     parts = [A100.latent_prefill_attention(s, s + 2048, 16).seconds for s in range(0, 8192, 2048)]
     assert sum(parts) == pytest.approx(whole, rel=0.05)
+
+
+# ---- what a question costs, by counts
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Count the calls of a method, without changing what it does."""
+
+    def count(owner, name):
+        calls, method = [], getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *words: calls.append(words) or method(*words))
+        return calls
+
+    return count
+
+
+def test_which_table_answers_is_settled_once(counted):
+    tables, calls, counts = KernelTables.load(load_gpu("a100_sxm")), counted(Tables, "holds"), []
+    for tokens in (16, 17, 18):
+        tables.gemm(tokens, 2048, 2048, "bfloat16")
+        tables.experts(tokens, 64, ExpertShape(128, 8, 2048, 768, 1), "bfloat16")
+        tables.decode_attention(tokens, 900, 4, 32, 4, 128)
+        counts.append(len(calls))
+    assert 0 < counts[0] == counts[1] == counts[2]
+
+
+def test_experts_read_two_curves_once_all_are_touched(counted):
+    shape, calls = ExpertShape(128, 8, 2048, 768, 1), counted(LogGrid, "at")
+    A100.experts(100, 64, shape, "bfloat16")
+    calls.clear()
+    A100.experts(200, 64, shape, "bfloat16")
+    assert len(calls) == 2
 
 
 # ---- timings

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.errors import ConfigError
 
 if TYPE_CHECKING:
-    from simulator.study.prefetch.study import PrefetchStudy, Task
+    from simulator.study.prefetch.question import Question
+    from simulator.study.prefetch.study import PrefetchStudy
+    from simulator.study.prefetch.task import Task
 
 PURPOSE = """\
 Keep experts in host memory, let a predictor look at the draft tokens, and bring
@@ -18,13 +21,14 @@ what it expects before the step is verified. Then the workload changes, and cold
 experts turn hot. Trains the predictor with cross-entropy, an AUC loss, a memory
 bank of tail experts and the usual baselines, on drawn routes or on yours, and
 says what each is worth before and after. With model= it also serves in the
-event simulator, and finds the batch beyond which prefetching is useless. A
-minute; some ten with model=."""
+event simulator, and finds the batch from which on prefetching is useless. A
+minute; some fifteen with model=."""
 
 EXAMPLES = (
     "study prefetch",
     "study prefetch seeds=10 gamma=5 resident=6 slots=4",
-    "study prefetch model=gpt_oss_20b slots=4 hardware=l40",
+    "study prefetch model=gpt_oss_20b slots=4",
+    "study prefetch model=gpt_oss_20b slots=4 trace=mine.parquet",
     "study prefetch canvases=true",
 )
 
@@ -39,34 +43,61 @@ class Settings:
     shifted: str | None = field(
         default=None, metadata={"help": "routes after the change (default: experts swapped)"}
     )
-    model: str | None = field(default=None, metadata={"help": "also serve this model"})
-    hardware: str = field(default="gb200", metadata={"help": "GPU that serves it"})
+    model: str | None = field(default=None, metadata={"help": "learn for this model, and serve it"})
+    hardware: str | None = field(
+        default=None, metadata={"help": "GPU that serves it (default: gb200)"}
+    )
     link: float | None = field(
         default=None, metadata={"help": "host link, bytes/s (default: the GPU's)"}
     )
     resident: int = field(default=8, metadata={"help": "experts of a layer on the GPU"})
     slots: int = field(default=2, metadata={"help": "experts of a layer prefetched for a step"})
     gamma: int = field(default=3, metadata={"help": "draft tokens"})
-    experts: int = field(default=32, metadata={"help": "experts of the small instance"})
-    top_k: int = field(default=1, metadata={"help": "experts of a token there"})
-    popularity_sd: float = field(default=1.3, metadata={"help": "skew of the experts (assumed)"})
-    sequences: int = field(default=256, metadata={"help": "sequences to learn from"})
-    tokens: int = field(default=32, metadata={"help": "tokens of each"})
-    view_size: int = field(default=16, metadata={"help": "features that a drafter sees a layer"})
-    view_noise: float = field(default=0.7, metadata={"help": "noise on each (assumed)"})
+    experts: int | None = field(
+        default=None, metadata={"help": "experts, without model= (default: 32)"}
+    )
+    top_k: int | None = field(
+        default=None, metadata={"help": "experts of a token, without model= (default: 1)"}
+    )
+    popularity_sd: float | None = field(
+        default=None, metadata={"help": "skew of drawn experts (default: 1.3, assumed)"}
+    )
+    sequences: int | None = field(
+        default=None, metadata={"help": "drawn sequences to learn from (default: 256)"}
+    )
+    tokens: int | None = field(default=None, metadata={"help": "tokens of each (default: 32)"})
+    view_size: int | None = field(
+        default=None, metadata={"help": "features that a drafter sees a layer (default: 16)"}
+    )
+    view_noise: float | None = field(
+        default=None, metadata={"help": "noise on each (default: 1.5, assumed)"}
+    )
     recipes: tuple[str, ...] = field(
         default=(), metadata={"help": "what is compared, with ce (default: all six)"}
     )
-    auc_weight: float = field(default=4.0, metadata={"help": "lambda of the AUC loss"})
-    bank_per_class: int = field(default=5, metadata={"help": "items kept of a tail expert (S_M)"})
-    bank_retrieved: float = field(default=0.3, metadata={"help": "share of the missing pasted"})
-    steps: int = field(default=300, metadata={"help": "batches of training, small instance"})
+    auc_weight: float | None = field(
+        default=None, metadata={"help": "lambda of the AUC loss (default: 4)"}
+    )
+    bank_per_class: int | None = field(
+        default=None, metadata={"help": "items kept of a tail expert, S_M (default: 5)"}
+    )
+    bank_retrieved: float | None = field(
+        default=None, metadata={"help": "share of the missing pasted, R_S (default: 0.3)"}
+    )
+    steps: int | None = field(
+        default=None, metadata={"help": "batches of training (default: 300; 150 with model=)"}
+    )
     seeds: int = field(default=5, metadata={"help": "repetitions"})
     first_seed: int = field(default=0, metadata={"help": "seed of the first"})
-    batches: tuple[int, ...] = field(
-        default=(1, 2, 4, 8, 16), metadata={"help": "users, with model="}
+    hand_over: str | None = field(
+        default=None, metadata={"help": "recipe to hand over (default: ce_auc_bank, or ce)"}
     )
-    replications: int = field(default=2, metadata={"help": "runs of each arm, with model="})
+    batches: tuple[int, ...] = field(
+        default=(), metadata={"help": "users to begin with (default: 1,2,4,8,16)"}
+    )
+    replications: int | None = field(
+        default=None, metadata={"help": "runs of each arm (default: 4)"}
+    )
     canvases: bool = field(default=False, metadata={"help": "also the task on digits"})
     workers: int | None = field(
         default=None, metadata={"help": "processes (default: one per core)"}
@@ -86,6 +117,25 @@ class Settings:
             )
         if self.shifted is not None and self.trace is None:
             raise ConfigError(f"shifted={self.shifted} needs trace=, the routes before the change.")
+        for key, why in self._without_effect():
+            value = getattr(self, key)
+            if value not in (None, ()):
+                raise ConfigError(f"{key}={value} has no effect {why}; leave it out.")
+
+    def _without_effect(self) -> Iterator[tuple[str, str]]:
+        """Yield settings that nothing reads here, and why."""
+        if self.model is None:
+            served = ("hardware", "link", "hand_over", "batches", "replications")
+            yield from ((key, "without model=, which is what is served") for key in served)
+        else:
+            yield from ((key, f"with model={self.model}") for key in ("experts", "top_k"))
+        if self.trace is not None:
+            drawn = ("popularity_sd", "sequences", "tokens")
+            yield from ((key, "with trace=, whose routes are read") for key in drawn)
+        parts = {"auc": ("auc_weight",), "bank": ("bank_per_class", "bank_retrieved")}
+        for part, keys in parts.items():
+            if self.recipes and not any(part in name for name in self.recipes):
+                yield from ((key, f"with recipes={','.join(self.recipes)}") for key in keys)
 
 
 def run(settings: Settings, folder: Path) -> None:
@@ -113,45 +163,72 @@ def run(settings: Settings, folder: Path) -> None:
 
 def _task(settings: Settings) -> Task:
     """Put the settings where they belong, which checks them."""
-    from dataclasses import replace  # noqa: PLC0415
+    from simulator.experts.recorded import brings_features  # noqa: PLC0415
+    from simulator.study.prefetch.task import Task  # noqa: PLC0415
 
-    from simulator.study.prefetch.bank import BankSettings  # noqa: PLC0415
-    from simulator.study.prefetch.losses import RECIPES  # noqa: PLC0415
-    from simulator.study.prefetch.replay import Room  # noqa: PLC0415
-    from simulator.study.prefetch.shift import LONG_TAIL, Question  # noqa: PLC0415
-    from simulator.study.prefetch.study import Task  # noqa: PLC0415
-    from simulator.study.prefetch.training import Effort  # noqa: PLC0415
-
-    question = Question(
-        archetype=replace(
-            LONG_TAIL,
-            experts=settings.experts,
-            top_k=settings.top_k,
-            popularity_sd=settings.popularity_sd,
-        ),
-        sequences=settings.sequences,
-        tokens=settings.tokens,
-        view_size=settings.view_size,
-        view_noise=settings.view_noise,
-        gamma=settings.gamma,
-        room=Room(settings.resident, settings.slots),
-        recipes=settings.recipes or RECIPES,
-        auc_weight=settings.auc_weight,
-        bank=BankSettings(settings.bank_per_class, settings.bank_retrieved),
-        effort=Effort(steps=settings.steps),
-        seeds=settings.seeds,
-        first_seed=settings.first_seed,
-    )
+    question = _question(settings)
+    if settings.trace is not None and brings_features(settings.trace):
+        for key in ("view_size", "view_noise"):
+            if getattr(settings, key) is not None:
+                raise ConfigError(
+                    f"{key}={getattr(settings, key)} has no effect with trace={settings.trace}, "
+                    f"which brings features; leave it out."
+                )
+    served = {
+        "hardware": settings.hardware,
+        "batches": settings.batches or None,
+        "replications": settings.replications,
+    }
     return Task(
         question=question,
         model=settings.model,
+        hand_over=settings.hand_over or _handed_over(question.recipes),
         trace=None if settings.trace is None else Path(settings.trace),
         shifted=None if settings.shifted is None else Path(settings.shifted),
-        hardware=settings.hardware,
         link_bytes_per_s=settings.link,
-        view_size=settings.view_size,
-        batches=settings.batches,
-        replications=settings.replications,
         canvases=settings.canvases,
         workers=settings.workers or os.cpu_count() or 1,
+        **_given(served),
     )
+
+
+def _question(settings: Settings) -> Question:
+    from simulator.models.architecture import experts_of  # noqa: PLC0415
+    from simulator.models.catalog import load_architecture  # noqa: PLC0415
+    from simulator.study.prefetch.losses import RECIPES  # noqa: PLC0415
+    from simulator.study.prefetch.question import LONG_TAIL, Question  # noqa: PLC0415
+    from simulator.study.prefetch.replay import Room  # noqa: PLC0415
+    from simulator.study.prefetch.training import Effort  # noqa: PLC0415
+
+    archetype = {key: getattr(settings, key) for key in ("experts", "top_k", "popularity_sd")}
+    bank = {"per_class": settings.bank_per_class, "retrieved": settings.bank_retrieved}
+    keys = ("sequences", "tokens", "auc_weight", "view_size", "view_noise")
+    more = {key: getattr(settings, key) for key in keys}
+    if settings.model is not None:
+        model = load_architecture(settings.model)
+        moe = experts_of(model)
+        archetype |= {"experts": moe.experts, "top_k": moe.top_k}
+        more["layers"] = model.moe_layers
+    base = Question()
+    return replace(
+        base,
+        archetype=replace(LONG_TAIL, **_given(archetype)),
+        gamma=settings.gamma,
+        room=Room(settings.resident, settings.slots),
+        recipes=settings.recipes or RECIPES,
+        bank=replace(base.bank, **_given(bank)),
+        effort=Effort(steps=settings.steps or (300 if settings.model is None else 150)),
+        seeds=settings.seeds,
+        first_seed=settings.first_seed,
+        **_given(more),
+    )
+
+
+def _given(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that were given."""
+    return {key: value for key, value in settings.items() if value is not None}
+
+
+def _handed_over(recipes: tuple[str, ...]) -> str:
+    """Return the recipe that is handed over where none is named."""
+    return "ce_auc_bank" if "ce_auc_bank" in recipes else "ce"

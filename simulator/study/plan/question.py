@@ -10,6 +10,7 @@ from simulator.config import Config
 from simulator.errors import ConfigError
 from simulator.hardware.gpu import load_gpu
 from simulator.slo import SloConfig
+from simulator.speculation.config import MAX_DRAFT_TOKENS
 from simulator.speculation.policies import FIXED, POLICIES
 from simulator.study.plan.deployment import NATIVE, Split
 from simulator.study.plan.objectives import objectives_of
@@ -120,6 +121,11 @@ class Candidates:
                     raise ConfigError(f"{name}={value} is there twice; name it once.")
                 if name in sizes and value < 1:
                     raise ConfigError(f"{name}={value} must be at least 1.")
+        for gamma in self.gammas:
+            if not 0 <= gamma <= MAX_DRAFT_TOKENS:
+                raise ConfigError(
+                    f"gammas={gamma} must lie in 0..{MAX_DRAFT_TOKENS}; 0 is no speculation."
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

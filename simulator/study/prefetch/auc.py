@@ -7,7 +7,10 @@ For scores ``f^c`` of class c, and rows ``N_c`` that belong to it, the square su
 (AUCSeg, arXiv 2409.20398, equation of its one-vs-one loss). Each mean over pairs follows from means
 and second moments of both classes, ``1 - 2a + a2 + 2b + b2 - 2ab``, and the sum over c' needs but
 one weight a row. So the loss and its slopes take time and memory in O(N K) for N rows and K
-classes, not O(N^2 K). Classes without rows take no part. A row may belong to several classes.
+classes, not O(N^2 K). Classes without rows take no part.
+
+A row may belong to several classes (a token picks K experts). One that belongs to both c and c' is
+no negative of c: such pairs are left out of the sum, ``1 / (|N_c| |N_c'|)`` in front of it stays.
 """
 
 from __future__ import annotations
@@ -25,8 +28,7 @@ def auc_square_loss(scores: Floats, members: Mask) -> tuple[float, Floats]:
     Parameters
     ----------
     scores
-        ``f``, shape (N, K), or (N, layers, K): classes of a layer compete among themselves, and
-        layers add up.
+        ``f``, shape (N, K).
     members
         Whether each row belongs to each class, the same shape.
 
@@ -43,11 +45,12 @@ def auc_square_loss(scores: Floats, members: Mask) -> tuple[float, Floats]:
     """
     counts = members.sum(axis=0)
     own = members / np.maximum(counts, 1)
-    others = own.sum(axis=-1, keepdims=True) - own  # weight of a row against each class
+    # Weight of a row against each class that it does not belong to.
+    others = np.where(members, 0.0, own.sum(axis=-1, keepdims=True))
     mean, square = (own * scores).sum(axis=0), (own * scores**2).sum(axis=0)
     rest, rest_square = (others * scores).sum(axis=0), (others * scores**2).sum(axis=0)
     present = counts > 0
-    rivals = present.sum(axis=-1, keepdims=True) - 1
+    rivals = others.sum(axis=0)
     losses = rivals * (1.0 - 2.0 * mean + square) + 2.0 * rest + rest_square - 2.0 * mean * rest
     slopes = own * (rivals * (2.0 * scores - 2.0) - 2.0 * rest)
     slopes += others * (2.0 + 2.0 * scores - 2.0 * mean)
@@ -56,15 +59,15 @@ def auc_square_loss(scores: Floats, members: Mask) -> tuple[float, Floats]:
 
 
 def ordered_pairs(members: Mask) -> int:
-    """Return how many ordered pairs of classes have rows, over all layers.
+    """Return how many ordered pairs of classes have rows.
 
     Examples
     --------
     >>> ordered_pairs(np.array([[True, False, False], [False, False, True]]))
     2
     """
-    present = members.any(axis=0).sum(axis=-1)
-    return int((present * (present - 1)).sum())
+    present = int(members.any(axis=0).sum())
+    return present * (present - 1)
 
 
 def pairwise_auc_loss(scores: Floats, members: Mask) -> float:
@@ -73,15 +76,16 @@ def pairwise_auc_loss(scores: Floats, members: Mask) -> float:
     Parameters
     ----------
     scores, members
-        As in `auc_square_loss`, of one layer.
+        As in `auc_square_loss`.
     """
     total, classes = 0.0, range(scores.shape[1])
     for positive in classes:
         for negative in classes:
             if positive != negative and members[:, positive].any() and members[:, negative].any():
                 high = scores[members[:, positive], positive]
-                low = scores[members[:, negative], positive]
-                total += float(((1.0 - (high[:, None] - low[None, :])) ** 2).mean())
+                low = scores[members[:, negative] & ~members[:, positive], positive]
+                pairs = members[:, positive].sum() * members[:, negative].sum()
+                total += float(((1.0 - (high[:, None] - low[None, :])) ** 2).sum() / pairs)
     return total
 
 

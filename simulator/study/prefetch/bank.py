@@ -3,7 +3,8 @@
 As AUCSeg has it (arXiv 2409.20398): the bank keeps up to S_M items of each tail class. Every
 arriving item (a sequence, an image) is stored under the tail classes that it has, in place of a
 random one where the bank is full. Of the tail classes that it lacks, a share R_S is drawn, and the
-rows of one stored item of each are pasted at a random place, resized by R_R.
+rows of one stored item of each are pasted at a random place, resized by R_R. As in the authors'
+code this goes by item, not by batch, and what is pasted covers what was there, of the tail too.
 
 A row is a token or a pixel, with its features and its labels. Pasting brings both.
 """
@@ -89,9 +90,9 @@ class MemoryBank:
 
     @property
     def held_bytes(self) -> int:
-        """Memory of what it holds, bytes."""
-        kept = (item for items in self._kept.values() for item in items)
-        return sum(item.features.nbytes + item.labels.nbytes for item in kept)
+        """Memory of what it holds, bytes; an item that is kept for several classes counts once."""
+        kept = {id(item): item for items in self._kept.values() for item in items}
+        return sum(item.features.nbytes + item.labels.nbytes for item in kept.values())
 
     def pass_through(self, item: Item) -> Item:
         """Store what an item has of the tail, and return it with what it lacks pasted in."""
@@ -101,11 +102,11 @@ class MemoryBank:
         return self._fill(item, self._tail[~present[self._tail]])
 
     def _store(self, one: int, item: Item) -> None:
-        kept, cut = self._kept[one], _cut(item, one)
+        kept = self._kept[one]
         if len(kept) < self._settings.per_class:
-            kept.append(cut)
+            kept.append(item)
         else:
-            kept[int(self._draws.integers(len(kept)))] = cut
+            kept[int(self._draws.integers(len(kept)))] = item
 
     def _fill(self, item: Item, missing: Ints) -> Item:
         known = [int(one) for one in missing if self._kept[int(one)]]
@@ -113,48 +114,40 @@ class MemoryBank:
         if not count:
             return item
         features, labels = item.features.copy(), item.labels.copy()
-        for one in self._draws.choice(known, size=count, replace=False):
-            kept = self._kept[int(one)]
-            stored = kept[int(self._draws.integers(len(kept)))]
-            self._paste(_resized(stored, self._settings.resized), int(one), features, labels)
+        for one in self._draws.choice(known, size=count, replace=False).tolist():
+            kept = self._kept[one]
+            self._paste(kept[int(self._draws.integers(len(kept)))], one, features, labels)
         return Item(features, labels)
 
     def _paste(self, stored: Item, one: int, features: Floats, labels: Mask) -> None:
-        """Lay the rows of a class over an item, at a random place."""
-        corner = [
-            int(self._draws.integers(room - size + 1))
-            for room, size in zip(labels.shape[:-1], stored.labels.shape[:-1], strict=True)
-        ]
-        place = tuple(
-            slice(start, start + size)
-            for start, size in zip(corner, stored.labels.shape[:-1], strict=True)
+        """Lay the rows of a class, as they lie to each other, over an item at a random place."""
+        rows = np.nonzero(stored.labels[..., one])
+        # Rows that resizing brings to one place: the last of them stays.
+        places = [((axis - axis.min()) * self._settings.resized).astype(np.int64) for axis in rows]
+        room = labels.shape[:-1]
+        if any(axis.max() >= most for axis, most in zip(places, room, strict=True)):
+            inside, places = self._window(places, room)
+            rows = tuple(axis[inside] for axis in rows)
+        target = tuple(
+            axis + int(self._draws.integers(most - int(axis.max())))
+            for axis, most in zip(places, room, strict=True)
         )
-        rows = stored.labels[..., one]
-        features[place][rows] = stored.features[rows]
-        labels[place][rows] = stored.labels[rows]
+        features[target] = stored.features[rows]
+        labels[target] = stored.labels[rows]
+
+    def _window(self, places: list[Ints], room: tuple[int, ...]) -> tuple[Mask, list[Ints]]:
+        """Return which rows lie in a window of an item's size around one of them, and where."""
+        at = int(self._draws.integers(len(places[0])))
+        inside, moved = np.ones(len(places[0]), dtype=np.bool_), []
+        for axis, most in zip(places, room, strict=True):
+            low = max(int(axis[at]) - most + 1, 0)
+            high = max(min(int(axis[at]), int(axis.max()) - most + 1), low)
+            moved.append(axis - int(self._draws.integers(low, high + 1)))
+            inside &= (moved[-1] >= 0) & (moved[-1] < most)
+        return inside, [axis[inside] for axis in moved]
 
 
 def present_classes(labels: Mask) -> Mask:
     """Return which classes an item has, bool of shape (K,)."""
     present: Mask = labels.reshape(-1, labels.shape[-1]).max(axis=0)
     return present
-
-
-def _cut(item: Item, one: int) -> Item:
-    """Return the smallest box that holds all rows of a class, as a view of the item."""
-    rows = np.nonzero(item.labels[..., one])
-    box = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in rows)
-    return Item(item.features[box], item.labels[box])
-
-
-def _resized(item: Item, scale: float) -> Item:
-    """Return an item with every axis shortened to a share of itself, nearest rows kept."""
-    shape = item.labels.shape[:-1]
-    sizes = [max(round(scale * size), 1) for size in shape]
-    if sizes == list(shape):
-        return item
-    picks = np.ix_(
-        *((np.arange(to) + 0.5) * size // to for size, to in zip(shape, sizes, strict=True))
-    )
-    picks = tuple(axis.astype(np.int64) for axis in picks)
-    return Item(item.features[picks], item.labels[picks])

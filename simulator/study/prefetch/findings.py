@@ -10,19 +10,24 @@ from typing import Any
 import pyarrow as pa
 
 from simulator.study.prefetch.canvases import Labelled
+from simulator.study.prefetch.crossover import crossover
+from simulator.study.prefetch.model_run import ServedStudy
 from simulator.study.prefetch.replay import Replayed
-from simulator.study.prefetch.served import AFTER, BEFORE, Measured, by_batch
+from simulator.study.prefetch.served import AFTER, BEFORE, tpot_ratio
 from simulator.study.prefetch.shift import (
     ON_DEMAND,
+    UNTRAINED,
     Row,
     coverage_difference,
     figures,
     misses_ratio,
+    spared_share,
 )
-from simulator.study.prefetch.study import HANDED_OVER, PrefetchStudy
+from simulator.study.prefetch.study import PrefetchStudy
+from simulator.study.prefetch.theory import foretold
 from simulator.trace.json_file import Json
 from simulator.trace.parquet import ParquetStream
-from simulator.trace.statistics import Interval, mean_interval, paired_ratio
+from simulator.trace.statistics import Interval, mean_interval, value_of
 
 WHEN = (BEFORE, AFTER)
 """Before the change, and after it."""
@@ -43,6 +48,11 @@ def missing_tail(rows: Sequence[Row], name: str) -> Interval:
     return mean_interval([row.missing_tail for row in rows if row.recipe == name])
 
 
+def rank_area(rows: Sequence[Row], name: str, group: str) -> Interval:
+    """Return the area under the ROC curve of a group of experts (`replay.ranking`)."""
+    return mean_interval([row.ranks[group] for row in rows if row.recipe == name])
+
+
 def tail_difference(rows: Sequence[Labelled], name: str, field: str) -> Interval:
     """Return a figure of labelled pixels less that of cross-entropy, paired by repetition."""
     found = {(row.recipe, row.seed): getattr(row, field) for row in rows}
@@ -50,48 +60,93 @@ def tail_difference(rows: Sequence[Labelled], name: str, field: str) -> Interval
     return mean_interval([found[name, seed] - found["ce", seed] for seed in seeds])
 
 
-def tpot_ratio(found: Sequence[Measured], arm: str, traffic: str) -> dict[int, Interval | None]:
-    """Return median TPOT of an arm over that on demand, by batch, paired by replication."""
-    mine, others = (by_batch(found, one, traffic) for one in (arm, ON_DEMAND))
-    return {batch: paired_ratio(mine[batch], others[batch]) for batch in mine}
+def foretold_crossover(served: ServedStudy, arm: str, traffic: str) -> float | None:
+    """Return the batch from which on theory sees no use in an arm (`theory.foretold`)."""
+    odds = served.odds[traffic]
+    return foretold([one.margin(arm) for one in odds], [one.batch for one in odds])
+
+
+COUNTED, INDEPENDENT, ALIKE = BOUNDS = ("counted", "independent", "alike")
+"""What h is taken from: routes, popularity with steps independent of each other, or N / E alone."""
+
+
+def foretold_bound(served: ServedStudy, traffic: str, kept_from: str) -> float | None:
+    """Return the batch from which on no predictor is of use, not even one that never errs.
+
+    Parameters
+    ----------
+    served
+        What was served.
+    traffic
+        On what.
+    kept_from
+        One of `BOUNDS`.
+    """
+    odds, experts = served.odds[traffic], served.serving.experts
+    kept = {
+        COUNTED: [one.kept for one in odds],
+        INDEPENDENT: [one.independent for one in odds],
+        ALIKE: [one.alike / experts for one in odds],
+    }[kept_from]
+    margins = [1.0 - mine - one.exposed for mine, one in zip(kept, odds, strict=True)]
+    return foretold(margins, [one.batch for one in odds])
 
 
 def summary(found: PrefetchStudy) -> Json:
     """Return what ``summary.json`` says."""
     rows, question = found.rows, found.task.question
-    recipes = {name: _recipe(rows, name) for name in recipe_names(rows)}
     metrics: dict[str, float | int | None] = {}
     for name in question.recipes:
         for when in WHEN:
-            metrics[f"misses_{name}_over_ce_{when}"] = misses_ratio(rows, name, when).value
+            metrics[f"misses_{name}_over_ce_{when}"] = value_of(misses_ratio(rows, name, when))
+            metrics[f"spared_{name}_{when}"] = value_of(spared_share(rows, name, when))
         difference = coverage_difference(rows, name, BEFORE)
         metrics[f"coverage_{name}_less_ce_before"] = difference.value
     told: dict[str, Any] = {
         "metrics": metrics,
         "question": asdict(question),
-        "recipes": recipes,
+        "recipes": {name: _recipe(rows, name) for name in recipe_names(rows)},
         "memory": [one._asdict() for one in found.memory],
         "labelled": [row._asdict() for row in found.labelled],
     }
     if found.served is not None:
-        served = found.served
-        metrics["crossover_batch"] = served.crossover
-        metrics["most_distinct"] = served.most_distinct
-        told["tpot_over_on_demand"] = {
-            traffic: {
-                arm: {batch: _told(one) for batch, one in ratios.items()}
-                for arm in dict.fromkeys(run.point.arm for run in served.measured)
-                if (ratios := tpot_ratio(served.measured, arm, traffic))
-            }
-            for traffic in WHEN
-        }
-        for traffic in WHEN:
-            first = tpot_ratio(served.measured, HANDED_OVER, traffic)
-            for batch, ratio in first.items():
-                metrics[f"tpot_over_on_demand_batch_{batch}_{traffic}"] = (
-                    None if ratio is None else ratio.value
-                )
+        told |= _served(found.served, metrics)
     return told
+
+
+def _served(served: ServedStudy, metrics: dict[str, float | int | None]) -> Json:
+    """Return what was served, and add its figures to the metrics."""
+    metrics["most_distinct"] = served.most_distinct
+    arms = [arm for arm in served_arms(served) if arm != ON_DEMAND]
+    ratios = {
+        traffic: {arm: tpot_ratio(served.measured, arm, traffic) for arm in arms}
+        for traffic in WHEN
+    }
+    for traffic, by_arm in ratios.items():
+        for arm in served.serving.predictors:
+            metrics[f"crossover_{arm}_{traffic}"] = crossover(served.measured, arm, traffic)
+            metrics[f"foretold_{arm}_{traffic}"] = foretold_crossover(served, arm, traffic)
+        for kept_from in BOUNDS:
+            name = f"foretold_bound_{kept_from}_{traffic}"
+            metrics[name] = foretold_bound(served, traffic, kept_from)
+        for batch, ratio in by_arm[served.hand_over].items():
+            metrics[f"tpot_over_on_demand_batch_{batch}_{traffic}"] = ratio.value
+    return {
+        "handed_over": served.hand_over,
+        "tpot_over_on_demand": {
+            traffic: {
+                arm: {batch: _told(one) for batch, one in found.items()}
+                for arm, found in by_arm.items()
+            }
+            for traffic, by_arm in ratios.items()
+        },
+        "odds": {traffic: [asdict(one) for one in odds] for traffic, odds in served.odds.items()},
+    }
+
+
+def served_arms(served: ServedStudy) -> list[str]:
+    """Return the arms that served, in their order."""
+    return list(dict.fromkeys(run.point.arm for run in served.measured))
 
 
 def _recipe(rows: Sequence[Row], name: str) -> Json:
@@ -101,11 +156,11 @@ def _recipe(rows: Sequence[Row], name: str) -> Json:
     }
     for when in WHEN:
         told[f"misses_over_ce_{when}"] = _told(misses_ratio(rows, name, when))
-    if name != ON_DEMAND:
+        told[f"spared_{when}"] = _told(spared_share(rows, name, when))
+    if name not in UNTRAINED:
         told["missing_tail"] = _told(missing_tail(rows, name))
         told["auc"] = {
-            group: _told(mean_interval([row.ranks[group] for row in rows if row.recipe == name]))
-            for group in ("head", "mid", "tail")
+            group: _told(rank_area(rows, name, group)) for group in ("head", "mid", "tail")
         }
     return told
 
@@ -121,7 +176,7 @@ def write_records(found: PrefetchStudy, folder: Path) -> dict[str, Path]:
         {"recipe": row.recipe, "seed": row.seed, "when": when}
         | getattr(row, when)._asdict()
         | {f"auc_{group}": row.ranks.get(group) for group in ("head", "mid", "tail")}
-        | {"missing_tail": row.missing_tail}
+        | {"missing_tail": None if row.recipe in UNTRAINED else row.missing_tail}
         for row in found.rows
         for when in WHEN
     ]
@@ -131,8 +186,15 @@ def write_records(found: PrefetchStudy, folder: Path) -> dict[str, Path]:
     }
     if found.served is not None:
         tables["served"] = [
-            one.point._asdict() | {"tpot_p50_s": one.tpot_p50_s, "tpot_p99_s": one.tpot_p99_s}
+            one.point._asdict() | {key: getattr(one, key) for key in one._fields[1:]}
             for one in found.served.measured
+        ]
+        tables["odds"] = [
+            {"traffic": traffic, "arm": arm, "prefetch_hits": hits}
+            | {key: value for key, value in asdict(one).items() if key != "hits"}
+            for traffic, odds in found.served.odds.items()
+            for one in odds
+            for arm, hits in one.hits.items()
         ]
     if found.labelled:
         tables["labelled"] = [row._asdict() for row in found.labelled]

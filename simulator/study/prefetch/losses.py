@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from simulator.errors import ConfigError, unknown
 from simulator.study.prefetch.auc import auc_square_loss, ordered_pairs
@@ -29,15 +30,27 @@ class Recipe:
         The memory bank; None: none.
     stratified
         Whether sequences (images) are drawn by class: first a class, then one that has it.
+    adjusted
+        Whether logits are lessened by the logarithm of how frequent their class is, once they are
+        trained (post-hoc logit adjustment, Menon et al., arXiv 2007.07314).
     """
 
     weighted: bool = False
     auc_weight: float = 0.0
     bank: BankSettings | None = None
     stratified: bool = False
+    adjusted: bool = False
 
 
-RECIPES = ("ce", "ce_bank", "ce_auc", "ce_auc_bank", "ce_weighted", "ce_stratified")
+RECIPES = (
+    "ce",
+    "ce_bank",
+    "ce_auc",
+    "ce_auc_bank",
+    "ce_weighted",
+    "ce_stratified",
+    "ce_adjusted",
+)
 """Names of what is compared: cross-entropy, with bank, with AUC, with both, and the baselines."""
 
 
@@ -61,6 +74,7 @@ def recipe(name: str, auc_weight: float, bank: BankSettings) -> Recipe:
         auc_weight=auc_weight if "auc" in name else 0.0,
         bank=bank if "bank" in name else None,
         stratified=name == "ce_stratified",
+        adjusted=name == "ce_adjusted",
     )
 
 
@@ -93,11 +107,24 @@ def recipe_loss(
     slopes = (target.sum(axis=-1, keepdims=True) * chances - target) / len(logits)
     pairs = ordered_pairs(members) if chosen.auc_weight else 0
     if pairs:
-        scores = 1.0 / (1.0 + np.exp(-logits))
+        scores = expit(logits)
         loss, by_score = auc_square_loss(scores, members)
         value += chosen.auc_weight * loss / pairs
         slopes += chosen.auc_weight / pairs * by_score * scores * (1.0 - scores)
     return value, slopes
+
+
+def log_frequencies(counts: NDArray[np.int64]) -> Floats:
+    """Return the logarithm of the share of each class, half a row for those without any.
+
+    Examples
+    --------
+    >>> np.exp(log_frequencies(np.array([3, 1, 0]))).round(3).tolist()
+    [0.667, 0.222, 0.111]
+    """
+    rows = np.maximum(counts, 0.5)
+    logs: Floats = np.log(rows / rows.sum())
+    return logs
 
 
 def balanced_weights(counts: NDArray[np.int64]) -> Floats:

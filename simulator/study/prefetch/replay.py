@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +46,8 @@ class Replayed(NamedTuple):
         Share of steps, layer by layer, that miss nothing.
     misses
         Missing experts of a step and layer.
+    prefetched
+        Experts brought beforehand for a step and layer, needed or not.
     distinct
         Distinct experts that a step needs of a layer.
     """
@@ -52,26 +55,46 @@ class Replayed(NamedTuple):
     coverage: float
     no_stall: float
     misses: float
+    prefetched: float
     distinct: float
 
 
-class _Asked:
-    """A prefetcher for a replay: scores are computed for all steps at once."""
+class Asked:
+    """A prefetcher for a replay, whose scores were computed before.
 
-    def __init__(self, needed: Floats) -> None:
+    Parameters
+    ----------
+    needed
+        Scores of each step, shape (layers, E).
+    """
+
+    def __init__(self, needed: Sequence[Floats]) -> None:
         self._needed, self._step = needed, 0
 
     def scores(self, before: NDArray[np.integer], drafts: Floats) -> Floats:
         """Return the scores of the next step (`Prefetcher.scores`)."""
         del before, drafts
         self._step += 1
-        scores: Floats = self._needed[self._step - 1]
-        return scores
+        return self._needed[self._step - 1]
 
 
-def replay(
-    pool: RoutePool, copies: Ints, tokens: int, room: Room, predictor: ExpertPredictor | None
-) -> Replayed:
+class Arm(NamedTuple):
+    """Who fills the slots of a replay.
+
+    Parameters
+    ----------
+    predictor
+        Ranks what is prefetched.
+    oracle
+        Whether what a step needs is known: what no predictor can beat. Neither this nor a
+        predictor: all room is for the last used, on demand.
+    """
+
+    predictor: ExpertPredictor | None = None
+    oracle: bool = False
+
+
+def replay(pool: RoutePool, copies: Ints, tokens: int, room: Room, arm: Arm) -> Replayed:
     """Serve the sequences of a pool one after another, so many tokens a step.
 
     Parameters
@@ -84,17 +107,16 @@ def replay(
         Tokens of a step: the draft tokens and the one before.
     room
         What a layer has room for.
-    predictor
-        Ranks what is prefetched; None: all room is for the last used, on demand.
+    arm
+        Who fills the slots.
     """
     rows = windows(pool, tokens)
     chosen = pool.chosen[:, rows].reshape(pool.layers, len(rows), -1)
-    if predictor is None:
-        store = ExpertStore(most_used(copies, room.resident + room.slots), LRU)
+    scores = _scores(pool, rows, arm)
+    if scores is None:
+        store = ExpertStore(most_used(copies, sum(room)), LRU)
     else:
-        features = predictor.features_of(pool)
-        asked = _Asked(np.stack([predictor.needed(features[row]) for row in rows]))
-        resident = most_used(copies, room.resident)
+        resident, asked = most_used(copies, room.resident), Asked(scores)
         store = ExpertStore(resident, LRU, prefetcher=asked, prefetch_slots=room.slots)
     steps = [store.step(chosen[:, step]) for step in range(len(rows))]
     missing = np.stack([step.missing for step in steps])
@@ -104,8 +126,20 @@ def replay(
         coverage=1.0 - misses / needed,
         no_stall=float((missing == 0).mean()),
         misses=misses,
+        prefetched=float(np.mean([step.prefetched for step in steps])),
         distinct=needed,
     )
+
+
+def _scores(pool: RoutePool, rows: Ints, arm: Arm) -> list[Floats] | None:
+    """Return the scores of every step; None where nothing is prefetched."""
+    if arm.oracle:
+        members = memberships(pool)
+        return [members[row].any(axis=0).astype(np.float64) for row in rows]
+    if arm.predictor is None:
+        return None
+    features = arm.predictor.features_of(pool)
+    return [arm.predictor.needed(features[row]) for row in rows]
 
 
 def windows(pool: RoutePool, tokens: int) -> Ints:
@@ -130,7 +164,8 @@ def ranking(pool: RoutePool, copies: Ints, predictor: ExpertPredictor) -> dict[s
     copies
         What says which experts are frequent: head is the first quarter, tail the rarest half.
     predictor
-        Its logits are ranked.
+        Its chances are ranked. (Logits would not do: those of a network that was trained by
+        cross-entropy are free up to a constant of each token.)
 
     Returns
     -------
@@ -138,8 +173,8 @@ def ranking(pool: RoutePool, copies: Ints, predictor: ExpertPredictor) -> dict[s
         Mean areas under the ROC curve of experts of each group, over all layers; NaN for none.
     """
     shape = (-1, pool.layers * pool.experts)
-    logits = predictor.logits(predictor.features_of(pool))
-    areas = class_aucs(logits.reshape(shape), memberships(pool).reshape(shape))
+    chances = predictor.chances(predictor.features_of(pool))
+    areas = class_aucs(chances.reshape(shape), memberships(pool).reshape(shape))
     areas = areas.reshape(pool.layers, pool.experts)
     groups: dict[str, list[Floats]] = {"head": [], "mid": [], "tail": []}
     for row, counts in zip(areas, copies, strict=True):

@@ -4,34 +4,32 @@ Arms serve the same closed loop on recorded routes, at equal memory for experts 
 
 - ``on_demand``: ``C + S`` experts of a layer stay, the last used;
 - recipes (``ce``, ``ce_auc_bank``, ...): C stay, and a predictor so trained fills S slots;
-- ``switched``: the last recipe's predictor with the switch that the crossover sets;
+- ``switched``: the predictor that is handed over, with the switch that its crossover sets;
 - ``resident``: all experts are on the GPU, which is what a larger GPU would do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulator.compose import compose
 from simulator.config import Config
-from simulator.errors import ConfigError
 from simulator.experts.config import LEARNED
-from simulator.experts.predictor import ExpertPredictor
-from simulator.scenario import build
+from simulator.scenario import Scenario, build
 from simulator.serving.cluster import Cluster
 from simulator.streams import Streams
-from simulator.study.executors import open_executor
+from simulator.study.prefetch.jobs import Workers
 from simulator.study.prefetch.replay import Room
 from simulator.study.prefetch.shift import ON_DEMAND
-from simulator.trace.in_memory import DroppedRows, KeptRows
+from simulator.trace.in_memory import KeptRows
 from simulator.trace.latencies import happened, times_s
-from simulator.trace.schema import REQUESTS
+from simulator.trace.schema import ITERATIONS, REQUESTS
+from simulator.trace.statistics import Interval, paired_ratio
 
 RESIDENT = "resident"
 """The arm with all experts on the GPU."""
@@ -45,11 +43,12 @@ UNPREDICTED = (ON_DEMAND, RESIDENT)
 BEFORE, AFTER = TRAFFIC = ("before", "after")
 """Traffic as learned, and after the change."""
 
-_PER_USER = 8
-"""Requests of a user in a run: long enough that prompts and the first steps weigh little."""
+MOST = 256
+"""The largest batch that is served."""
 
-_STEPS = 64
-"""Steps over which the chances that a predictor sums up are averaged."""
+_PER_USER, _LEAST = 8, 48
+"""Requests of a user in a run, and of a run: so long that prompts and the first steps weigh little,
+and that there is something to take percentiles of."""
 
 
 class Point(NamedTuple):
@@ -72,11 +71,23 @@ class Point(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Time per output token of a run, s: median and 99th percentile over its requests."""
+    """What a run showed.
+
+    Parameters
+    ----------
+    point
+        Which run.
+    tpot_p50_s, tpot_p99_s
+        Time per output token, s: median and 99th percentile over its requests.
+    step_s, distinct
+        Mean time of the steps without prompts, s, and the distinct experts of a layer in them.
+    """
 
     point: Point
     tpot_p50_s: float
     tpot_p99_s: float
+    step_s: float
+    distinct: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +104,12 @@ class Serving:
         Files of predictors by arm.
     room
         What a layer has room for.
+    experts
+        Experts of a layer of the model.
     gamma
         Draft tokens.
-    batches, replications
-        Users of closed loops, and repetitions.
+    replications
+        Repetitions.
     unpredicted
         Arms beside those of predictors.
     """
@@ -105,8 +118,8 @@ class Serving:
     routes: dict[str, Path]
     predictors: dict[str, Path]
     room: Room
+    experts: int
     gamma: int = 3
-    batches: tuple[int, ...] = (1, 2, 4, 8, 16)
     replications: int = 2
     unpredicted: tuple[str, ...] = UNPREDICTED
 
@@ -115,9 +128,9 @@ class Serving:
         """All arms."""
         return (*self.unpredicted, *self.predictors)
 
-    def config(self, arm: str, traffic: str, batch: int, experts: int) -> Config:
-        """Return the configuration of an arm, of a model with so many experts a layer."""
-        resident = {ON_DEMAND: sum(self.room), RESIDENT: experts}.get(arm, self.room.resident)
+    def config(self, arm: str, traffic: str) -> Config:
+        """Return the configuration of an arm, for `of_batch`."""
+        rooms = {ON_DEMAND: sum(self.room), RESIDENT: self.experts}
         words = [
             *self.words,
             f"speculation.gamma={self.gamma}",
@@ -125,10 +138,8 @@ class Serving:
             "experts.fidelity=sampled",
             "routing=recorded",
             f"routing.path='{self.routes[traffic]}'",
-            f"workload.concurrency={batch}",
-            f"scheduler.max_num_seqs={batch}",
-            f"run.requests={_PER_USER * batch}",
-            f"experts.offload.resident_experts={resident}",
+            f"scheduler.max_num_seqs={MOST}",
+            f"experts.offload.resident_experts={rooms.get(arm, self.room.resident)}",
         ]
         if arm in self.predictors:
             words += [
@@ -139,40 +150,51 @@ class Serving:
         return compose(words)
 
 
-def serve(
-    serving: Serving, experts: int, workers: int, advance: Callable[[int], None]
-) -> list[Measured]:
-    """Run all arms on all traffic at all batches; results in a fixed order.
+def serve(serving: Serving, batches: Sequence[int], workers: Workers) -> list[Measured]:
+    """Run all arms on all traffic at some batches; results in a fixed order.
 
     Parameters
     ----------
     serving
         What is served.
-    experts
-        Experts of a layer of the model.
+    batches
+        Users of closed loops.
     workers
-        Processes.
-    advance
-        Told of every run that ended.
+        Who runs them.
     """
     jobs = [
-        (Point(arm, traffic, batch, number), serving.config(arm, traffic, batch, experts))
+        (arm, traffic, tuple(batches), serving)
         for traffic in serving.routes
-        for batch in serving.batches
         for arm in serving.arms
+    ]
+    found = workers.run(_run, jobs, units=len(batches) * serving.replications)
+    return [one for runs in found for one in runs]
+
+
+def _run(job: tuple[str, str, tuple[int, ...], Serving]) -> list[Measured]:
+    """Serve an arm at all batches, whose runs share what the scenario has counted and priced."""
+    arm, traffic, batches, serving = job
+    scenario = build(serving.config(arm, traffic))
+    return [
+        _measure(scenario, Point(arm, traffic, batch, number))
+        for batch in batches
         for number in range(serving.replications)
     ]
-    found: dict[int, Measured] = {}
-    with open_executor("processes") as executor:
-        for position, measured in executor.run(_run, jobs, workers):
-            found[position] = measured
-            advance(1)
-    return [found[position] for position in range(len(jobs))]
 
 
-def _run(job: tuple[Point, Config]) -> Measured:
-    point, config = job
-    scenario, requests = build(config), KeptRows(REQUESTS)
+def of_batch(config: Config, batch: int) -> Config:
+    """Return a configuration with so many users."""
+    requests = max(_PER_USER * batch, _LEAST)
+    return replace(
+        config,
+        workload=replace(config.workload, concurrency=batch),
+        run=replace(config.run, requests=requests),
+    )
+
+
+def _measure(scenario: Scenario, point: Point) -> Measured:
+    scenario = scenario.under(of_batch(scenario.config, point.batch))
+    config, requests, iterations = scenario.config, KeptRows(REQUESTS), KeptRows(ITERATIONS)
     Cluster(
         scenario.cluster(config.speculation.gamma),
         scenario.router(),
@@ -180,86 +202,38 @@ def _run(job: tuple[Point, Config]) -> Measured:
         scenario.acceptance,
         Streams(config.run.seed, point.replication),
         requests_trace=requests,
-        iterations_trace=DroppedRows(),
+        iterations_trace=iterations,
     ).run()
+    served = requests.columns()
     # The first request of each user meets an empty cluster.
-    tpot_s = happened(times_s(requests.columns())["tpot_s"][point.batch :])
-    return Measured(point, *(float(value) for value in np.quantile(tpot_s, (0.5, 0.99))))
+    tpot_s = happened(times_s(served)["tpot_s"][served["request_id"] >= point.batch])
+    steps = iterations.columns()
+    plain = steps["prefill_tokens"] == 0
+    full = plain & (steps["decode_requests"] == point.batch)
+    plain = full if full.any() else plain  # a cache may be too small for so many at once
+    p50_s, p99_s = np.quantile(tpot_s, (0.5, 0.99)).tolist()
+    return Measured(
+        point,
+        p50_s,
+        p99_s,
+        float(steps["duration_s"][plain].mean()),
+        float(steps["active_experts"][plain].mean()),
+    )
 
 
 def by_batch(
     found: Sequence[Measured], arm: str, traffic: str, figure: str = "tpot_p50_s"
 ) -> dict[int, list[float]]:
-    """Return a figure of an arm by batch, one for each replication."""
+    """Return a figure of an arm by rising batch, one for each replication."""
     batches: dict[int, list[float]] = {}
-    for one in found:
+    for one in sorted(found, key=lambda one: one.point):
         if (one.point.arm, one.point.traffic) == (arm, traffic):
             batches.setdefault(one.point.batch, []).append(getattr(one, figure))
     return batches
 
 
-def crossover(found: Sequence[Measured], arm: str, traffic: str = BEFORE) -> int | None:
-    """Return the least batch from which on an arm is no faster than on demand; None: it always is.
-
-    Parameters
-    ----------
-    found
-        Runs.
-    arm, traffic
-        Which arm, and on what.
-
-    Examples
-    --------
-    >>> def runs(arm, times):
-    ...     return [Measured(Point(arm, BEFORE, b, 0), t, t) for b, t in times.items()]
-    >>> on_demand = runs(ON_DEMAND, {1: 1.0, 2: 2.0, 4: 4.0})
-    >>> crossover(on_demand + runs("ce", {1: 0.9, 2: 2.1, 4: 4.1}), "ce")
-    2
-    """
+def tpot_ratio(found: Sequence[Measured], arm: str, traffic: str) -> dict[int, Interval]:
+    """Return median TPOT of an arm over that on demand, by batch, paired by replication."""
     mine, others = (by_batch(found, one, traffic) for one in (arm, ON_DEMAND))
-    useless = None
-    for batch in sorted(mine, reverse=True):
-        if np.mean(mine[batch]) < np.mean(others[batch]):
-            break
-        useless = batch
-    return useless
-
-
-def predicted_distinct(
-    predictor: ExpertPredictor,
-    features: NDArray[np.float64],
-    steps: NDArray[np.int64],
-    batch: int,
-) -> float:
-    """Return the distinct experts of a step that a predictor expects at a batch, mean over layers.
-
-    Parameters
-    ----------
-    predictor
-        Who is asked.
-    features
-        Of the tokens of a pool, shape (tokens, d).
-    steps
-        Tokens of the steps of single requests (`replay.windows`).
-    batch
-        Requests, drawn from these.
-    """
-    draws = Streams(0).block("requests of a step", batch)
-    needed = [
-        predictor.needed(features[steps[draws.integers(len(steps), size=batch)].ravel()])
-        for _ in range(_STEPS)
-    ]
-    return float(np.mean([one.sum(axis=1).mean() for one in needed]))
-
-
-def check_batches(batches: Sequence[int]) -> None:
-    """Refuse batches that are none, or not in order.
-
-    Raises
-    ------
-    ConfigError
-        If so.
-    """
-    if not batches or min(batches) < 1 or list(batches) != sorted(set(batches)):
-        given = ",".join(map(str, batches))
-        raise ConfigError(f"batches={given} must be whole numbers from 1 on, rising.")
+    ratios = {batch: paired_ratio(mine[batch], others[batch]) for batch in mine}
+    return {batch: ratio for batch, ratio in ratios.items() if ratio is not None}

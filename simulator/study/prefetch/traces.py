@@ -13,6 +13,7 @@ from simulator.experts.loads import count_experts
 from simulator.experts.pool import RoutePool
 from simulator.experts.routes import sample_pool
 from simulator.experts.sampling import Archetype
+from simulator.streams import Streams
 from simulator.study.prefetch.bank import Item
 
 Ints = NDArray[np.int64]
@@ -67,46 +68,77 @@ def drawn_traces(
         Of the draws.
     """
     pool = sample_pool((archetype,), layers, 2 * sequences, tokens, seed)
-    return split_traces(pool, None)
+    return split_traces(Recorded(pool))
 
 
-def split_traces(pool: RoutePool, after: RoutePool | None) -> Traces:
-    """Learn from the first half of the sequences, serve the second.
+class Recorded(NamedTuple):
+    """Routes that were recorded, or drawn, all at once.
 
     Parameters
     ----------
-    pool
+    before
         Routes before the change.
     after
-        Routes after it; None: those of the second half, hot and cold experts swapped. Recorded
-        features go with what tokens say, so that routes that bring them cannot be swapped.
+        Routes after it; None: those before it, hot and cold experts swapped.
+    """
+
+    before: RoutePool
+    after: RoutePool | None = None
+
+
+def split_traces(recorded: Recorded, seed: int | None = None) -> Traces:
+    """Learn from one half of the sequences, serve the other; then one half of those after.
+
+    Parameters
+    ----------
+    recorded
+        Routes; checked by `check_recorded`.
+    seed
+        Says which half; None: the first.
+    """
+    pool = recorded.before
+    order = np.arange(len(pool.lengths))
+    if seed is not None:
+        order = Streams(seed).block("halves of a trace", 0).permutation(order)
+    half = len(order) // 2
+    learned, before = pool.of(np.sort(order[:half])), pool.of(np.sort(order[half:]))
+    after = recorded.after
+    if after is None:
+        return Traces(learned, before, swapped(before, expert_copies(learned)))
+    if seed is not None:  # a sample of it in each repetition
+        order = Streams(seed).block("halves of a trace", 1).permutation(len(after.lengths))
+        after = after.of(np.sort(order[: max(len(order) // 2, 1)]))
+    return Traces(learned, before, after)
+
+
+def check_recorded(recorded: Recorded) -> None:
+    """Refuse routes that cannot be learned from.
 
     Raises
     ------
     DataError
-        If there are too few sequences, or pools do not go together.
+        If there are too few sequences, or pools do not go together. Recorded features go with what
+        tokens say, so that routes that bring them cannot be swapped.
     """
+    pool, after = recorded
     count = len(pool.lengths)
     if count < LEAST_SEQUENCES:
         raise DataError(
             f"a trace of {count} sequences is too short to learn from; record "
             f"{LEAST_SEQUENCES} or more."
         )
-    half = np.arange(count // 2)
-    learned, before = pool.of(half), pool.of(half + len(half))
     if after is None and pool.features is not None:
         raise DataError(
             "the trace brings features, so that a change of workload cannot be made up by "
             "renaming experts; record traffic after a change and give it with shifted=FILE."
         )
-    found = swapped(before, expert_copies(learned)) if after is None else after
-    sizes = [None if one.features is None else one.features.shape[1] for one in (pool, found)]
+    both = (pool, pool if after is None else after)
+    sizes = [None if one.features is None else one.features.shape[1] for one in both]
     if sizes[0] != sizes[1]:
         raise DataError(
             f"the traces bring {sizes[0] or 'no'} and {sizes[1] or 'no'} features a token; record "
             f"both with the same drafter."
         )
-    return Traces(learned, before, found)
 
 
 def swapped(pool: RoutePool, copies: Ints) -> RoutePool:

@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from simulator.mlp import Adam, Mlp, one_thread
 from simulator.study.prefetch.bank import Item, MemoryBank, present_classes
-from simulator.study.prefetch.losses import Recipe, balanced_weights, recipe_loss
+from simulator.study.prefetch.losses import (
+    Recipe,
+    balanced_weights,
+    log_frequencies,
+    recipe_loss,
+)
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -89,19 +94,21 @@ def train_on_items(
     effort
         How long.
     generator
-        What everything is drawn from.
+        What everything is drawn from; weights, sampler and bank have streams of their own, so that
+        recipes see the same batches.
     """
+    for_weights, for_sampler, for_bank = generator.spawn(3)
     has = np.stack([present_classes(item.labels) for item in items])
     counts = np.sum([_flat(item.labels).sum(axis=0) for item in items], axis=0)
     tail = tail_classes(counts)
     weights = balanced_weights(counts) if chosen.weighted else np.ones(len(counts))
     sizes = (items[0].features.shape[-1], effort.hidden, len(counts))
-    mlp = Mlp.initial(sizes, generator)
+    mlp = Mlp.initial(sizes, for_weights)
     adam = Adam(mlp.parameters, effort.learning_rate)
     bank = None
     if chosen.bank is not None:
-        bank = MemoryBank(tail, chosen.bank, generator)
-    draw = _Sampler(has, chosen.stratified, effort.batch, generator)
+        bank = MemoryBank(tail, chosen.bank, for_bank)
+    draw = _Sampler(has, chosen.stratified, effort.batch, for_sampler)
     lacking = 0
     for _ in range(effort.steps):
         batch = [items[one] for one in draw.batch()]
@@ -113,6 +120,8 @@ def train_on_items(
         shown = mlp.layers(features)
         slopes = recipe_loss(shown[-1], labels, chosen, weights)[1]
         adam.step(mlp.gradients(shown, slopes)[0])
+    if chosen.adjusted:
+        mlp.parameters[-1] -= log_frequencies(counts)
     return Trained(mlp, lacking / (effort.steps * max(len(tail), 1)))
 
 

@@ -23,22 +23,23 @@ FIELDS = {
 
 
 def likely_format(path: Path) -> str | None:
-    """Return the format that a file seems to have, None if it has the names of none.
+    """Return the format that a file seems to have, None if neither names nor suffix tell.
 
     Examples
     --------
     >>> likely_format(Path("/nowhere")) is None
     True
     """
+    by_suffix = "parquet" if path.suffix == ".parquet" else None
     try:
         with path.open("rb") as file:
             if file.read(4) == b"PAR1":
                 return "parquet"
         first = next(line_chunks(path, FIRST_LINE_BYTES)).data.lstrip().partition(b"\n")[0]
     except (OSError, StopIteration, DataError):
-        return None
+        return by_suffix
     names = _names(first.decode("utf-8", "replace"))
-    return next((name for name, needed in FIELDS.items() if needed <= names), None)
+    return next((name for name, needed in FIELDS.items() if needed <= names), by_suffix)
 
 
 def _names(line: str) -> set[str]:

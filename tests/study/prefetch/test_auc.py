@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from simulator.study.prefetch.auc import (
     auc_square_loss,
     class_aucs,
-    ordered_pairs,
     pairwise_auc_loss,
 )
 from simulator.study.prefetch.memory import measure_memory
@@ -44,27 +43,25 @@ def test_slopes_are_those_of_finite_differences(share):
     np.testing.assert_allclose(slopes, found, atol=1e-6)
 
 
-def test_repeating_the_rows_of_one_class_changes_nothing():
-    scores, members = batch(2)
-    rows = members[:, 1]
-    more = np.concatenate([scores, scores[rows], scores[rows]])
-    labels = np.concatenate([members, members[rows], members[rows]])
-    assert auc_square_loss(more, labels)[0] == pytest.approx(auc_square_loss(scores, members)[0])
-
-
-def test_layers_compete_apart_from_each_other_and_add_up():
-    first, second = batch(3), batch(4, share=0.3)
-    scores, members = (np.stack(both, axis=1) for both in zip(first, second, strict=True))
-    loss, slopes = auc_square_loss(scores, members)
-    alone = [auc_square_loss(*one) for one in (first, second)]
-    assert loss == pytest.approx(sum(value for value, _ in alone))
-    np.testing.assert_allclose(slopes, np.stack([slope for _, slope in alone], axis=1))
-    assert ordered_pairs(members) == ordered_pairs(first[1]) + ordered_pairs(second[1])
+@settings(max_examples=25)
+@given(st.integers(0, 10_000), st.integers(0, 3), st.integers(1, 4))
+def test_repeating_the_rows_of_one_class_changes_nothing(seed, one, times):
+    scores, members = batch(seed)
+    rows = np.flatnonzero(members[:, one]).repeat(times)
+    more, labels = (np.concatenate([both, both[rows]]) for both in (scores, members))
+    expected, slopes = auc_square_loss(scores, members)
+    found, spread = auc_square_loss(more, labels)
+    assert found == pytest.approx(expected, rel=1e-10)
+    # The pull on a class is shared by the copies of its rows.
+    kept = ~members[:, one]
+    np.testing.assert_allclose(spread[: len(scores)][kept], slopes[kept], atol=1e-12)
 
 
 def test_a_perfect_ranking_costs_nothing_and_a_class_alone_has_no_rival():
     members = np.eye(3, dtype=bool)[[0, 0, 1, 2]]
     assert auc_square_loss(members.astype(float), members)[0] == 0.0
+    several = np.random.default_rng(0).random((40, 6)) < 0.4
+    assert auc_square_loss(several.astype(float), several)[0] == pytest.approx(0.0, abs=1e-12)
     loss, slopes = auc_square_loss(np.array([[0.3, 0.1]]), np.array([[True, False]]))
     assert loss == 0.0
     assert not slopes.any()
@@ -82,4 +79,4 @@ def test_memory_is_linear_where_that_of_pairs_is_not():
     few, many = measure_memory((512, 4096))
     assert many.linear_bytes / few.linear_bytes < 1.1 * 8
     assert many.naive_bytes / few.naive_bytes > 3 * 8
-    assert many.banked_bytes < many.linear_bytes
+    assert many.banked_bytes / few.banked_bytes < 1.1 * 8

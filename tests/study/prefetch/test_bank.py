@@ -40,6 +40,13 @@ def test_it_keeps_a_few_items_of_each_tail_class_and_none_of_others():
     for mark in range(6):
         bank.pass_through(sequence(0, 3, mark=float(mark)))
     assert bank.items == 2
+    assert bank.held_bytes == 2 * 2 * (5 * 8 + 4)
+
+
+def test_an_item_that_is_kept_for_two_classes_takes_memory_once():
+    bank = bank_of([2, 3])
+    bank.pass_through(sequence(2, 3))
+    assert bank.items == 2
     assert bank.held_bytes == 2 * (5 * 8 + 4)
 
 
@@ -61,6 +68,21 @@ def test_what_is_pasted_shrinks_by_the_resizing():
     bank = bank_of([3], settings)
     bank.pass_through(sequence(3, 3, 3, 3))
     assert bank.pass_through(sequence(0, 0, 0, 0)).labels[:, 3].sum() == 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_longer_than_a_sequence_is_cut_to_it_with_a_token_of_the_class(seed):
+    bank = bank_of([3], seed=seed)
+    bank.pass_through(sequence(3, 0, 0, 0, 3, 0, 0, 3))
+    filled = bank.pass_through(sequence(0, 1, 0))
+    assert len(filled.labels) == 3
+    assert 1 <= filled.labels[:, 3].sum() <= 2
+
+
+def test_resizing_never_loses_the_class():
+    bank = bank_of([3], BankSettings(per_class=1, retrieved=1.0, resized=0.2))
+    bank.pass_through(sequence(3, 0, 0, 0, 3))  # the token in the middle is of another class
+    assert bank.pass_through(sequence(0, 0, 0, 0, 0)).labels[:, 3].any()
 
 
 def test_batches_lack_tail_classes_more_than_five_times_less_often():

@@ -1,47 +1,25 @@
-"""Serving by batch: which configurations arms have, and where the crossover lies."""
+"""Serving by batch: which configurations arms have, and how runs are compared."""
 
 import numpy as np
 import pytest
 
-from simulator.errors import ConfigError
 from simulator.experts.drafts import DraftView
 from simulator.experts.predictor import ExpertPredictor
 from simulator.experts.recorded import write_routes
-from simulator.study.prefetch.replay import Room, windows
+from simulator.study.prefetch.question import LONG_TAIL
+from simulator.study.prefetch.replay import Room
 from simulator.study.prefetch.served import (
     AFTER,
     BEFORE,
     RESIDENT,
-    Measured,
-    Point,
     Serving,
-    check_batches,
-    crossover,
-    predicted_distinct,
+    by_batch,
+    of_batch,
+    tpot_ratio,
 )
-from simulator.study.prefetch.shift import LONG_TAIL, ON_DEMAND
+from simulator.study.prefetch.shift import ON_DEMAND
 from simulator.study.prefetch.traces import drawn_traces
-
-
-def runs(arm, times, traffic=BEFORE):
-    return [Measured(Point(arm, traffic, batch, 0), time, time) for batch, time in times.items()]
-
-
-ON_DEMAND_RUNS = runs(ON_DEMAND, {1: 1.0, 2: 2.0, 4: 4.0, 8: 8.0})
-
-
-@pytest.mark.parametrize(
-    ("times", "expected"),
-    [
-        ({1: 0.9, 2: 1.9, 4: 4.0, 8: 8.1}, 4),
-        ({1: 1.1, 2: 1.9, 4: 3.9, 8: 8.1}, 8),  # slower at first does not count as crossing
-        ({1: 0.9, 2: 1.9, 4: 3.9, 8: 7.9}, None),
-        ({1: 1.1, 2: 2.1, 4: 4.1, 8: 8.1}, 1),
-    ],
-)
-def test_the_crossover_is_where_it_stops_being_faster_for_good(times, expected):
-    found = ON_DEMAND_RUNS + runs("ce", times) + runs("ce", dict.fromkeys(times, 99.0), AFTER)
-    assert crossover(found, "ce") == expected
+from tests.helpers.prefetch import runs
 
 
 def test_arms_have_equal_room_and_all_resident_has_all(tmp_path):
@@ -53,29 +31,29 @@ def test_arms_have_equal_room_and_all_resident_has_all(tmp_path):
     ExpertPredictor(parameters, 1, 32, 1, view).save(saved)
     words = ("model=gpt_oss_20b", "hardware=l40", "workload=fixed_batch", "slo=none")
     serving = Serving(
-        words=words, routes={BEFORE: routes}, predictors={"ce": saved}, room=Room(8, 4)
+        words=words, routes={BEFORE: routes}, predictors={"ce": saved}, room=Room(8, 4), experts=32
     )
     assert serving.arms == (ON_DEMAND, RESIDENT, "ce")
-    rooms = [serving.config(arm, BEFORE, 4, 32).experts.offload for arm in serving.arms]
+    found = {arm: serving.config(arm, BEFORE) for arm in serving.arms}
+    rooms = [config.experts.offload for config in found.values()]
     assert [room.slots for room in rooms] == [12, 32, 12]
     assert [room.prefetch for room in rooms] == ["none", "none", "learned"]
-    assert serving.config("ce", BEFORE, 4, 32).workload.concurrency == 4
+    few, many = (of_batch(found["ce"], batch) for batch in (1, 32))
+    assert (few.workload.concurrency, few.run.requests) == (1, 48)
+    assert (many.workload.concurrency, many.run.requests) == (32, 256)
 
 
-def test_a_predictor_expects_more_distinct_experts_of_more_requests():
-    traces = drawn_traces(LONG_TAIL, 1, 16, 32, 0)
-    one, none = 9.0 * np.eye(32)[None], np.zeros((1, 32))
-    predictor = ExpertPredictor((one, none, one, none), 1, 32, 1, DraftView(32, 0.0, 0))
-    picked = np.eye(32)[traces.before.chosen[0, :, 0]]  # features that say it all
-    steps = windows(traces.before, 4)
-    found = [predicted_distinct(predictor, picked, steps, batch) for batch in (1, 4, 64)]
-    assert found[0] == pytest.approx(
-        np.mean([len(set(traces.before.chosen[0, step, 0])) for step in steps]), rel=0.1
-    )
-    assert found[0] < found[1] < found[2] <= 32
+def test_arms_are_compared_within_replications():
+    found = []
+    for replication, slow in enumerate((1.0, 3.0)):
+        found += runs(ON_DEMAND, {1: slow}, replication=replication)
+        found += runs("ce", {1: 0.9 * slow}, replication=replication)
+    found += runs("ce", {1: 99.0}, traffic=AFTER)
+    ratio = tpot_ratio(found, "ce", BEFORE)[1]
+    assert (ratio.value, ratio.low, ratio.high) == pytest.approx((0.9, 0.9, 0.9))
 
 
-@pytest.mark.parametrize("batches", [(), (0, 1), (2, 1), (1, 1)])
-def test_batches_must_rise(batches):
-    with pytest.raises(ConfigError, match="rising"):
-        check_batches(batches)
+def test_figures_come_by_rising_batch_whatever_the_order_of_the_runs():
+    found = runs("ce", {4: 4.0, 1: 1.0}) + runs("ce", {2: 2.0})
+    assert by_batch(found, "ce", BEFORE) == {1: [1.0], 2: [2.0], 4: [4.0]}
+    assert list(by_batch(found, "ce", BEFORE)) == [1, 2, 4]

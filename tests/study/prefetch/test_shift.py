@@ -13,19 +13,28 @@ from simulator.study.prefetch.losses import (
     recipe,
     recipe_loss,
 )
-from simulator.study.prefetch.replay import Room, replay, windows
+from simulator.study.prefetch.question import LONG_TAIL, Question
+from simulator.study.prefetch.replay import Replayed, Room
 from simulator.study.prefetch.shift import (
-    LONG_TAIL,
     ON_DEMAND,
-    Question,
+    ORACLE,
+    Row,
     compare,
     coverage_difference,
-    figures,
     misses_ratio,
-    train,
+    spared_share,
 )
-from simulator.study.prefetch.traces import drawn_traces, expert_copies, split_traces, swapped
+from simulator.study.prefetch.traces import (
+    Recorded,
+    check_recorded,
+    drawn_traces,
+    expert_copies,
+    split_traces,
+    swapped,
+)
+from simulator.study.prefetch.trainer import train
 from simulator.study.prefetch.training import Effort
+from tests.helpers.prefetch import here
 
 SMALL = Question(
     sequences=96,
@@ -39,7 +48,7 @@ SMALL = Question(
 @pytest.fixture(scope="module")
 def rows():
     """Three recipes and two repetitions."""
-    return compare(SMALL, lambda done: None)
+    return compare(SMALL, here())
 
 
 def test_after_the_change_auc_and_bank_miss_less_than_cross_entropy(rows):
@@ -47,8 +56,9 @@ def test_after_the_change_auc_and_bank_miss_less_than_cross_entropy(rows):
 
 
 def test_on_the_traffic_that_was_learned_training_makes_no_difference(rows):
-    for name in ("ce_auc_bank", "ce_weighted"):
-        assert abs(coverage_difference(rows, name, "before").value) < 0.05
+    # There is room for one: cross-entropy is well off what is possible.
+    assert spared_share(rows, "ce", "before").value < 0.85
+    assert abs(coverage_difference(rows, "ce_auc_bank", "before").value) < 0.05
 
 
 def test_the_bank_is_why_batches_lack_little(rows):
@@ -57,10 +67,9 @@ def test_the_bank_is_why_batches_lack_little(rows):
 
 
 def test_predictors_cover_more_than_the_last_used_of_the_same_room(rows):
-    for when in ("before", "after"):
-        assert min(figures(rows, "ce", when, "coverage")) > max(
-            figures(rows, ON_DEMAND, when, "coverage")
-        )
+    for name in SMALL.recipes:
+        assert spared_share(rows, name, "before").value > 0.1
+    assert spared_share(rows, "ce_auc_bank", "after").value > 0.1
 
 
 def test_training_is_deterministic_and_knows_its_seed():
@@ -101,28 +110,49 @@ def test_a_swap_turns_the_hottest_expert_into_the_coldest():
     np.testing.assert_array_equal(back.chosen, traces.before.chosen)
 
 
-def test_steps_do_not_reach_over_the_end_of_a_sequence():
-    pool = RoutePool(2, np.zeros((1, 9, 1), np.uint8), np.array([5, 4]))
-    assert windows(pool, 2).tolist() == [[0, 1], [2, 3], [5, 6], [7, 8]]
-
-
-def test_with_room_for_all_nothing_is_missed():
-    traces = drawn_traces(LONG_TAIL, 1, 16, 32, 0)
-    found = replay(traces.before, traces.copies, 4, Room(30, 2), None)
-    assert (found.coverage, found.no_stall, found.misses) == (1.0, 1.0, 0.0)
-    assert 1.0 <= found.distinct <= 4.0
-
-
 def test_traces_that_cannot_be_used_are_refused():
     pool = drawn_traces(LONG_TAIL, 1, 8, 32, 0).before
     with pytest.raises(DataError, match="8 sequences is too short"):
-        split_traces(pool, None)
+        check_recorded(Recorded(pool))
     traces = drawn_traces(LONG_TAIL, 1, 16, 32, 0)
     seen = replace(traces.before, features=np.zeros((16 * 32, 2)))
     with pytest.raises(DataError, match="give it with shifted=FILE"):
-        split_traces(seen, None)
+        check_recorded(Recorded(seen))
     with pytest.raises(DataError, match="2 and no features"):
-        split_traces(seen, traces.after)
+        check_recorded(Recorded(seen, traces.after))
+
+
+def test_repetitions_split_recorded_routes_in_ways_of_their_own():
+    recorded = Recorded(drawn_traces(LONG_TAIL, 1, 16, 32, 0).before)
+    one, again, other = (split_traces(recorded, seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one.learned.chosen, again.learned.chosen)
+    assert (one.learned.chosen != other.learned.chosen).any()
+    total = expert_copies(one.learned) + expert_copies(one.before)
+    np.testing.assert_array_equal(total, expert_copies(recorded.before))
+
+
+def test_sequences_of_many_lengths_can_be_learned_from():
+    pool = drawn_traces(LONG_TAIL, 1, 16, 32, 0).before
+    cut = RoutePool(pool.experts, pool.chosen, np.tile([32, 96], 4))
+    question = replace(SMALL, effort=Effort(steps=8, hidden=8))
+    train(question, split_traces(Recorded(cut)), question.recipe("ce_auc_bank"), 0)
+
+
+def row(name, misses):
+    found = Replayed(coverage=0.0, no_stall=0.0, misses=misses, prefetched=0.0, distinct=1.0)
+    return Row(name, 0, found, found, {}, 0.0)
+
+
+def test_ratios_of_misses_hold_where_some_repetitions_miss_nothing():
+    rows = [row("ce", 0.2), row("ce", 0.0), row("ce_auc", 0.1), row("ce_auc", 0.5)]
+    assert misses_ratio(rows, "ce_auc", "before").value == pytest.approx(3.0)
+    assert misses_ratio([row("ce", 0.0), row("ce_auc", 0.1)], "ce_auc", "before") is None
+
+
+def test_what_is_spared_is_told_against_the_oracle():
+    rows = [row(ON_DEMAND, 1.0), row(ORACLE, 0.2), row("ce", 0.6)]
+    assert spared_share(rows, "ce", "before").value == pytest.approx(0.5)
+    assert spared_share(rows, ORACLE, "before").value == 1.0
 
 
 @pytest.mark.parametrize(
@@ -134,6 +164,10 @@ def test_traces_that_cannot_be_used_are_refused():
         ({"room": Room(31, 2)}, "more than the 32 experts"),
         ({"seeds": 0}, "seeds=0 must be 1"),
         ({"auc_weight": 0.0}, "auc_weight=0.0 above 0"),
+        ({"view_noise": float("inf")}, "view_noise=inf must be"),
+        ({"recipes": ("ce", "ce")}, "names one twice"),
+        ({"sequences": 0}, "sequences=0 must be 8"),
+        ({"tokens": 8}, "tokens=8 must be 32"),
     ],
 )
 def test_questions_without_sense_are_refused(settings, words):

@@ -15,6 +15,7 @@ from simulator.config import Config
 from simulator.errors import SimulatorError
 from simulator.mapping import from_mapping
 from simulator.report.html.folder import read_object, require
+from simulator.report.own_options import own_options
 from simulator.scenario import Scenario, build
 from simulator.trace.read import notes, open_trace
 from simulator.trace.schema import TABLES
@@ -113,9 +114,20 @@ def _scenario(config: Json) -> tuple[Scenario | None, str]:
 
 def _overrides(folder: Path) -> list[str] | None:
     """Return the words of the command line, as Hydra keeps them beside the run."""
-    path = folder / ".hydra" / "overrides.yaml"
+    words = _kept(folder, "overrides")
+    if not isinstance(words, list):
+        return None
     try:
-        words = yaml.safe_load(path.read_text(encoding="utf-8"))
+        own = own_options(_kept(folder, "hydra")["hydra"]["runtime"]["config_sources"])
+    except (KeyError, TypeError):
+        own = []
+    return [*own, *map(str, words)]
+
+
+def _kept(folder: Path, name: str) -> Any:
+    """Return a file that Hydra left beside the run; None if it cannot be read."""
+    try:
+        text = (folder / ".hydra" / f"{name}.yaml").read_text(encoding="utf-8")
+        return yaml.safe_load(text)
     except (OSError, yaml.YAMLError):
         return None
-    return [str(word) for word in words] if isinstance(words, list) else None
