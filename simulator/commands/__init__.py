@@ -24,9 +24,7 @@ COMMANDS = {
         "validate", "how far off predictions are: kernels, deployments, MoESD, an engine"
     ),
     "calibrate": Command("calibrate", "fit to measurements; what measurements can determine"),
-    "study": Command(
-        "study", "whether what learns pays: draft lengths, prefetching; defended tenants"
-    ),
+    "study": Command("study", "whether what learns pays: draft lengths, prefetchers, defences"),
     "workload": Command("workload", "traffic described; presets fitted to traces"),
     "report": Command("report", "a run, sweep or plan as one HTML page that needs no network"),
     "list": Command("listing", "known models, GPUs, drafters, workloads and parts, with sources"),

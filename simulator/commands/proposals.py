@@ -84,15 +84,15 @@ def _subjects(command: str) -> Iterable[str]:
 
 def _schema(command: str, words: list[str]) -> type | None:
     """Return the dataclass of the settings that are a command's own; None if it has none."""
-    module = COMMANDS[command].module if command in COMMANDS else ""
     if command in SUBJECT_COMMANDS:
         subjects = import_module(f"simulator.commands.{command}").SUBJECTS
-        if words[0] not in subjects:
-            return None
-        found = import_module(subjects[words[0]].module)
+        module = subjects[words[0]].module if words[0] in subjects else None
     else:
-        found = import_module(f"simulator.commands.{module}") if module else None
-    schema: type | None = getattr(found, "Settings", None)
+        known = COMMANDS.get(command)
+        module = f"simulator.commands.{known.module}" if known is not None else None
+    schema: type | None = None
+    if module is not None:
+        schema = getattr(import_module(module), "Settings", None)
     return schema
 
 

@@ -84,7 +84,8 @@ class _Points:
             from simulator.commands.job import run  # noqa: PLC0415
             from simulator.report.own_options import own_options  # noqa: PLC0415
 
-            words = [*own_options(point.runtime.config_sources), *overrides]
+            sources: Any = point.runtime.config_sources
+            words = [*own_options(sources), *overrides]
             run(composed, Path(point.runtime.output_dir), words)
         except Exception as error:
             if os.getpid() != self._home:  # a launcher's worker: Hydra carries it home

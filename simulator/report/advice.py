@@ -262,7 +262,9 @@ def _suggestion(summary: Json) -> str:
         return f"Try {override}."
     if promised is not None and promised <= 1:
         return "By the closed form no draft length pays at this batch."
-    return "Try other draft lengths."
+    best = promised is not None and terms.get("best_gamma") == _gamma(summary)
+    found = "The closed form finds no better draft length at this batch; to be sure, try others."
+    return found if best else "Try other draft lengths."
 
 
 def _promise(override: str, promised: float, now: float | None) -> str:

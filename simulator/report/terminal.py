@@ -192,7 +192,7 @@ def _rate_note(summary: Json) -> Iterable[str]:
     if abs(came / mean - 1) > _FAR_FROM_THE_MEAN:
         yield (
             f"Requests come at {number(came)}/s in this stretch, against a mean of "
-            f"{number(mean)}/s: the rate fluctuates slowly. A longer run (run.requests) comes "
+            f"{number(mean)}/s: the rate fluctuates, and a longer run (run.requests) comes "
             "closer to its mean."
         )
 

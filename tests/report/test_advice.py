@@ -192,6 +192,9 @@ def test_a_best_draft_length_that_gains_next_to_nothing_is_put_so(summary):
 def test_a_draft_length_that_is_the_best_already_is_not_recommended(summary):
     summary["decomposition"] |= {"best_gamma": 3, "best_speedup": 1.59}
     assert next_override(summary) == sweep(summary)
+    assert advice(summary).endswith(
+        "finds no better draft length at this batch; to be sure, try others."
+    )
 
 
 def test_a_best_draft_length_that_does_not_pay_is_not_recommended(summary):

@@ -22,7 +22,7 @@ experts turn hot. Trains the predictor with cross-entropy, an AUC loss, a memory
 bank of tail experts and the usual baselines, on drawn routes or on yours, and
 says what each is worth before and after. With model= it also serves in the
 event simulator, and finds the batch from which on prefetching is useless. A
-minute; some fifteen with model=."""
+minute; some ten with model=."""
 
 EXAMPLES = (
     "study prefetch",

@@ -5,7 +5,7 @@ import pytest
 
 from simulator.errors import SimulatorError
 from simulator.report.html.blocks import Table
-from simulator.report.html.sweep.page import completeness, sweep_page
+from simulator.report.html.sweep.page import completeness, sweep_page, title_of
 from simulator.report.html.sweep.slices import slice_of
 from simulator.report.html.sweep.source import SweepSource, read_sweep
 
@@ -84,3 +84,22 @@ def test_axes_of_names_are_bars_and_a_third_axis_is_held(sweep_folder):
     shown = slice_of(replace(source, rows=models, state={**source.state, "axes": axes}))
     assert (shown.x, shown.y, shown.held) == ("workload.rate", "speculation.gamma", "model=a")
     assert len(shown.points) == 9
+
+
+@pytest.mark.parametrize(
+    ("change", "title"),
+    [
+        ({}, "Chat"),
+        ({"overrides": ["model=toy"]}, "Toy on 2 x GPU"),
+        ({"model": "Other"}, "A sweep over speculation.gamma"),
+    ],
+)
+def test_a_title_is_that_of_what_ran(sweep_folder, change, title):
+    models = ("Toy", change.get("model", "Toy"))
+    rows = [
+        {"status": "done", "scenario.title": "Chat", "scenario.model": model}
+        | {"scenario.hardware": "2 x GPU"}
+        for model in models
+    ]
+    state = {"axes": {"speculation.gamma": [1, 3]}, "overrides": change.get("overrides", [])}
+    assert title_of(replace(read_sweep(sweep_folder), rows=rows, state=state)) == title

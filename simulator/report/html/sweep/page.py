@@ -35,6 +35,7 @@ from simulator.report.html.sweep.source import (
 )
 from simulator.report.html.sweep.source import Row as Point
 from simulator.report.sweep import best_of
+from simulator.report.terminal import run_title
 from simulator.study.sweep.layout import label_of
 
 _FACTS = ("model", "hardware", "workload", "speculation", "requests", "replications")
@@ -75,7 +76,7 @@ def sweep_page(folder: Path) -> Page:
     axes = [f"{axis}: {', '.join(map(label_of, each))}" for axis, each in source.axes.items()]
     return Page(
         kind=SWEEP,
-        title=source.common("title") or f"A sweep over {' and '.join(source.axes)}",
+        title=title_of(source),
         facts=[
             ("axes", "; ".join(axes)),
             *((name, text) for name, text in facts if text is not None),
@@ -194,6 +195,14 @@ def _failures(source: SweepSource) -> Table | None:
             (str(len(alike)), examples + (f"; and {more} more" if more > 0 else ""), reason)
         )
     return plain_table("By reason", ["points>", "which", "reason"], rows)
+
+
+def title_of(source: SweepSource) -> str:
+    """Name the sweep as a run, if all its points are of one; else after what is swept."""
+    scenario = {name: source.common(name) for name in ("title", "model", "hardware")}
+    if None in scenario.values():
+        return f"A sweep over {' and '.join(source.axes)}"
+    return run_title(scenario | {"overrides": source.state.get("overrides", [])})
 
 
 def _sentences(source: SweepSource, column: str, title: str) -> Section | None:
