@@ -144,7 +144,7 @@ def _theory_words(served: ServedStudy) -> str:
         f"predictor that never errs would be useless {_useless(served, alike)} if experts were all "
         f"alike (h = N / {experts}), and {_useless(served, counted)} with h as counted along the "
         f"routes; {NAMES[served.hand_over]}, which errs, is foretold to be "
-        f"{_useless(served, own)}."
+        f"useless {_useless(served, own)}."
     )
 
 
@@ -231,5 +231,7 @@ def next_command(served: ServedStudy) -> str:
             "experts.offload.prefetch=learned",
             f"experts.offload.prefetch_experts={room.slots}",
             f"experts.offload.predictor={served.files['predictor']}",
+            "run.requests=200",
+            "run.replications=3",
         ]
     )
