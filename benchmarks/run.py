@@ -14,6 +14,7 @@ import events
 import memory
 import million
 import peer
+import start
 import sweep
 import traces
 import w1
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "million": million.measure,
     "traces": traces.measure,
     "sweep": sweep.measure,
+    "start": start.measure,
 }
 
 

@@ -22,6 +22,10 @@ from simulator.registry import Registry
 Floats = NDArray[np.float64]
 
 
+SWITCH_STEPS = 32
+"""Steps over which a switch looks back (kind: assumed)."""
+
+
 class Prefetcher(Protocol):
     """What the store asks before a step."""
 
@@ -80,8 +84,9 @@ class LastToken:
 class Learned:
     """Brings what a trained predictor says that the draft tokens need, the surest first.
 
-    Where it expects a step to need so many distinct experts that prefetching does not pay
-    (`ExpertPredictor.most_distinct`), it asks for none, and the store works on demand.
+    Where it expects steps to need so many distinct experts that prefetching does not pay
+    (`ExpertPredictor.most_distinct`), it asks for none, and the store works on demand. It goes by
+    a running mean over about `SWITCH_STEPS` steps: each change of mind costs what slots held.
 
     Parameters
     ----------
@@ -94,12 +99,18 @@ class Learned:
     def __init__(self, experts: int, offload: OffloadConfig) -> None:
         self._experts = experts
         self._predictor = load_predictor(str(offload.predictor))
+        self._expected = 0.0
+        self._asked = 0
 
     def scores(self, before: NDArray[np.integer], drafts: Floats) -> Floats:
         """Return the chance that the step needs each expert (`Prefetcher.scores`)."""
         if not len(drafts):
             return np.zeros((len(before), self._experts))
         needed = self._predictor.needed(drafts)
-        if needed.sum(axis=1).mean() >= self._predictor.most_distinct:
-            return np.zeros_like(needed)
-        return needed
+        self._asked = min(self._asked + 1, SWITCH_STEPS)
+        self._expected += (float(needed.sum(axis=1).mean()) - self._expected) / self._asked
+        return np.zeros_like(needed) if self._off else needed
+
+    @property
+    def _off(self) -> bool:
+        return self._expected >= self._predictor.most_distinct

@@ -156,7 +156,7 @@ def _read(path: Path | str) -> pa.Table:
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"routing.path={path} is no Parquet file of routes: {error}") from error
+        raise DataError(f"{path} is no Parquet file of routes: {error}") from error
     missing = [key for key in COLUMNS if key not in table.column_names]
     if missing or not table.num_rows:
         lacks = f"lacks the columns {', '.join(missing)}" if missing else "has no rows"
@@ -212,7 +212,7 @@ def _check_model(table: pa.Table, chosen: Ints, arch: Architecture, path: Path |
         return
     least = f"{experts}" if experts else f"at least {chosen.max() + 1}"
     raise DataError(
-        f"routing.path={path} was recorded on {model if b'model' in metadata else 'a model'} with "
+        f"{path} was recorded on {model if b'model' in metadata else 'a model'} with "
         f"{least} experts, top {found[1]}, {found[2]} MoE layers, but model={arch.name} has "
         f"{wanted[0]} experts, top {wanted[1]}, {wanted[2]} MoE layers. Record this model, choose "
         f"the model of the file, or routing=sampled."

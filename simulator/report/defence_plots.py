@@ -60,7 +60,7 @@ def plot_defence(frontier: Frontier, destination: Path | str) -> Path:
             _draw_frontier(axes, frontier, name, scale)
             axes.set_title(title)
             if name == "benign_p95_s":
-                _rise_by_factors(axes)
+                _rise_by_factors(axes, scale * _least(frontier, name))
             elif name != "accuracy":
                 axes.set_ylim(0.0, _MOST.get(name))
         peace = frontier.peace.mean("benign_p95_s")
@@ -86,12 +86,18 @@ _BELOW: dict[str, object] = {
 """Of the words below a line that crosses a panel."""
 
 
-def _rise_by_factors(axes: Axes) -> None:
+def _least(frontier: Frontier, name: str) -> float:
+    """Return the least mean of a figure; 1 if no case has it."""
+    means = [interval.value for one in frontier.measured if (interval := one.mean(name))]
+    return min(means, default=1.0)
+
+
+def _rise_by_factors(axes: Axes, least: float) -> None:
     """Let an axis rise by factors, from where a word fits below its least, with plain numbers."""
     from matplotlib.ticker import LogLocator, NullFormatter  # noqa: PLC0415
 
     axes.set_yscale("log")
-    axes.set_ylim(bottom=0.6 * axes.dataLim.ymin)
+    axes.set_ylim(bottom=0.6 * least)
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter(NullFormatter())

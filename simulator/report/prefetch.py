@@ -154,7 +154,8 @@ def _training_words(found: PrefetchStudy) -> list[str]:
     ]
     said = [" ".join(told), _null_words(found)]
     helps = {name: (one, before[name]) for name, one in known.items() if upper(one) < 1.0}
-    return [*said, _advice(helps)]
+    # Where a model was served, time decides, not misses.
+    return [*said, _advice(helps)] if found.served is None else said
 
 
 def _against(one: Interval) -> str:
@@ -203,13 +204,13 @@ def _assumptions(found: PrefetchStudy) -> list[str]:
     question = found.task.question
     seeds = question.first_seed, question.first_seed + question.seeds - 1
     said = (
-        f"Per step and layer; means and 95 % intervals over {question.seeds} repetitions (seeds "
-        f"{seeds[0]} to {seeds[1]}), ratios paired. Brought: missing and prefetched. Spared: of "
+        f"Per step and layer; means and 95 % intervals over repetitions, seeds {seeds[0]} to "
+        f"{seeds[1]}, ratios paired. Brought: missing and prefetched. Spared: of "
         f"the misses on demand that an oracle would spare. Lacked: tail experts (the rarer half) "
         f"of which a training batch had no token."
     )
     if question.seeds < FEW:
-        said += f" {question.seeds} repetitions are too few for intervals to mean much."
+        said += f" Fewer than {FEW} repetitions: intervals mean little."
     assumed = (
         f"Assumed: {question.room.resident} of {question.archetype.experts} experts of a layer "
         f"stay (the last used) and {question.room.slots} are prefetched, likely to be needed or "

@@ -9,11 +9,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from simulator.report.figures import ABSENT, number
+from simulator.report.figures import ABSENT, number, signed_percent
 from simulator.report.prefetch_names import NAMES, short
 from simulator.report.tables import frame, show
 from simulator.study.prefetch.crossover import crossover
 from simulator.study.prefetch.findings import (
+    ALIKE,
+    COUNTED,
+    INDEPENDENT,
     WHEN,
     foretold_bound,
     foretold_crossover,
@@ -22,8 +25,15 @@ from simulator.study.prefetch.findings import (
 from simulator.study.prefetch.model_run import ServedStudy
 from simulator.study.prefetch.served import AFTER, BEFORE, RESIDENT, by_batch, tpot_ratio
 from simulator.study.prefetch.shift import ON_DEMAND
-from simulator.trace.statistics import Interval
+from simulator.trace.statistics import Interval, upper
 from simulator.units import MS
+
+_ERRLESS = {
+    COUNTED: "one that never errs",
+    INDEPENDENT: "the same, if steps were independent",
+    ALIKE: "the same, if experts were all alike",
+}
+"""A predictor that never errs, by where h comes from."""
 
 
 def show_served(served: ServedStudy, console: Console) -> None:
@@ -81,9 +91,9 @@ def _crossovers(served: ServedStudy) -> Table:
             measured = crossover(served.measured, arm, when)
             cells += [_from(served, measured), _from(served, foretold_crossover(served, arm, when))]
         table.add_row(NAMES[arm], *cells)
-    for label, alike in (("one that never errs", False), ("the same, experts all alike", True)):
-        bounds = [foretold_bound(served, when, alike=alike) for when in WHEN]
-        table.add_row(label, ABSENT, _from(served, bounds[0]), ABSENT, _from(served, bounds[1]))
+    for kept_from, label in _ERRLESS.items():
+        bounds = [_from(served, foretold_bound(served, when, kept_from)) for when in WHEN]
+        table.add_row(label, ABSENT, bounds[0], ABSENT, bounds[1])
     return table
 
 
@@ -113,40 +123,75 @@ def _odds(served: ServedStudy, when: str) -> Table:
 
 
 def served_words(served: ServedStudy) -> list[str]:
-    """Say where the crossover lies, whether theory foretold it, and what the switch does."""
-    name, at = NAMES[served.hand_over], served.crossover
-    own = foretold_crossover(served, served.hand_over, BEFORE)
-    alike = foretold_bound(served, BEFORE, alike=True)
-    bound = foretold_bound(served, BEFORE, alike=False)
+    """Say where the crossover lies, whether theory foretold it, and what to do."""
     said = [
         "Prefetches are hidden behind a whole step, its drafting included, as of who prefetches "
         "while drafts are drawn.",
-        f"h is the chance that what slots keep on demand is needed, w the share of prefetches that "
-        f"is not hidden, q the share of prefetched experts that is needed: prefetching pays where "
-        f"q - h > w. As the N distinct experts of a step go to {served.serving.experts}, h goes "
-        f"to one. A predictor that never errs would be useless {_useless(served, alike)} if "
-        f"experts were all alike (h = N / {served.serving.experts}), and "
-        f"{_useless(served, bound)} with their popularity as it is; {name}, which errs, is "
-        f"foretold to be {_useless(served, own)}.",
+        _theory_words(served),
     ]
     if RESIDENT not in served.serving.unpredicted:
         said.append("The GPU is too small for all experts: they are nowhere all resident.")
+    return [*said, _switch_words(served), _advice(served)]
+
+
+def _theory_words(served: ServedStudy) -> str:
+    alike, counted = (foretold_bound(served, BEFORE, one) for one in (ALIKE, COUNTED))
+    own, experts = foretold_crossover(served, served.hand_over, BEFORE), served.serving.experts
+    return (
+        f"h is the chance that what slots keep on demand is needed, w the share of prefetches that "
+        f"is not hidden, q the share of prefetched experts that is needed: prefetching pays where "
+        f"q - h > w. As the N distinct experts of a step go to {experts}, h goes to one. A "
+        f"predictor that never errs would be useless {_useless(served, alike)} if experts were all "
+        f"alike (h = N / {experts}), and {_useless(served, counted)} with h as counted along the "
+        f"routes; {NAMES[served.hand_over]}, which errs, is foretold to be "
+        f"useless {_useless(served, own)}."
+    )
+
+
+def _switch_words(served: ServedStudy) -> str:
+    name, at = NAMES[served.hand_over], served.crossover
     if at is None:
-        said.append(
+        return (
             f"Prefetching by {name} is faster than working on demand with the same memory at every "
             f"batch up to {served.batches[-1]}: no crossover was found, and the predictor that is "
             f"handed over has no switch."
         )
-        return said
     if at == served.batches[0]:
-        return [*said, _never(served)]
-    said.append(
+        return _never(served)
+    return (
         f"Measured, {name} is not surely faster than working on demand with the same memory from "
         f"batch {at} on. The predictor that is handed over switches itself off from "
         f"{served.most_distinct:.1f} expected distinct experts of a layer on, and its slots keep "
         f"the last used then."
     )
-    return said
+
+
+def _advice(served: ServedStudy) -> str:
+    """Say what to do at the smallest batch, by what is faster before the change and after."""
+    batch = served.batches[0]
+    gains = {
+        arm: [tpot_ratio(served.measured, arm, when)[batch] for when in WHEN]
+        for arm in served.serving.predictors
+    }
+    told = {
+        arm: f"{NAMES[arm]} ({signed_percent(before.value - 1.0)} before, "
+        f"{signed_percent(after.value - 1.0)} after)"
+        for arm, (before, after) in gains.items()
+    }
+    both = [arm for arm, pair in gains.items() if max(map(upper, pair)) < 1.0]
+    learned = min(gains, key=lambda arm: gains[arm][0].value)
+    changed = min(gains, key=lambda arm: gains[arm][1].value)
+    head = f"What to do at batch {batch}, by TPOT over that on demand"
+    if both:
+        best = min(both, key=lambda arm: sum(one.value for one in gains[arm]))
+        return f"{head}: prefetch by {told[best]}, faster on both traffics."
+    if upper(gains[learned][0]) >= 1.0:
+        return f"{head}: do not prefetch; the best is {told[learned]}."
+    more = "" if changed == learned else f" Least is lost after by {told[changed]}."
+    return (
+        f"{head}: prefetch by {told[learned]} while traffic stays as it was learned, and train "
+        f"anew once it changes. No training is surely faster on both traffics.{more}"
+    )
 
 
 def _never(served: ServedStudy) -> str:
@@ -186,5 +231,7 @@ def next_command(served: ServedStudy) -> str:
             "experts.offload.prefetch=learned",
             f"experts.offload.prefetch_experts={room.slots}",
             f"experts.offload.predictor={served.files['predictor']}",
+            "run.requests=200",
+            "run.replications=3",
         ]
     )

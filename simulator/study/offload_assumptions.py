@@ -44,7 +44,8 @@ def offload_assumptions(scenario: Scenario) -> list[str]:
     if offload.prefetch_experts:
         found.append(
             f"prefetcher {offload.prefetch} brings up to {offload.prefetch_experts} experts a "
-            f"layer, hidden behind the layers before; its own computation takes no time"
+            f"layer, hidden behind drafting and the layers before; its own computation takes no "
+            f"time"
         )
     if offload.prefetch == LEARNED:
         predictor = load_predictor(str(offload.predictor))

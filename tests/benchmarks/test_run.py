@@ -40,6 +40,11 @@ def test_sweep_compares_two_workers_with_one(benchmarks):
     assert figures["main_cpu_s_per_point_2"] < figures["point_cpu_s_2"]
 
 
+def test_start_counts_what_a_process_of_its_own_takes(benchmarks):
+    figures = benchmarks["start"].measure(turns=1, cases={"help": "--help"})
+    assert figures["help_cpu_s"] > 0
+
+
 def test_figures_are_written_as_json_and_shown(benchmarks, monkeypatch, tmp_path, capsys):
     run, path = benchmarks["run"], tmp_path / "figures.json"
     fakes = {"one": lambda: {"speed_per_s": 12345.6}, "two": lambda: {"ratio": 0.0625}}

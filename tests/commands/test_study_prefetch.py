@@ -89,7 +89,8 @@ def test_a_model_is_served_and_its_routes_and_predictor_serve_again(moesim, tmp_
     assert "the host link is the bottleneck" in " ".join(out.split())
     command = next(line for line in out.splitlines() if line.startswith("moesim simulate"))
     few = ["run.requests=10", "run.replications=1", "run.picture=false", "hydra.run.dir=again"]
-    code, out, err = moesim(*shlex.split(command)[1:], *few)
+    words = [word for word in shlex.split(command)[1:] if not word.startswith("run.")]
+    code, out, err = moesim(*words, *few)
     assert (code, err) == (0, "")
     assert "a linear code of its experts" in " ".join(out.split())
     traces = ["trace=run/routes_before.parquet", "shifted=run/routes_after.parquet"]

@@ -84,6 +84,9 @@ def test_where_many_experts_are_expected_it_is_off_and_its_slots_keep_the_last_u
         plain.step(np.array([picked]))
     assert store.resident.sum() == 4
     assert plain.resident.sum() == 2
+    for _ in range(2):  # a step with few changes no mind at once
+        assert store.step(np.array([[0, 1]]), np.eye(EXPERTS)[[0, 1]]).prefetched.tolist() == [0]
+    store.step(np.array([[2, 3]]), np.eye(EXPERTS)[[2, 3]])
     few = store.step(np.array([[0, 1]]), np.eye(EXPERTS)[[0, 1]])  # on again: room for two stays
     assert (few.prefetched.tolist(), few.missing.tolist()) == ([2], [0])
     assert store.resident.sum() == 2

@@ -33,6 +33,10 @@ EXAMPLES = (
 )
 
 
+BANK = ("bank_per_class", "bank_retrieved", "bank_resized")
+"""Settings of the memory bank."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What is trained, on what, and where it serves."""
@@ -84,6 +88,9 @@ class Settings:
     bank_retrieved: float | None = field(
         default=None, metadata={"help": "share of the missing pasted, R_S (default: 0.3)"}
     )
+    bank_resized: float | None = field(
+        default=None, metadata={"help": "size of what is pasted over stored, R_R (default: 1)"}
+    )
     steps: int | None = field(
         default=None, metadata={"help": "batches of training (default: 300; 150 with model=)"}
     )
@@ -132,7 +139,7 @@ class Settings:
         if self.trace is not None:
             drawn = ("popularity_sd", "sequences", "tokens")
             yield from ((key, "with trace=, whose routes are read") for key in drawn)
-        parts = {"auc": ("auc_weight",), "bank": ("bank_per_class", "bank_retrieved")}
+        parts = {"auc": ("auc_weight",), "bank": BANK}
         for part, keys in parts.items():
             if self.recipes and not any(part in name for name in self.recipes):
                 yield from ((key, f"with recipes={','.join(self.recipes)}") for key in keys)
@@ -201,7 +208,7 @@ def _question(settings: Settings) -> Question:
     from simulator.study.prefetch.training import Effort  # noqa: PLC0415
 
     archetype = {key: getattr(settings, key) for key in ("experts", "top_k", "popularity_sd")}
-    bank = {"per_class": settings.bank_per_class, "retrieved": settings.bank_retrieved}
+    bank = {key.removeprefix("bank_"): getattr(settings, key) for key in BANK}
     keys = ("sequences", "tokens", "auc_weight", "view_size", "view_noise")
     more = {key: getattr(settings, key) for key in keys}
     if settings.model is not None:

@@ -102,7 +102,6 @@ class MemoryBank:
         return self._fill(item, self._tail[~present[self._tail]])
 
     def _store(self, one: int, item: Item) -> None:
-        # Few of what is stored is ever pasted: it is cut to its class then.
         kept = self._kept[one]
         if len(kept) < self._settings.per_class:
             kept.append(item)
@@ -115,69 +114,40 @@ class MemoryBank:
         if not count:
             return item
         features, labels = item.features.copy(), item.labels.copy()
-        for one in self._draws.choice(known, size=count, replace=False):
-            kept = self._kept[int(one)]
-            stored = _cut(kept[int(self._draws.integers(len(kept)))], int(one))
-            stored = _resized(stored, self._settings.resized, int(one))
-            self._paste(stored, int(one), features, labels)
+        for one in self._draws.choice(known, size=count, replace=False).tolist():
+            kept = self._kept[one]
+            self._paste(kept[int(self._draws.integers(len(kept)))], one, features, labels)
         return Item(features, labels)
 
     def _paste(self, stored: Item, one: int, features: Floats, labels: Mask) -> None:
-        """Lay the rows of a class over an item, at a random place; a part of what is larger."""
-        stored = self._part(stored, one, labels.shape[:-1])
-        corner = [
-            int(self._draws.integers(room - size + 1))
-            for room, size in zip(labels.shape[:-1], stored.labels.shape[:-1], strict=True)
-        ]
-        place = tuple(
-            slice(start, start + size)
-            for start, size in zip(corner, stored.labels.shape[:-1], strict=True)
+        """Lay the rows of a class, as they lie to each other, over an item at a random place."""
+        rows = np.nonzero(stored.labels[..., one])
+        # Rows that resizing brings to one place: the last of them stays.
+        places = [((axis - axis.min()) * self._settings.resized).astype(np.int64) for axis in rows]
+        room = labels.shape[:-1]
+        if any(axis.max() >= most for axis, most in zip(places, room, strict=True)):
+            inside, places = self._window(places, room)
+            rows = tuple(axis[inside] for axis in rows)
+        target = tuple(
+            axis + int(self._draws.integers(most - int(axis.max())))
+            for axis, most in zip(places, room, strict=True)
         )
-        rows = stored.labels[..., one]
-        features[place][rows] = stored.features[rows]
-        labels[place][rows] = stored.labels[rows]
+        features[target] = stored.features[rows]
+        labels[target] = stored.labels[rows]
 
-    def _part(self, stored: Item, one: int, room: tuple[int, ...]) -> Item:
-        """Return what fits into an item: a box, drawn so that it has a row of the class."""
-        sizes = stored.labels.shape[:-1]
-        if all(size <= most for size, most in zip(sizes, room, strict=True)):
-            return stored
-        rows = np.argwhere(stored.labels[..., one])
-        row = rows[int(self._draws.integers(len(rows)))]
-        box = []
-        for at, size, most in zip(row.tolist(), sizes, room, strict=True):
-            wide = min(size, most)
-            first = int(self._draws.integers(max(at - wide + 1, 0), min(at, size - wide) + 1))
-            box.append(slice(first, first + wide))
-        return Item(stored.features[tuple(box)], stored.labels[tuple(box)])
+    def _window(self, places: list[Ints], room: tuple[int, ...]) -> tuple[Mask, list[Ints]]:
+        """Return which rows lie in a window of an item's size around one of them, and where."""
+        at = int(self._draws.integers(len(places[0])))
+        inside, moved = np.ones(len(places[0]), dtype=np.bool_), []
+        for axis, most in zip(places, room, strict=True):
+            low = max(int(axis[at]) - most + 1, 0)
+            high = max(min(int(axis[at]), int(axis.max()) - most + 1), low)
+            moved.append(axis - int(self._draws.integers(low, high + 1)))
+            inside &= (moved[-1] >= 0) & (moved[-1] < most)
+        return inside, [axis[inside] for axis in moved]
 
 
 def present_classes(labels: Mask) -> Mask:
     """Return which classes an item has, bool of shape (K,)."""
     present: Mask = labels.reshape(-1, labels.shape[-1]).max(axis=0)
     return present
-
-
-def _cut(item: Item, one: int) -> Item:
-    """Return the smallest box that holds all rows of a class, as a view of the item."""
-    rows = np.nonzero(item.labels[..., one])
-    box = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in rows)
-    return Item(item.features[box], item.labels[box])
-
-
-def _resized(item: Item, scale: float, one: int) -> Item:
-    """Return an item with every axis shortened to a share of itself, nearest rows kept.
-
-    Where no row of the class would be left, the item stays as it is.
-    """
-    shape = item.labels.shape[:-1]
-    sizes = [max(round(scale * size), 1) for size in shape]
-    if sizes == list(shape):
-        return item
-    picks = np.ix_(
-        *((np.arange(to) + 0.5) * size // to for size, to in zip(shape, sizes, strict=True))
-    )
-    picks = tuple(axis.astype(np.int64) for axis in picks)
-    if not item.labels[picks][..., one].any():
-        return item
-    return Item(item.features[picks], item.labels[picks])

@@ -66,7 +66,11 @@ def foretold_crossover(served: ServedStudy, arm: str, traffic: str) -> float | N
     return foretold([one.margin(arm) for one in odds], [one.batch for one in odds])
 
 
-def foretold_bound(served: ServedStudy, traffic: str, *, alike: bool) -> float | None:
+COUNTED, INDEPENDENT, ALIKE = BOUNDS = ("counted", "independent", "alike")
+"""What h is taken from: routes, popularity with steps independent of each other, or N / E alone."""
+
+
+def foretold_bound(served: ServedStudy, traffic: str, kept_from: str) -> float | None:
     """Return the batch from which on no predictor is of use, not even one that never errs.
 
     Parameters
@@ -75,12 +79,15 @@ def foretold_bound(served: ServedStudy, traffic: str, *, alike: bool) -> float |
         What was served.
     traffic
         On what.
-    alike
-        Take experts as all alike: N from the tokens of a step alone, and h = N / E. Otherwise
-        their popularity is counted.
+    kept_from
+        One of `BOUNDS`.
     """
     odds, experts = served.odds[traffic], served.serving.experts
-    kept = [one.alike / experts if alike else one.kept for one in odds]
+    kept = {
+        COUNTED: [one.kept for one in odds],
+        INDEPENDENT: [one.independent for one in odds],
+        ALIKE: [one.alike / experts for one in odds],
+    }[kept_from]
     margins = [1.0 - mine - one.exposed for mine, one in zip(kept, odds, strict=True)]
     return foretold(margins, [one.batch for one in odds])
 
@@ -119,11 +126,9 @@ def _served(served: ServedStudy, metrics: dict[str, float | int | None]) -> Json
         for arm in served.serving.predictors:
             metrics[f"crossover_{arm}_{traffic}"] = crossover(served.measured, arm, traffic)
             metrics[f"foretold_{arm}_{traffic}"] = foretold_crossover(served, arm, traffic)
-        for alike in (True, False):
-            name = "alike" if alike else "counted"
-            metrics[f"foretold_bound_{name}_{traffic}"] = foretold_bound(
-                served, traffic, alike=alike
-            )
+        for kept_from in BOUNDS:
+            name = f"foretold_bound_{kept_from}_{traffic}"
+            metrics[name] = foretold_bound(served, traffic, kept_from)
         for batch, ratio in by_arm[served.hand_over].items():
             metrics[f"tpot_over_on_demand_batch_{batch}_{traffic}"] = ratio.value
     return {

@@ -74,7 +74,8 @@ def _peaks(rows: int) -> Peaks:
 
 
 def _peak(work: Callable[[], object]) -> int:
-    """Return the most bytes that a piece of work held at once."""
+    """Return the most bytes that a piece of work held at once, what it keeps for later aside."""
+    work()
     tracemalloc.start()
     try:
         work()

@@ -17,6 +17,7 @@ from simulator.experts.residency import lru_misses
 from simulator.hardware.gpu import load_gpu
 from simulator.models.architecture import Architecture, experts_of
 from simulator.models.catalog import load_architecture
+from simulator.quantities import names_a_file
 from simulator.scenario import build
 from simulator.study.prefetch.crossover import crossover, search, with_switch
 from simulator.study.prefetch.jobs import Workers
@@ -37,11 +38,12 @@ from simulator.study.prefetch.served import (
 from simulator.study.prefetch.shift import ON_DEMAND
 from simulator.study.prefetch.task import Task
 from simulator.study.prefetch.theory import (
+    Hits,
     Odds,
+    count_hits,
     distinct_alike,
     exposed_share,
     kept_hits,
-    prefetch_hits,
     step_chances,
 )
 from simulator.study.prefetch.traces import Ints, Traces
@@ -137,7 +139,7 @@ def served_jobs(task: Task) -> int:
     arms = len(UNPREDICTED) + recipes + 1
     runs = arms * len(TRAFFIC) * len(task.batches) * task.replications
     # Of the recipes that serve, the first repetition is trained before the others.
-    return recipes * layers + runs + len(TRAFFIC) * len(task.batches) * recipes
+    return recipes * layers + runs + len(TRAFFIC) * len(task.batches)
 
 
 def serve_model(
@@ -237,15 +239,12 @@ def _odds(
     offload = build(serving.config(ON_DEMAND, traffic)).step_model.offload
     if offload is None:
         raise InvariantError("a scenario with experts in host memory has no price for them.")
-    jobs = [
-        (pool, traces.copies, tokens, serving, arm, batch)
-        for batch in steps_s
-        for arm in serving.predictors
-    ]
-    hits = iter(workers.run(_hits, jobs))
+    counted = workers.run(
+        _hits, [(pool, traces.copies, tokens, serving, batch) for batch in steps_s]
+    )
     link = pool.layers, slots, offload.expert_s
     found = []
-    for batch, times_s in steps_s.items():
+    for (batch, times_s), hits in zip(steps_s.items(), counted, strict=True):
         chances = step_chances(pool, tokens, batch)
         step_s = float(np.mean(times_s))
         if arm == ON_DEMAND:  # less what it waits for experts
@@ -256,25 +255,27 @@ def _odds(
                 batch=batch,
                 distinct=float(chances.sum(axis=1).mean()),
                 alike=distinct_alike(pool.experts, pool.top_k, tokens * batch),
-                kept=kept_hits(chances, serving.room),
+                kept=hits.kept,
+                independent=kept_hits(chances, serving.room),
                 exposed=exposed_share(*link, step_s),
-                hits={arm: next(hits) for arm in serving.predictors},
+                hits=hits.prefetched,
             )
         )
     return found
 
 
-def _hits(job: tuple[RoutePool, Ints, int, Serving, str, int]) -> float:
-    pool, copies, tokens, serving, arm, batch = job
-    predictor = load_predictor(serving.predictors[arm])
-    return prefetch_hits(pool, copies, tokens, serving.room, predictor, batch)
+def _hits(job: tuple[RoutePool, Ints, int, Serving, int]) -> Hits:
+    pool, copies, tokens, serving, batch = job
+    predictors = {arm: load_predictor(path) for arm, path in serving.predictors.items()}
+    return count_hits(pool, copies, tokens, serving.room, predictors, batch)
 
 
 def _words(task: Task, model: Architecture) -> tuple[str, ...]:
     link = task.link_bytes_per_s
+    gpu = f"'{task.hardware}'" if names_a_file(task.hardware) else task.hardware
     return (
         f"model={model.name}",
-        f"hardware.gpu='{task.hardware}'",
+        f"hardware.gpu={gpu}",
         "hardware.tensor_parallel=1",
         "slo=none",
         "speculation=chat",

@@ -5,8 +5,10 @@ stay anyway. Brought experts are needed with chance q. Kept ones are with chance
 
 ``h = (M(C) - M(C + S)) / S``,
 
-M(n) the experts that a step finds missing where the last n used stay (`experts.residency`). With
-experts that are all alike h is N / E: the N distinct experts of a step, over all E. A share w of
+M(n) the experts that a step finds missing where the last n used stay. Both are counted along routes
+(`count_hits`). In closed form, M follows from the chances of experts by Che's approximation
+(`experts.residency`), steps independent of each other; with experts that are all alike h is N / E:
+the N distinct experts of a step, over all E. A share w of
 the time of prefetches is not hidden. The first layer waits for its own in any case, and where the
 link is busy for longer than the layers, the step waits for the link:
 
@@ -24,8 +26,9 @@ is of use, not even one that never errs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +62,9 @@ class Odds:
     alike
         N if all experts were alike.
     kept
-        h.
+        h, counted.
+    independent
+        h in closed form, steps independent of each other, popularity counted.
     exposed
         w.
     hits
@@ -70,6 +75,7 @@ class Odds:
     distinct: float
     alike: float
     kept: float
+    independent: float
     exposed: float
     hits: dict[str, float]
 
@@ -107,7 +113,7 @@ def step_chances(pool: RoutePool, tokens: int, batch: int) -> Floats:
 
 
 def kept_hits(chances: Floats, room: Room) -> float:
-    """Return h: the chance that what S more slots keep is needed.
+    """Return h in closed form: the chance that what S more slots keep is needed.
 
     Examples
     --------
@@ -139,10 +145,22 @@ def exposed_share(layers: int, slots: int, expert_s: float, step_s: float) -> fl
     return max(shares)
 
 
-def prefetch_hits(
-    pool: RoutePool, copies: Ints, tokens: int, room: Room, predictor: ExpertPredictor, batch: int
-) -> float:
-    """Return q: the share of prefetched experts that their step needs.
+class Hits(NamedTuple):
+    """What is counted along routes at a batch: h, and q by arm."""
+
+    kept: float
+    prefetched: dict[str, float]
+
+
+def count_hits(
+    pool: RoutePool,
+    copies: Ints,
+    tokens: int,
+    room: Room,
+    predictors: Mapping[str, ExpertPredictor],
+    batch: int,
+) -> Hits:
+    """Count how often what slots hold is needed, kept or prefetched.
 
     Parameters
     ----------
@@ -154,26 +172,34 @@ def prefetch_hits(
         Tokens of a request in a step, and requests.
     room
         What a layer has room for.
-    predictor
-        Who is asked; its switch is not.
+    predictors
+        Who is asked, by arm; their switches are not.
 
     Notes
     -----
     What is needed comes to stay, prefetched or not. So a store that prefetches keeps what one on
     demand of the same C keeps, and its hits are the misses that it has less.
     """
-    walk, features = PoolWalk(pool, Streams(0)), predictor.features_of(pool)
-    chosen, needed = [], []
+    walk = PoolWalk(pool, Streams(0))
+    features = {arm: one.features_of(pool) for arm, one in predictors.items()}
+    chosen, needed = [], dict[str, list[Floats]]({arm: [] for arm in predictors})
     for _ in range(WARM + STEPS):
         chosen.append(walk.step(batch, tokens, 0))
-        needed.append(predictor.needed(features[walk.rows]))
-    resident = most_used(copies, room.resident)
-    plain = ExpertStore(resident, LRU)
-    asked = ExpertStore(resident, LRU, prefetcher=Asked(needed), prefetch_slots=room.slots)
-    pairs = [(plain.step(one), asked.step(one)) for one in chosen][WARM:]
-    brought = sum(int(mine.prefetched.sum()) for _, mine in pairs)
-    spared = sum(int(other.missing.sum() - mine.missing.sum()) for other, mine in pairs)
-    return spared / brought if brought else 0.0
+        for arm, predictor in predictors.items():
+            needed[arm].append(predictor.needed(features[arm][walk.rows]))
+    few, more = (ExpertStore(most_used(copies, count), LRU) for count in (room.resident, sum(room)))
+    base = _missing(few, chosen)
+    prefetched = {}
+    for arm, scores in needed.items():
+        resident, asked = most_used(copies, room.resident), Asked(scores)
+        store = ExpertStore(resident, LRU, prefetcher=asked, prefetch_slots=room.slots)
+        prefetched[arm] = (base - _missing(store, chosen)) / room.slots
+    return Hits((base - _missing(more, chosen)) / room.slots, prefetched)
+
+
+def _missing(store: ExpertStore, chosen: Sequence[NDArray[np.integer]]) -> float:
+    """Return the missing experts of a step and layer, once a store is warm."""
+    return float(np.mean([store.step(one).missing for one in chosen][WARM:]))
 
 
 def foretold(margins: Sequence[float], batches: Sequence[int]) -> float | None:

@@ -49,7 +49,7 @@ def test_what_the_run_cuts_off_is_no_failure_and_what_a_quota_ends_is() -> None:
         attackers=2, gap_s=10.0, horizon_s=100.0, limits=LimitsConfig(quota=440)
     )
     found = attack_figures(rows, [True, False, False], limited)
-    assert found["majority"] == pytest.approx(1 / 3)
+    assert found["majority"] == found["believed"] == pytest.approx(1 / 3)
     assert found["successes_per_h"] == pytest.approx(36.0)  # one in 100 s
 
 

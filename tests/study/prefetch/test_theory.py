@@ -14,11 +14,11 @@ from simulator.experts.sampling import Archetype
 from simulator.study.prefetch.replay import Room
 from simulator.study.prefetch.theory import (
     Odds,
+    count_hits,
     distinct_alike,
     exposed_share,
     foretold,
     kept_hits,
-    prefetch_hits,
     step_chances,
 )
 from simulator.study.prefetch.traces import drawn_traces, expert_copies
@@ -60,10 +60,12 @@ def test_a_predictor_that_knows_hits_always_and_one_that_guesses_as_often_as_exp
     decode = 40.0 * np.linalg.inv(codes)[None]
     knows = ExpertPredictor((decode, none, one, none), 1, EXPERTS, 1, view)
     guesses = ExpertPredictor((0.0 * one, none, one, none), 1, EXPERTS, 1, view)
+    hits = count_hits(pool, copies, 4, room, {"knows": knows, "guesses": guesses}, 2)
     # A step of 8 tokens needs 6 of 12, of which 3 are there: two at least are to be brought mostly.
-    assert prefetch_hits(pool, copies, 4, room, knows, 2) > 0.9
+    assert hits.prefetched["knows"] > 0.9
     needed = distinct_alike(EXPERTS, 1, 8) / EXPERTS
-    assert prefetch_hits(pool, copies, 4, room, guesses, 2) == pytest.approx(needed, abs=0.1)
+    assert hits.prefetched["guesses"] == pytest.approx(needed, abs=0.1)
+    assert hits.kept == pytest.approx(needed, abs=0.05)  # as the closed form has it
 
 
 @settings(max_examples=50)
@@ -79,5 +81,7 @@ def test_what_is_foretold_lies_where_margins_turn(margins):
 
 
 def test_a_margin_is_hits_less_what_is_kept_and_what_is_exposed():
-    odds = Odds(batch=1, distinct=4.0, alike=5.0, kept=0.4, exposed=0.1, hits={"ce": 0.7})
+    odds = Odds(
+        batch=1, distinct=4.0, alike=5.0, kept=0.4, independent=0.3, exposed=0.1, hits={"ce": 0.7}
+    )
     assert odds.margin("ce") == pytest.approx(0.2)
