@@ -38,7 +38,9 @@ def run_folder(tmp_path_factory):
     simulate(scenario, files["requests"], files["iterations"], lambda _: None)
     conclude(scenario, files | {"summary": folder / "summary.json"})
     (folder / ".hydra").mkdir()
-    (folder / ".hydra" / "overrides.yaml").write_text("- speculation.alphas=[0.8, 0.7]\n- x=1\n")
+    (folder / ".hydra" / "overrides.yaml").write_text(
+        "- speculation.alphas=[0.8, 0.7]\n- title=mine\n"
+    )
     return folder
 
 

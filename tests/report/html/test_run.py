@@ -67,7 +67,7 @@ def test_the_simulation_lies_on_the_closed_form_at_its_batch(page):
 
 def test_provenance_names_the_command_quoted_for_a_shell(page):
     commands = [block.text for block in blocks(page, Command)]
-    assert "moesim simulate 'speculation.alphas=[0.8, 0.7]' x=1" in commands
+    assert "moesim simulate 'speculation.alphas=[0.8, 0.7]' title=mine" in commands
 
 
 def test_the_hash_is_of_the_configuration_alone(run_folder, tmp_path):
