@@ -116,7 +116,7 @@ def next_override(summary: Json) -> str:
     """Return the Hydra override to try next, such as ``speculation.gamma=2``.
 
     The draft length that the closed form finds best at this batch (``best_gamma`` of the
-    decomposition), if it is another and pays; else more replicas where none keeps up, else one
+    decomposition), if it is another, pays and is better by more than `MATERIAL`; else more replicas where none keeps up, else one
     draft less where speculation loses, else a sweep. Where a policy chose the draft length, a fixed
     one instead of all that. Replicas in pools, or scaled, take more than an override: `advice` says
     where they are set.
@@ -128,7 +128,8 @@ def next_override(summary: Json) -> str:
     more_replicas = _overloaded(summary) and _equal_replicas(summary)
     if _adaptive(summary):
         return MORE_REPLICAS if more_replicas else FIXED_LENGTH
-    if best is not None and best != gamma and (promised is None or promised > 1):
+    pays = promised is None or promised > 1
+    if best is not None and best != gamma and pays and not _hardly_better(terms):
         return f"speculation.gamma={best}"
     if more_replicas:
         return MORE_REPLICAS
@@ -253,7 +254,7 @@ def _suggestion(summary: Json) -> str:
     override, terms = next_override(summary), summary.get("decomposition") or {}
     promised = terms.get("best_speedup")
     if override == f"speculation.gamma={terms.get('best_gamma')}" and promised is not None:
-        return _promise(override, promised, terms.get("speedup"))
+        return f"Try {override}: the closed form promises {promised:.2f}x at this batch."
     if override == MORE_REPLICAS or (_overloaded(summary) and not _equal_replicas(summary)):
         return _relief(summary)
     if override == FIXED_LENGTH:
@@ -262,19 +263,20 @@ def _suggestion(summary: Json) -> str:
         return f"Try {override}."
     if promised is not None and promised <= 1:
         return "By the closed form no draft length pays at this batch."
-    best = promised is not None and terms.get("best_gamma") == _gamma(summary)
-    found = "The closed form finds no better draft length at this batch; to be sure, try others."
-    return found if best else "Try other draft lengths."
+    if promised is None:
+        return "Try other draft lengths."
+    if terms.get("best_gamma") == _gamma(summary):
+        return "The closed form finds no better draft length at this batch; to be sure, try others."
+    return (
+        "By the closed form no draft length does much better at this batch: "
+        f"{promised:.2f}x with speculation.gamma={terms['best_gamma']}, {terms['speedup']:.2f}x here."
+    )
 
 
-def _promise(override: str, promised: float, now: float | None) -> str:
-    """Say what another draft length promises, and if that is next to nothing, that it is."""
-    if now is not None and 1 < promised < (1 + MATERIAL) * now:
-        return (
-            f"By the closed form no draft length does much better at this batch: "
-            f"{promised:.2f}x with {override}, {now:.2f}x here."
-        )
-    return f"Try {override}: the closed form promises {promised:.2f}x at this batch."
+def _hardly_better(terms: Json) -> bool:
+    """Tell whether the best draft length promises next to nothing beyond what is reached."""
+    promised, now = terms.get("best_speedup"), terms.get("speedup")
+    return promised is not None and now is not None and promised < (1 + MATERIAL) * now
 
 
 def _relief(summary: Json) -> str:

@@ -183,6 +183,7 @@ def test_the_best_draft_length_is_recommended_with_its_promise(summary):
 
 def test_a_best_draft_length_that_gains_next_to_nothing_is_put_so(summary):
     summary["decomposition"] |= {"speedup": 1.63, "best_gamma": 2, "best_speedup": 1.64}
+    assert next_override(summary) == sweep(summary)
     assert advice(summary).endswith(
         "By the closed form no draft length does much better at this batch: 1.64x with "
         "speculation.gamma=2, 1.63x here."
