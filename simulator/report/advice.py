@@ -116,10 +116,10 @@ def next_override(summary: Json) -> str:
     """Return the Hydra override to try next, such as ``speculation.gamma=2``.
 
     The draft length that the closed form finds best at this batch (``best_gamma`` of the
-    decomposition), if it is another, pays and is better by more than `MATERIAL`; else more replicas where none keeps up, else one
-    draft less where speculation loses, else a sweep. Where a policy chose the draft length, a fixed
-    one instead of all that. Replicas in pools, or scaled, take more than an override: `advice` says
-    where they are set.
+    decomposition), if it is another, pays and is better by more than `MATERIAL`; else more replicas
+    where none keeps up, else one draft less where speculation loses, else a sweep. Where a policy
+    chose the draft length, a fixed one instead of all that. Replicas in pools, or scaled, take more
+    than an override: `advice` says where they are set.
     """
     gamma, terms = _gamma(summary), summary.get("decomposition") or {}
     best, promised = terms.get("best_gamma"), terms.get("best_speedup")
@@ -259,17 +259,22 @@ def _suggestion(summary: Json) -> str:
         return _relief(summary)
     if override == FIXED_LENGTH:
         return f"Try {override}, to see what choosing the draft length is worth."
-    if override != sweep(summary):
-        return f"Try {override}."
-    if promised is not None and promised <= 1:
-        return "By the closed form no draft length pays at this batch."
+    return _no_other_length(summary) if override == sweep(summary) else f"Try {override}."
+
+
+def _no_other_length(summary: Json) -> str:
+    """Say why no single draft length is proposed."""
+    terms = summary.get("decomposition") or {}
+    promised, best = terms.get("best_speedup"), terms.get("best_gamma")
     if promised is None:
         return "Try other draft lengths."
-    if terms.get("best_gamma") == _gamma(summary):
+    if promised <= 1:
+        return "By the closed form no draft length pays at this batch."
+    if best == _gamma(summary):
         return "The closed form finds no better draft length at this batch; to be sure, try others."
     return (
         "By the closed form no draft length does much better at this batch: "
-        f"{promised:.2f}x with speculation.gamma={terms['best_gamma']}, {terms['speedup']:.2f}x here."
+        f"{promised:.2f}x with speculation.gamma={best}, {terms['speedup']:.2f}x here."
     )
 
 
