@@ -52,7 +52,9 @@ def _of_keys(
     for key, value in node.value:
         row = key.start_mark.line
         last = key if value.start_mark.line > row else value
-        beside = re.match(r":?\s*#\s*(.*)", lines[last.end_mark.line][last.end_mark.column :])
+        end = last.end_mark
+        line = lines[end.line] if end.line < len(lines) else ""  # past the end: a block of text
+        beside = re.match(r":?\s*#\s*(.*)", line[end.column :])
         above = list(takewhile(_is_comment, reversed(lines[:row])))
         comment = Comment(beside.group(1) if beside else "", _joined(above[::-1]))
         if comment.text:

@@ -152,7 +152,9 @@ def load_predictor(path: Path | str) -> ExpertPredictor:
             f"prefetch."
         )
     whole = {name: int(_scalar(data[name], name, "ib", low, path)) for name, low in _LEAST.items()}
-    real = {name: _scalar(data[name], name, "fi", low, path) for name, low in _LEAST_REAL.items()}
+    real = {
+        name: float(_scalar(data[name], name, "fi", low, path)) for name, low in _LEAST_REAL.items()
+    }
     predictor = ExpertPredictor(
         tuple(data[name] for name in _PARAMETERS),
         layers=whole["layers"],
@@ -166,14 +168,16 @@ def load_predictor(path: Path | str) -> ExpertPredictor:
     return predictor
 
 
-def _scalar(found: NDArray[Any], name: str, kinds: str, least: float, path: Path | str) -> float:
-    """Return a number of the file; NaN, and what lies below the least, is refused."""
+def _scalar(
+    found: NDArray[Any], name: str, kinds: str, least: float, path: Path | str
+) -> NDArray[Any]:
+    """Return a number of the file as it is; NaN, and what lies below the least, is refused."""
     if found.shape or found.dtype.kind not in kinds or not float(found) >= least:
         raise DataError(
             f"experts.offload.predictor={path}: {name}={found} must be a number of {least} or "
             f"more; train it anew: moesim study prefetch."
         )
-    return float(found)
+    return found
 
 
 def check_predictor(predictor: ExpertPredictor, arch: Architecture, path: str) -> None:

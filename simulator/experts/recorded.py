@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from simulator.errors import DataError
 from simulator.experts.pool import RoutePool
 from simulator.models.architecture import Architecture, experts_of
+from simulator.quantities import missing_file
 
 Ints = NDArray[np.int64]
 
@@ -155,6 +156,8 @@ def _by_layer(key: Ints, layers: int, path: Path | str) -> Ints:
 def _read(path: Path | str) -> pa.Table:
     try:
         table = pq.read_table(path)
+    except FileNotFoundError:
+        raise DataError(missing_file("file of routes", Path(path))) from None
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path} is no Parquet file of routes: {error}") from error
     missing = [key for key in COLUMNS if key not in table.column_names]

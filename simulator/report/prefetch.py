@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping
 
@@ -98,9 +99,10 @@ def _ranks(found: PrefetchStudy) -> Table:
     for name in recipe_names(found.rows):
         if name in UNTRAINED:
             continue
-        areas = [rank_area(found.rows, name, group) for group in groups]
+        areas = [rank_area(found.rows, name, group).value for group in groups]
         lacked = fine_percent(missing_tail(found.rows, name).value)
-        table.add_row(NAMES[name], *(f"{one.value:.3f}" for one in areas), lacked)
+        shown = (ABSENT if math.isnan(one) else f"{one:.3f}" for one in areas)
+        table.add_row(NAMES[name], *shown, lacked)
     return table
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -226,12 +228,17 @@ def next_command(served: ServedStudy) -> str:
             "experts=offloaded",
             "experts.fidelity=sampled",
             "routing=recorded",
-            f"routing.path={serving.routes[AFTER]}",
+            f"routing.path={_plain(serving.routes[AFTER])}",
             f"experts.offload.resident_experts={room.resident}",
             "experts.offload.prefetch=learned",
             f"experts.offload.prefetch_experts={room.slots}",
-            f"experts.offload.predictor={served.files['predictor']}",
+            f"experts.offload.predictor={_plain(served.files['predictor'])}",
             "run.requests=200",
             "run.replications=3",
         ]
     )
+
+
+def _plain(path: Path) -> str:
+    """Write a path as Hydra reads it: in quotes of its own where there is more than plain words."""
+    return f"{path}" if re.fullmatch(r"[\w./-]+", f"{path}") else f"'{path}'"

@@ -30,7 +30,7 @@ def test_placements_side_by_side(moesim, tmp_path):
         (["requests=0"], "requests=0 must be at least 1"),
         (["model=llama_3_1_8b"], "is dense: it has no experts"),
         (["model=deepseek_v3"], "unknown routing archetype"),
-        (["routes=none.parquet"], "is no Parquet file of routes"),
+        (["routes=none.parquet"], "file of routes 'none.parquet' not found"),
         (["routes=none.parquet", "archetype=glm_5"], "has no effect with routing.law=recorded"),
     ],
 )

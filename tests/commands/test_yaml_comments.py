@@ -21,6 +21,7 @@ from simulator.commands.yaml_comments import comments
         ("a: [1,\n  2] # two", "a", "two"),
         ("# the file\na: 1", "a", None),
         ("# the file\na: 1", "", "the file"),
+        ("b: 1\n# what\na: |\n  text\n", "a", "what"),
         ("", "", None),
     ],
 )

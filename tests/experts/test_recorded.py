@@ -125,8 +125,11 @@ def test_sequences_too_short_for_a_verify_step_are_refused(tmp_path):
 
 
 def test_what_is_no_file_of_routes_is_refused(tmp_path):
-    with pytest.raises(DataError, match="is no Parquet file of routes"):
+    with pytest.raises(DataError, match=r"nothing.parquet' not found"):
         read_routes(tmp_path / "nothing.parquet", ARCH)
+    (tmp_path / "text.parquet").write_text("no Parquet")
+    with pytest.raises(DataError, match="is no Parquet file of routes"):
+        read_routes(tmp_path / "text.parquet", ARCH)
     pq.write_table(pa.table({"token": [1]}), tmp_path / "other.parquet")
     with pytest.raises(DataError, match="lacks the columns sequence, layer, experts"):
         read_routes(tmp_path / "other.parquet", ARCH)

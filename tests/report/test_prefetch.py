@@ -1,6 +1,7 @@
 """A study of prefetchers as told: tables, pictures, figures, and what follows from them."""
 
 import io
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -169,6 +170,9 @@ def test_the_command_for_the_next_step_names_what_is_handed_over():
     assert "experts.offload.predictor=predictor.npz" in words
     assert "experts.offload.prefetch_experts=4" in words
     assert "run.seed=0" not in words
+    there = {"predictor": Path("gamma=3/predictor.npz")}
+    quoted = shlex.split(next_command(replace(served(), files=there)))
+    assert "experts.offload.predictor='gamma=3/predictor.npz'" in quoted
 
 
 def test_pictures_are_drawn_with_a_model_and_without(tmp_path):

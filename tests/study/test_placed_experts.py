@@ -17,7 +17,10 @@ SPREAD = ["hardware.tensor_parallel=4", "hardware.expert_parallel=4"]
         (["experts=load_aware", "experts.placement=none.yaml"], "No such file"),
         (["experts=load_aware", "routing.within_request=0.5"], "choose routing=sampled"),
         (["experts=load_aware", "model=llama_3_1_8b", "hardware.expert_parallel=1"], "none; set"),
-        (["routing=recorded", "routing.path=none.parquet"], "no Parquet file of routes"),
+        (
+            ["routing=recorded", "routing.path=none.parquet"],
+            "file of routes 'none.parquet' not found",
+        ),
         (["routing=sampled", "model=gpt_oss_20b"], "routing.archetype=null: unknown"),
     ],
 )

@@ -109,13 +109,15 @@ class Settings:
     json: bool = field(default=False, metadata={"help": "print metrics as JSON, not tables"})
 
     def __post_init__(self) -> None:
-        least = {"seed": 0, "replications": 1, "workers": 1, "sessions": 0}
-        for key, bound in (least | {"llm_rate": 0.0, "accuracy_loss": 0.0}).items():
+        least = {"seed": 0, "replications": 1, "workers": 1, "sessions": 0, "limit_burst": 1}
+        least |= dict.fromkeys(("llm_rate", "accuracy_loss", "batch_ms"), 0)
+        for key, bound in least.items():
             value = getattr(self, key)
             if value is not None and not bound <= value < math.inf:
                 raise ConfigError(f"{key}={value} must be {bound} or more, and finite.")
-        if not 0.0 < self.objective_ms < math.inf:
-            raise ConfigError(f"objective_ms={self.objective_ms} must be above 0, and finite.")
+        for key in ("objective_ms", "benign_rate", "query_ms"):
+            if not 0.0 < getattr(self, key) < math.inf:
+                raise ConfigError(f"{key}={getattr(self, key)} must be above 0, and finite.")
         if self.limit_burst is not None and all(map(math.isinf, self.limits)):
             raise ConfigError(
                 f"limit_burst={self.limit_burst} has no effect: limits={list(self.limits)} has no "

@@ -77,7 +77,7 @@ class Settings:
         default=None, metadata={"help": "noise on each (default: 1.5, assumed)"}
     )
     recipes: tuple[str, ...] = field(
-        default=(), metadata={"help": "what is compared, with ce (default: all six)"}
+        default=(), metadata={"help": "what is compared, with ce (default: all seven)"}
     )
     auc_weight: float | None = field(
         default=None, metadata={"help": "lambda of the AUC loss (default: 4)"}

@@ -33,6 +33,8 @@ def advice(frontier: Frontier, accuracy_loss: float) -> str:
     judged = [found for found in fit if found.mean(_SUCCESS)]
     if fit and not judged:
         return _unjudged(frontier, fit)
+    if fit and not bare.mean(_SUCCESS):  # nothing to compare with
+        return _unjudged(frontier, [bare])
     if not fit:
         return (
             f"No case keeps clean accuracy within {100 * accuracy_loss:.1f} points and "
@@ -102,11 +104,16 @@ def _told(best: Measured, frontier: Frontier) -> str:
     share = ""
     if (after := best.mean("majority")) and (before := bare.mean("majority")):
         share = f" ({100 * before.value:.0f} and {100 * after.value:.0f} % of sessions)"
+    p95 = ""
+    if all(one.mean("benign_p95_s") for one in (bare, best, peace)):  # else there are few users
+        p95 = (
+            f"p95 of ordinary queries from {_ms(bare)} to {_ms(best)} ms "
+            f"({_ms(peace)} without attackers), "
+        )
     return (
         f"Take {named(best.case)}: attacks that succeed go from {_per_h(bare)} to {_per_h(best)} "
         f"an hour{share}, their load from {_mean(bare, _LOAD):,.0f} to {_mean(best, _LOAD):,.0f} "
-        f"GPU-seconds an hour, p95 of ordinary queries from {_ms(bare)} to {_ms(best)} ms "
-        f"({_ms(peace)} without attackers), and clean accuracy from {100 * bare.accuracy:.1f} to "
+        f"GPU-seconds an hour, {p95}and clean accuracy from {100 * bare.accuracy:.1f} to "
         f"{100 * best.accuracy:.1f} %."
     )
 

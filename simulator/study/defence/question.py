@@ -88,8 +88,8 @@ class Question:
     variant_sessions: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("defences", "nus", "rate_limits_per_s"):
-            values = getattr(self, name)
+        axes = {"defences": self.defences, "nus": self.nus, "limits": self.rate_limits_per_s}
+        for name, values in axes.items():
             if not values or len(set(values)) < len(values):
                 raise ConfigError(f"{name}={list(values)} must be different values, at least one.")
         for limit in self.rate_limits_per_s:

@@ -60,8 +60,9 @@ def search(
 ) -> list[Measured]:
     """Serve some batches, and as many more as it takes to find the crossover of an arm.
 
-    Beyond the largest, batches double, up to `MOST`; then the crossover is closed in on until the
-    batch below it lies less than a quarter below, or is the next.
+    Beyond the largest, batches double, up to `MOST`; below the smallest they halve where it is
+    useless already. Then the crossover is closed in on until the batch below it lies less than a
+    quarter below, or is the next.
 
     Parameters
     ----------
@@ -82,7 +83,9 @@ def _next(served: Sequence[int], useless: int | None) -> int | None:
     """Return the batch to be served next; None where the search has ended."""
     if useless is None:
         return 2 * served[-1] if 2 * served[-1] <= MOST else None
-    below = max((batch for batch in served if batch < useless), default=useless)
+    if useless == served[0]:
+        return useless // 2 or None
+    below = max(batch for batch in served if batch < useless)
     if useless - below <= 1 or useless <= _APART * below:
         return None
     middle = round(math.sqrt(below * useless))

@@ -167,23 +167,8 @@ def serve_model(
     workers
         Who does it.
     """
-    question = task.question
-    folder.mkdir(parents=True, exist_ok=True)
-    routes = {name: folder / f"routes_{name}.parquet" for name in TRAFFIC}
     pools = {BEFORE: traces.before, AFTER: traces.after}
-    for name, pool in pools.items():
-        write_routes(pool, model.name, routes[name])
-    files = {name: one.save(folder / f"predictor_{name}.npz") for name, one in trained.items()}
-    serving = Serving(
-        words=_words(task, model),
-        routes=routes,
-        predictors=files,
-        room=question.room,
-        experts=experts_of(model).experts,
-        gamma=question.gamma,
-        replications=task.replications,
-        unpredicted=_unpredicted(task, model),
-    )
+    serving = _serving(task, pools, trained, model, folder)
     measured = search(
         lambda batches: serve(serving, batches, workers), task.batches, task.hand_over
     )
@@ -202,10 +187,36 @@ def serve_model(
         odds=odds,
         most_distinct=switched.most_distinct,
         files={
-            **{f"predictor_{name}": one for name, one in files.items()},
-            **{f"routes_{name}": one for name, one in routes.items()},
+            **{f"predictor_{name}": one for name, one in serving.predictors.items()},
+            **{f"routes_{name}": one for name, one in serving.routes.items()},
             "predictor": path,
         },
+    )
+
+
+def _serving(
+    task: Task,
+    pools: Mapping[str, RoutePool],
+    trained: Mapping[str, ExpertPredictor],
+    model: Architecture,
+    folder: Path,
+) -> Serving:
+    """Write routes and predictors, and return what serves with them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    routes = {name: folder / f"routes_{name}.parquet" for name in pools}
+    for name, pool in pools.items():
+        write_routes(pool, model.name, routes[name])
+    return Serving(
+        words=_words(task, model),
+        routes=routes,
+        predictors={
+            name: one.save(folder / f"predictor_{name}.npz") for name, one in trained.items()
+        },
+        room=task.question.room,
+        experts=experts_of(model).experts,
+        gamma=task.question.gamma,
+        replications=task.replications,
+        unpredicted=_unpredicted(task, model),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from simulator.serving.tenants.config import TenantsConfig
 from simulator.study.defence.advice import advice, named
@@ -48,6 +49,9 @@ def measured(
 PEACEFUL = measured(PEACE, won=math.nan, load=0.0)
 NOISE, LIMIT = Case("rnd", 0.1, math.inf), Case("none", 0.0, 2.0)
 BOTH = Case("rnd", 0.1, 2.0)
+
+
+FEW_ENDED = {"sessions": 50.0, "successes_per_h": None, "benign_goodput_per_s": 20.0}
 
 
 def frontier(*more: Measured, tried: Sequence[Tried] = ()) -> Frontier:
@@ -112,6 +116,24 @@ def test_where_users_suffer_in_every_case_that_is_what_is_said() -> None:
     bare = measured(BARE, won=800.0, load=500.0, goodput=15.0)
     found = Frontier(QUESTION, [PEACEFUL, bare], [], [])
     assert advice(found, 0.01).startswith("No case keeps clean accuracy within 1.0 points and 99 %")
+
+
+def test_without_a_figure_for_bare_attacks_there_is_nothing_to_compare_with() -> None:
+    bare = replace(
+        measured(BARE, won=0.0, load=500.0),
+        outcomes=[Outcome([], [], [], FEW_ENDED)] * 3,
+    )
+    found = Frontier(QUESTION, [PEACEFUL, bare, measured(NOISE, won=100.0, load=900.0)], [], [])
+    assert advice(found, 0.01) == (
+        "Too few sessions end within horizon_s=600 to judge no noise without a limit: raise it."
+    )
+
+
+def test_without_ordinary_queries_nothing_is_said_of_their_latency() -> None:
+    noise = measured(NOISE, won=100.0, load=900.0)
+    silent = [Outcome([], [], [], {**one.figures, "benign_p95_s": None}) for one in noise.outcomes]
+    sentence = advice(frontier(replace(noise, outcomes=silent)), 0.01)
+    assert "GPU-seconds an hour, and clean accuracy" in sentence
 
 
 def test_a_study_without_attacks_gives_no_advice() -> None:

@@ -58,8 +58,9 @@ def test_what_is_faster_by_chance_is_not_faster():
     assert crossover(found, "ce") == 2
 
 
+@pytest.mark.parametrize("batches", [(1, 4), (8, 16)])
 @pytest.mark.parametrize("useless", [1, 2, 3, 7, 23, 100, 255])
-def test_the_search_closes_in_on_the_crossover(useless):
+def test_the_search_closes_in_on_the_crossover(useless, batches):
     served = []
 
     def serve(batches):
@@ -67,7 +68,7 @@ def test_the_search_closes_in_on_the_crossover(useless):
         times = {batch: 0.9 if batch < useless else 1.1 for batch in batches}
         return runs(ON_DEMAND, dict.fromkeys(batches, 1.0)) + runs("ce", times)
 
-    found = crossover(search(serve, (1, 4), "ce"), "ce")
+    found = crossover(search(serve, batches, "ce"), "ce")
     below = max((batch for batch in served if batch < useless), default=0)
     assert useless <= found
     assert found <= max(1.25 * below, below + 1)
