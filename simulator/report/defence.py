@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import math
-import textwrap
 
 from rich.console import Console
 from rich.table import Table
 
-from simulator.report.figures import ABSENT, fine_percent, number, percent, seconds
+from simulator.report.figures import ABSENT, fine_percent, number, percent, plus_minus, seconds
 from simulator.report.tables import frame, say, show
 from simulator.study.defence.frontier import Frontier, Measured
 from simulator.study.defence.measure import JUDGE_REPLIES
 from simulator.study.defence.models import NONE
 from simulator.study.defence.variants import Tried
 from simulator.trace.statistics import Interval
-
-WIDTH = 78
-"""Characters of a line of words."""
 
 
 def print_defence(frontier: Frontier, sentence: str, console: Console) -> None:
@@ -32,7 +28,7 @@ def print_defence(frontier: Frontier, sentence: str, console: Console) -> None:
     if frontier.flips:
         show(console, "Comparisons that noise reverses, plain model", _flips(frontier))
     say(console, *_words(frontier))
-    say(console, *textwrap.wrap(f"Advice: {sentence}", WIDTH, break_on_hyphens=False))
+    say(console, f"Advice: {sentence}")
 
 
 def _attacks(frontier: Frontier) -> Table:
@@ -54,7 +50,7 @@ def _attacks(frontier: Frontier) -> Table:
                 percent(_mean(found, "unfinished")),
                 number(_mean(found, "queries_per_session")),
                 *(percent(_mean(found, name)) for name in ("first_hit", "believed", "majority")),
-                _with_error(found.mean("successes_per_h")),
+                plus_minus(found.mean("successes_per_h"), ",.0f"),
                 number(_mean(found, "attack_gpu_s_per_h")),
             )
     return table
@@ -137,7 +133,7 @@ def _words(frontier: Frontier) -> list[str]:
             "limit; shares are uncertain by up to "
             f"{100 * max(map(_half_width, frontier.tried)):.0f} points."
         )
-    return [line for text in texts for line in textwrap.wrap(text, WIDTH, break_on_hyphens=False)]
+    return texts
 
 
 def _half_width(tried: Tried) -> float:
@@ -156,14 +152,6 @@ def _case(found: Measured) -> str:
 
 def _noise(defence: str, nu: float) -> str:
     return defence if defence == NONE else f"{defence} {nu:g}"
-
-
-def _with_error(found: Interval | None) -> str:
-    if found is None:
-        return ABSENT
-    if found.high is None:
-        return f"{found.value:,.0f}"
-    return f"{found.value:,.0f} ±{found.high - found.value:,.0f}"
 
 
 def _ratio(found: Interval | None) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from simulator.trace.statistics import Interval
 from simulator.units import MS, US
 
 ABSENT = "-"
@@ -99,3 +100,21 @@ def bounds(interval: Mapping[str, Any]) -> str:
     if interval["low"] is None or interval["high"] is None:
         return ""
     return f"{interval['low']:.2f} to {interval['high']:.2f}"
+
+
+def plus_minus(interval: Interval | None, form: str = ".2f") -> str:
+    """Write a value and half of its interval, both in a format, the latter without a sign.
+
+    Examples
+    --------
+    >>> plus_minus(Interval(0.0581, 0.05, 0.066), "+.3f"), plus_minus(Interval(1.5, None, None))
+    ('+0.058 ±0.008', '1.50')
+    >>> plus_minus(None)
+    '-'
+    """
+    if interval is None:
+        return ABSENT
+    if interval.low is None or interval.high is None:
+        return f"{interval.value:{form}}"
+    half = (interval.high - interval.low) / 2
+    return f"{interval.value:{form}} ±{half:{form.removeprefix('+')}}"

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping
 
 from rich.console import Console
 from rich.table import Table
 
-from simulator.report.figures import ABSENT, fine_percent, number, percent, signed_percent
+from simulator.report.figures import (
+    ABSENT,
+    fine_percent,
+    number,
+    percent,
+    plus_minus,
+    signed_percent,
+)
 from simulator.report.prefetch_names import NAMES
 from simulator.report.prefetch_served import next_command, served_words, show_served
 from simulator.report.tables import frame, say, show
@@ -32,8 +38,8 @@ from simulator.study.prefetch.study import PrefetchStudy
 from simulator.trace.statistics import Interval, upper, value_of
 from simulator.units import KIB
 
-WIDTH = 78
-"""Characters of a line of words."""
+_SIGNED = "+.3f"
+"""How differences are written."""
 
 BANKED = "ce_auc_bank"
 """The recipe that the study is about."""
@@ -56,7 +62,7 @@ def print_prefetch(found: PrefetchStudy, console: Console) -> None:
     if found.served is not None:
         show_served(found.served, console)
     for sentence in (*_verdicts(found), *_assumptions(found)):
-        say(console, *textwrap.wrap(sentence, WIDTH))
+        say(console, sentence)
     if found.served is not None:
         console.print("Serve with the predictor that is handed over:")
         console.print(next_command(found.served), soft_wrap=True, markup=False)
@@ -86,7 +92,7 @@ def _recipes(found: PrefetchStudy, when: str) -> Table:
             *(fine_percent(one.value) for one in shares),
             number(misses),
             number(misses + prefetched),
-            ABSENT if plain else _interval(misses_ratio(found.rows, name, when)),
+            ABSENT if plain else plus_minus(misses_ratio(found.rows, name, when)),
             percent(value_of(spared_share(found.rows, name, when))),
         )
     return table
@@ -124,7 +130,7 @@ def _labelled(found: PrefetchStudy) -> Table:
             for field in ("tail_iou", "tail_auc", "mean_iou")
         ]
         lacked = fine_percent(sum(row.missing_tail for row in mine) / len(mine))
-        table.add_row(NAMES[name], *(signed_interval(one) for one in differences), lacked)
+        table.add_row(NAMES[name], *(plus_minus(one, _SIGNED) for one in differences), lacked)
     return table
 
 
@@ -150,7 +156,7 @@ def _training_words(found: PrefetchStudy) -> list[str]:
         return ["After the change no training misses less than plain cross-entropy: keep to it."]
     told = [f"After the change {NAMES[best]} misses least: {_against(known[best])}."]
     told += [
-        f"{NAMES[name]}: {_interval(known[name])}."
+        f"{NAMES[name]}: {plus_minus(known[name])}."
         for name in (BANKED, "ce_weighted")
         if name in known and name != best
     ]
@@ -161,7 +167,7 @@ def _training_words(found: PrefetchStudy) -> list[str]:
 
 
 def _against(one: Interval) -> str:
-    return f"{_interval(one)} of what plain cross-entropy misses"
+    return f"{plus_minus(one)} of what plain cross-entropy misses"
 
 
 def _null_words(found: PrefetchStudy) -> str:
@@ -171,10 +177,10 @@ def _null_words(found: PrefetchStudy) -> str:
     far = max(apart, key=lambda name: abs(apart[name].value))
     said = (
         f"On the traffic that was learned, coverage differs from that of cross-entropy by at most "
-        f"{signed_interval(apart[far])} ({NAMES[far]})"
+        f"{plus_minus(apart[far], _SIGNED)} ({NAMES[far]})"
     )
     if BANKED in apart and far != BANKED:
-        said += f", with {NAMES[BANKED]} by {signed_interval(apart[BANKED])}"
+        said += f", with {NAMES[BANKED]} by {plus_minus(apart[BANKED], _SIGNED)}"
     return said + "."
 
 
@@ -226,23 +232,3 @@ def _assumptions(found: PrefetchStudy) -> list[str]:
             f"through noise of {question.view_noise:g} times its deviation."
         )
     return [said, assumed]
-
-
-def _interval(one: Interval | None) -> str:
-    """Write a ratio, and half of its interval."""
-    if one is None or one.low is None or one.high is None:
-        return ABSENT if one is None else f"{one.value:.2f}"
-    return f"{one.value:.2f} ±{(one.high - one.low) / 2:.2f}"
-
-
-def signed_interval(one: Interval) -> str:
-    """Write a difference, and half of its interval.
-
-    Examples
-    --------
-    >>> signed_interval(Interval(0.0581, 0.05, 0.066)), signed_interval(Interval(-0.1, None, None))
-    ('+0.058 ±0.008', '-0.100')
-    """
-    if one.low is None or one.high is None:
-        return f"{one.value:+.3f}"
-    return f"{one.value:+.3f} ±{(one.high - one.low) / 2:.3f}"

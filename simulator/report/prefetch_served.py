@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from simulator.report.figures import ABSENT, number, signed_percent
+from simulator.report.figures import ABSENT, number, plus_minus, signed_percent
 from simulator.report.prefetch_names import NAMES, short
 from simulator.report.tables import frame, show
 from simulator.study.prefetch.crossover import crossover
@@ -27,7 +27,7 @@ from simulator.study.prefetch.findings import (
 from simulator.study.prefetch.model_run import ServedStudy
 from simulator.study.prefetch.served import AFTER, BEFORE, RESIDENT, by_batch, tpot_ratio
 from simulator.study.prefetch.shift import ON_DEMAND
-from simulator.trace.statistics import Interval, upper
+from simulator.trace.statistics import upper
 from simulator.units import MS
 
 _ERRLESS = {
@@ -73,15 +73,12 @@ def _ratios(served: ServedStudy, when: str) -> Table:
     useless = {arm: crossover(served.measured, arm, when) for arm in served.serving.predictors}
     for batch in served.batches:
         marks = [" *" if useless.get(arm) == batch else "  " for arm in arms]
-        cells = [_ratio(ratios[arm][batch]) + mark for arm, mark in zip(arms, marks, strict=True)]
+        cells = [
+            plus_minus(ratios[arm][batch], ".3f") + mark
+            for arm, mark in zip(arms, marks, strict=True)
+        ]
         table.add_row(str(batch), *cells)
     return table
-
-
-def _ratio(one: Interval) -> str:
-    if one.low is None or one.high is None:
-        return f"{one.value:.3f}"
-    return f"{one.value:.3f} ±{(one.high - one.low) / 2:.3f}"
 
 
 def _crossovers(served: ServedStudy) -> Table:

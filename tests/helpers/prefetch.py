@@ -1,7 +1,7 @@
 """Workers and runs for tests of the study of prefetchers."""
 
 from simulator.study.executors import open_executor
-from simulator.study.prefetch.jobs import Workers
+from simulator.study.executors.in_order import Workers
 from simulator.study.prefetch.served import BEFORE, Measured, Point
 
 

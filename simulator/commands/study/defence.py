@@ -141,11 +141,16 @@ def run(settings: Settings, folder: Path) -> None:
         write_tenants,
     )
     from simulator.study.defence.frontier import explore, job_count  # noqa: PLC0415
+    from simulator.study.executors import open_executor  # noqa: PLC0415
+    from simulator.study.executors.in_order import Workers  # noqa: PLC0415
 
     question = _question(settings)
     workers = settings.workers or os.cpu_count() or 1
-    with progress(job_count(question), "attacking") as bar:
-        found = explore(question, workers=workers, advance=bar.advance)
+    with (
+        progress(job_count(question), "attacking") as bar,
+        open_executor("processes") as executor,
+    ):
+        found = explore(question, Workers(executor, workers, bar.advance))
     sentence = advice(found, settings.accuracy_loss)
     finish(
         folder,

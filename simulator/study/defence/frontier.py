@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +17,10 @@ from simulator.study.defence.measure import Outcome, measure, without_attack
 from simulator.study.defence.models import NONE, trained
 from simulator.study.defence.question import BARE, PEACE, Case, Question
 from simulator.study.defence.variants import Tried, try_out, variant_jobs
-from simulator.study.workers import in_processes
+from simulator.study.executors.in_order import Workers
 from simulator.trace.statistics import Interval, mean_interval, paired_ratio
 
 Floats = NDArray[np.float64]
-
-Job = TypeVar("Job")
-Found = TypeVar("Found")
-
-Advance = Callable[[int], None]
-"""Told how many runs have ended since the last time."""
 
 FLIP_DRAWS = 20_000
 """Directions by which flips are counted."""
@@ -138,25 +131,23 @@ class Frontier:
         return [one for one in self.tried if (one.defence, one.nu) == (defence, nu)]
 
 
-def explore(question: Question, *, workers: int, advance: Advance) -> Frontier:
-    """Measure all cases in all replications; the result does not depend on ``workers``.
+def explore(question: Question, workers: Workers) -> Frontier:
+    """Measure all cases in all replications; the result does not depend on the workers.
 
     Parameters
     ----------
     question
         What to measure.
     workers
-        Processes.
-    advance
-        Called with 1 after every run (`job_count` of them).
+        Who does it, told of every run (`job_count` of them).
     """
     runs = [
         (question, case, number)
         for case in question.cases
         for number in range(question.replications)
     ]
-    outcomes = _each(measure, runs, workers, advance)
-    tried = _each(try_out, variant_jobs(question), workers, advance)
+    outcomes = workers.run(measure, runs)
+    tried = workers.run(try_out, variant_jobs(question))
     count, measured = question.replications, []
     for index, case in enumerate(question.cases):
         clean = without_attack(case, question.seed)
@@ -169,20 +160,6 @@ def explore(question: Question, *, workers: int, advance: Advance) -> Frontier:
 def job_count(question: Question) -> int:
     """Return how many runs `explore` makes."""
     return len(question.cases) * question.replications + len(variant_jobs(question))
-
-
-def _each(
-    function: Callable[[Job], Found], jobs: Sequence[Job], workers: int, advance: Advance
-) -> list[Found]:
-    """Call a function on all jobs; return results in their order."""
-    results: Iterator[Found] = map(function, jobs)
-    if workers > 1 and jobs:
-        results = in_processes(function, jobs, workers, _ready, ())
-    found = []
-    for result in results:
-        found.append(result)
-        advance(1)
-    return found
 
 
 def _mean(values: Sequence[float | None]) -> Interval | None:
@@ -204,7 +181,3 @@ def _flips(question: Question, nu: float) -> Flips:
 
     probe, law = Probe(mu, nu, eot), flip_probability(nu / mu, eot=eot, two_sided=two_sided)
     return Flips(nu, mu, law, counted_flips(margin, points, probe, generator, two_sided=two_sided))
-
-
-def _ready() -> None:
-    """Set nothing up: every job brings what it needs."""

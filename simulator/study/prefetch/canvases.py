@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from simulator.mlp import log_softmax
 from simulator.streams import Streams
 from simulator.study.digit_images import DigitImages, load_digit_images, split
+from simulator.study.executors.in_order import Workers
 from simulator.study.prefetch.auc import class_aucs
 from simulator.study.prefetch.bank import BankSettings, Item
-from simulator.study.prefetch.jobs import Workers
 from simulator.study.prefetch.losses import recipe
 from simulator.study.prefetch.training import Effort, tail_classes, train_on_items
 

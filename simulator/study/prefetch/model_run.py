@@ -19,8 +19,8 @@ from simulator.models.architecture import Architecture, experts_of
 from simulator.models.catalog import load_architecture
 from simulator.quantities import names_a_file
 from simulator.scenario import build
+from simulator.study.executors.in_order import Workers
 from simulator.study.prefetch.crossover import crossover, search, with_switch
-from simulator.study.prefetch.jobs import Workers
 from simulator.study.prefetch.replay import windows
 from simulator.study.prefetch.served import (
     AFTER,

@@ -23,7 +23,7 @@ from simulator.experts.config import LEARNED
 from simulator.scenario import Scenario, build
 from simulator.serving.cluster import Cluster
 from simulator.streams import Streams
-from simulator.study.prefetch.jobs import Workers
+from simulator.study.executors.in_order import Workers
 from simulator.study.prefetch.replay import Room
 from simulator.study.prefetch.shift import ON_DEMAND
 from simulator.trace.in_memory import KeptRows

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from simulator.study.prefetch.jobs import Workers
+from simulator.study.executors.in_order import Workers
+from simulator.study.prefetch.predictors import TrainedPredictor, train
 from simulator.study.prefetch.question import Question
 from simulator.study.prefetch.replay import Arm, Replayed, ranking, replay
 from simulator.study.prefetch.traces import (
@@ -14,7 +15,6 @@ from simulator.study.prefetch.traces import (
     drawn_traces,
     split_traces,
 )
-from simulator.study.prefetch.trainer import TrainedPredictor, train
 from simulator.trace.statistics import Interval, mean_interval, ratio_of_means
 
 ON_DEMAND = "on_demand"

@@ -11,9 +11,9 @@ from simulator.models.architecture import Architecture
 from simulator.models.catalog import load_architecture
 from simulator.study.digit_images import load_digit_images
 from simulator.study.executors import open_executor
+from simulator.study.executors.in_order import Workers
 from simulator.study.prefetch.canvases import RECIPES as CANVAS_RECIPES
 from simulator.study.prefetch.canvases import Labelled, label_pixels
-from simulator.study.prefetch.jobs import Workers
 from simulator.study.prefetch.memory import Peaks, measure_memory
 from simulator.study.prefetch.model_run import (
     ServedStudy,
@@ -22,11 +22,11 @@ from simulator.study.prefetch.model_run import (
     serve_model,
     served_jobs,
 )
+from simulator.study.prefetch.predictors import train
 from simulator.study.prefetch.question import Question
 from simulator.study.prefetch.shift import Row, compare, comparisons, traces_of
 from simulator.study.prefetch.task import Task
 from simulator.study.prefetch.traces import Recorded, check_recorded
-from simulator.study.prefetch.trainer import train
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

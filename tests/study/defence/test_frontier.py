@@ -19,6 +19,8 @@ from simulator.study.defence.findings import summary, write_sessions, write_tena
 from simulator.study.defence.frontier import Frontier, explore, job_count
 from simulator.study.defence.laws import flip_probability
 from simulator.study.defence.question import BARE, PEACE, Case, Question, words_beside
+from simulator.study.executors import open_executor
+from simulator.study.executors.in_order import Workers
 from simulator.trace.json_file import json_safe
 
 ATTACK = AttackConfig(samples=5, budget=200, radius=0.2, repeats=3)
@@ -43,7 +45,7 @@ QUESTION = Question(
 @pytest.fixture(scope="module")
 def found() -> Frontier:
     done: list[int] = []
-    frontier = explore(QUESTION, workers=1, advance=done.append)
+    frontier = explore(QUESTION, Workers(open_executor("processes"), 1, done.append))
     assert sum(done) == job_count(QUESTION) == 10
     return frontier
 
@@ -155,5 +157,6 @@ def test_tables_and_words_are_of_what_was_found(found: Frontier) -> None:
 
 @pytest.mark.slow
 def test_workers_change_nothing(found: Frontier) -> None:
-    again = explore(QUESTION, workers=2, advance=lambda _: None)
+    with open_executor("processes") as executor:
+        again = explore(QUESTION, Workers(executor, 2, lambda _: None))
     assert json_safe(summary(again)) == json_safe(summary(found))

@@ -13,6 +13,7 @@ from simulator.study.prefetch.losses import (
     recipe,
     recipe_loss,
 )
+from simulator.study.prefetch.predictors import train
 from simulator.study.prefetch.question import LONG_TAIL, Question
 from simulator.study.prefetch.replay import Replayed, Room
 from simulator.study.prefetch.shift import (
@@ -32,7 +33,6 @@ from simulator.study.prefetch.traces import (
     split_traces,
     swapped,
 )
-from simulator.study.prefetch.trainer import train
 from simulator.study.prefetch.training import Effort
 from tests.helpers.prefetch import here
 

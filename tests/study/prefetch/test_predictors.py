@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from simulator.experts.drafts import DraftView
+from simulator.study.prefetch.predictors import train
 from simulator.study.prefetch.question import LONG_TAIL, Question
 from simulator.study.prefetch.traces import Traces, drawn_traces
-from simulator.study.prefetch.trainer import train
 from simulator.study.prefetch.training import Effort
 from tests.helpers.prefetch import here
 

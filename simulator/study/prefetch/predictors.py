@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from simulator.experts.drafts import DraftView
 from simulator.experts.predictor import ExpertPredictor
 from simulator.streams import Streams
+from simulator.study.executors.in_order import Workers
 from simulator.study.prefetch.bank import Item
-from simulator.study.prefetch.jobs import Workers
 from simulator.study.prefetch.losses import Recipe
 from simulator.study.prefetch.question import Question
 from simulator.study.prefetch.traces import Traces, items_of
