@@ -16,7 +16,7 @@ The command line prints the message alone and exits with code 2 (70 for ``Invari
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class SimulatorError(Exception):
@@ -83,3 +83,32 @@ def written(value: object) -> str:
     ('null', "'h100_sxm'", '0.5')
     """
     return "null" if value is None else repr(value)
+
+
+def refuse_below(settings: object, least: Mapping[str, float]) -> None:
+    """Refuse settings that are less than they must be; one that is None is not given.
+
+    Parameters
+    ----------
+    settings
+        Has the attributes.
+    least
+        The least value by attribute.
+
+    Raises
+    ------
+    ConfigError
+        For the first that is less.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> refuse_below(SimpleNamespace(seeds=0, workers=None), {"workers": 1, "seeds": 1})
+    Traceback (most recent call last):
+        ...
+    simulator.errors.ConfigError: seeds=0 must be 1 or more.
+    """
+    for key, bound in least.items():
+        value = getattr(settings, key)
+        if value is not None and value < bound:
+            raise ConfigError(f"{key}={value} must be {bound} or more.")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simulator.commands.words import passed_on
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, refuse_below
 
 if TYPE_CHECKING:
     from simulator.study.control.instance import Instance
@@ -85,10 +85,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         least = {"seeds": 1, "first_seed": 0, "replications": 0, "requests": 1, "workers": 1}
-        for key, bound in least.items():
-            value = getattr(self, key)
-            if value is not None and value < bound:
-                raise ConfigError(f"{key}={value} must be {bound} or more.")
+        refuse_below(self, least)
         if self.requests is not None and not self.replications:
             raise ConfigError(
                 f"requests={self.requests} are those of each replication in the event simulator, "

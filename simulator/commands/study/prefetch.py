@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, refuse_below
 
 if TYPE_CHECKING:
     from simulator.study.prefetch.question import Question
@@ -114,10 +114,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         least = {"seeds": 1, "first_seed": 0, "replications": 1, "workers": 1, "steps": 1}
-        for key, bound in least.items():
-            value = getattr(self, key)
-            if value is not None and value < bound:
-                raise ConfigError(f"{key}={value} must be {bound} or more.")
+        refuse_below(self, least)
         if self.trace is not None and self.model is None:
             raise ConfigError(
                 f"trace={self.trace} needs model=, whose layers and experts it must have."

@@ -98,8 +98,7 @@ class Attacker:
             yield env.timeout(generator.exponential(config.gap_s))
             if env.now >= config.horizon_s:
                 return
-            targets = self._pictures.targets
-            picture = int(targets[generator.integers(len(targets))])
+            picture = self._pictures.drawn(generator)
             label = int(self._pictures.labels[picture])
             start_s, self._refused, self._gpu_s = env.now, 0, 0.0
             session = Session(config.attack, self._pictures.pixels[picture], label, generator)

@@ -44,3 +44,7 @@ class Pictures(NamedTuple):
             raise InvariantError("the model classifies no picture rightly; there is none to attack")
         following = np.searchsorted(right, np.arange(len(labels))) % right.size
         return cls(pixels, labels, right[following])
+
+    def drawn(self, generator: np.random.Generator) -> int:
+        """Draw the row of a picture to attack, all rows of `targets` alike."""
+        return int(self.targets[generator.integers(len(self.targets))])

@@ -112,7 +112,7 @@ def try_out(job: VariantJob) -> Tried:
     sessions, majority = [], 0
     for number in range(question.variant_sessions):
         generator = streams.block("session", number)
-        row = int(pictures.targets[generator.integers(len(pictures.targets))])
+        row = pictures.drawn(generator)
         label = int(pictures.labels[row])
         session = Session(config, pictures.pixels[row], label, generator)
         while session.points is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from simulator.errors import ConfigError
+from simulator.errors import ConfigError, refuse_below
 from simulator.experts.recorded import SHORTEST_TOKENS
 from simulator.experts.sampling import Archetype
 from simulator.study.prefetch.bank import BankSettings
@@ -70,9 +70,7 @@ class Question:
         least = {"view_size": 1, "gamma": 1, "seeds": 1, "first_seed": 0}
         # Half of the sequences are learned from; a model's steps must find their tokens in one.
         least |= {"sequences": LEAST_SEQUENCES // 2, "tokens": max(self.gamma + 1, SHORTEST_TOKENS)}
-        for name, bound in least.items():
-            if getattr(self, name) < bound:
-                raise ConfigError(f"{name}={getattr(self, name)} must be {bound} or more.")
+        refuse_below(self, least)
         if not 0.0 <= self.view_noise < np.inf or not 0.0 < self.auc_weight < np.inf:
             raise ConfigError(
                 f"view_noise={self.view_noise} must be 0 or more, and "
