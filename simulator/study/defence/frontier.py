@@ -148,10 +148,11 @@ def explore(question: Question, workers: Workers) -> Frontier:
     ]
     outcomes = workers.run(measure, runs)
     tried = workers.run(try_out, variant_jobs(question))
+    clean = {noise: without_attack(*noise, question.seed) for noise in question.noises}
     count, measured = question.replications, []
     for index, case in enumerate(question.cases):
-        clean = without_attack(case, question.seed)
-        measured.append(Measured(case, *clean, outcomes[index * count : (index + 1) * count]))
+        found = outcomes[index * count : (index + 1) * count]
+        measured.append(Measured(case, *clean[case.defence, case.nu], found))
     perturbed = question.tenants.attack.perturbed
     flips = [_flips(question, nu) for nu in question.nus] if perturbed else []
     return Frontier(question, measured, flips, tried)

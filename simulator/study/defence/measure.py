@@ -123,10 +123,10 @@ class Clean(NamedTuple):
 
 
 @one_thread
-def without_attack(case: Case, seed: int) -> Clean:
-    """Return what the model of a case says behind its noise, without an attack."""
-    model, held_out = trained(case.defence, seed)
-    defended = Defended(model, case.nu, Streams(seed), "accuracy")
+def without_attack(defence: str, nu: float, seed: int) -> Clean:
+    """Return what the model of a defence says behind its noise, without an attack."""
+    model, held_out = trained(defence, seed)
+    defended = Defended(model, nu, Streams(seed), "accuracy")
     replies = [defended.scores(held_out.pixels).argmax(axis=1) for _ in range(JUDGE_REPLIES)]
     right = np.stack(replies) == held_out.labels
     targets = Pictures.seen_by(model, *held_out).targets

@@ -8,15 +8,14 @@ import pytest
 from simulator.study.defence import models
 from simulator.study.defence.measure import without_attack
 from simulator.study.defence.models import ascended, trained
-from simulator.study.defence.question import Case
 
 
 def accuracy(defence: str, nu: float, seed: int = 0) -> float:
-    return without_attack(Case(defence, nu, float("inf")), seed).accuracy
+    return without_attack(defence, nu, seed).accuracy
 
 
 def test_noise_alone_makes_some_pictures_wrong_by_majority() -> None:
-    none, some = (without_attack(Case("rnd", nu, float("inf")), 0).misled for nu in (0.0, 0.4))
+    none, some = (without_attack("rnd", nu, 0).misled for nu in (0.0, 0.4))
     assert none == 0.0  # only what the model is right about is attacked
     assert 0.05 < some < 0.5
 
